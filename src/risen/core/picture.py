@@ -1,0 +1,163 @@
+"""What is seen of the world at one moment. A section that could not be read is `Unseen`, never empty.
+
+All times are seconds on the controller's monotonic clock (CLOCK_BOOTTIME), except where a name says `unix`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from risen.core.names import ClusterUid, InstanceName, MemberId, PoolName, ProviderId
+from risen.core.spec import Taint
+from risen.core.step import StepInFlight
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Generic[T]):
+    """A section that was read whole at `as_of`."""
+
+    value: T
+    as_of: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A section that could not be read since `since`: errors, time-outs and partial lists."""
+
+    error: str
+    since: float
+
+
+class InstanceState(StrEnum):
+    """What a provider says of an instance. UNKNOWN is not gone."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    """Proven powered off; its disk still exists."""
+    GONE = "gone"
+    """Asked for singly and answered: no such instance, no process, no disk."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSeen:
+    """One instance as its provider lists it. `cluster` is None for what carries no uid of ours."""
+
+    name: InstanceName
+    provider_id: ProviderId
+    cluster: ClusterUid | None
+    state: InstanceState
+    address: str | None = None
+    host_boot: str = ""
+    """Boot id of the host that this instance was last started under; empty where hosts are not ours to see."""
+    stopped_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSeen:
+    """The provider's list, whole, with every born instance that the list lacked asked for singly."""
+
+    instances: tuple[InstanceSeen, ...]
+    host_boot: str = ""
+    """Boot id of the host now; differs from an instance's when the host has rebooted since."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen:
+    """A Node object. `ready` is None while its condition is missing or Unknown."""
+
+    name: InstanceName
+    uid: str
+    provider_id: str
+    ready: bool | None
+    unschedulable: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    taints: tuple[Taint, ...] = ()
+    lease_renewed_unix: float | None = None
+    waiting_for_addons: bool = False
+    """NotReady only because no network plugin has been set up, or a startup taint is still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodSeen:
+    """A pod bound to a node."""
+
+    namespace: str
+    name: str
+    uid: str
+    node: InstanceName
+    ready: bool
+    daemon: bool = False
+    mirror: bool = False
+    terminating: bool = False
+    stateful: bool = False
+    """Has a stable identity or attached volumes: freed only after a confirmed fence."""
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesSeen:
+    """Nodes, pods and what Risen itself keeps in the API, from one consistent cache."""
+
+    nodes: tuple[NodeSeen, ...] = ()
+    pods: tuple[PodSeen, ...] = ()
+    addons: tuple[tuple[str, str], ...] = ()
+    """(`APIVERSION/KIND/NAMESPACE/NAME`, digest in annotation `risen.dev/digest`) of managed objects."""
+    lease_holders: tuple[tuple[str, str], ...] = ()
+    """(lease name in kube-system, holderIdentity) of kube-controller-manager and kube-scheduler."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberSeen:
+    """An etcd member. `name` is empty for a learner that has not started: find it by `peer_url`."""
+
+    id: MemberId
+    name: str
+    peer_url: str
+    learner: bool
+    healthy: bool
+    """It answered its own status within the time-out, and has a leader and no CORRUPT alarm."""
+    leader: bool = False
+    revision: int = 0
+    raft_index: int = 0
+    db_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdSeen:
+    """Members by a linearizable list; `quorum_lost` when no linearizable answer came but members answered."""
+
+    cluster_id: str
+    members: tuple[MemberSeen, ...]
+    quorum_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSeen:
+    """A backend of the API endpoint. `up` by the endpoint's own check of /readyz."""
+
+    name: InstanceName
+    address: str
+    up: bool
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything rules may look at, together with what is in flight."""
+
+    provider: Seen[ProviderSeen] | Unseen
+    kubernetes: Seen[KubernetesSeen] | Unseen
+    etcd: Seen[EtcdSeen] | Unseen
+    endpoint: Seen[tuple[BackendSeen, ...]] | Unseen
+    in_flight: tuple[StepInFlight, ...] = ()
+
+
+__all__ = [
+    "BackendSeen", "EtcdSeen", "InstanceSeen", "InstanceState", "KubernetesSeen", "MemberSeen", "NodeSeen",
+    "Picture", "PodSeen", "PoolName", "ProviderSeen", "Seen", "Unseen",
+]  # fmt: skip

@@ -1,0 +1,301 @@
+"""Steps: each is one request to one interface. A step names ids that are never reused.
+
+`claims_of` says what a step touches (steps sharing a claim never overlap) and `is_harmful` whether the
+worst case while it is in flight is that it has happened (harmful) or that it has not (helpful).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from risen.core.names import ImageDigest, InstanceName, MemberId, PoolName, ProviderId, ReleaseId, Role
+from risen.core.spec import Taint
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """An instance's birth record: written create-only before its launch; what join certifies comes from here."""
+
+    instance: InstanceName
+    pool: PoolName
+    role: Role
+    release: ReleaseId
+    image: ImageDigest
+    nonce: str
+    """Random; the ticket is an HMAC over name and nonce, so that a retried launch is byte-identical."""
+    reason: str
+    """`bring-up`, `replace NAME`, `scale-up`: what the ledger shows."""
+    born_unix: float
+    entry: str = ""
+    """Ledger entry this launch belongs to, if it replaces something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """The one create-only object that lets an etcd cluster be founded: key `bootstrap/GENERATION`."""
+
+    generation: int
+    founder: InstanceName
+    token: str
+
+
+# --- store ------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class WriteBootstrap:
+    """Create `bootstrap/GENERATION`."""
+
+    bootstrap: Bootstrap
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBirth:
+    """Create `births/NAME`."""
+
+    birth: Birth
+
+
+@dataclass(frozen=True, slots=True)
+class RecordClusterId:
+    """Create `etcd/cluster-id`: once recorded, nothing is ever founded again."""
+
+    cluster_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEntry:
+    """Open a ledger entry before the first harm: `reason` is one of repair, scale-down, kill, never-joined."""
+
+    entry: str
+    subject: InstanceName
+    reason: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseEntry:
+    """Close a ledger entry: its subject is gone and, where there was to be one, the replacement serves."""
+
+    entry: str
+    outcome: str
+
+
+# --- provider ---------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Start the instance of a birth record (idempotent by name)."""
+
+    instance: InstanceName
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOn:
+    """Start a stopped instance from its own disk."""
+
+    instance: InstanceName
+    provider_id: ProviderId
+
+
+@dataclass(frozen=True, slots=True)
+class PressPowerButton:
+    """Ask an instance to shut down in order."""
+
+    instance: InstanceName
+    provider_id: ProviderId
+
+
+@dataclass(frozen=True, slots=True)
+class Destroy:
+    """End an instance and its disk; `holds_data` when it may hold etcd data."""
+
+    instance: InstanceName
+    provider_id: ProviderId
+    holds_data: bool
+
+
+# --- etcd -------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class AddLearner:
+    """Add a learner whose peer URL is that of an instance."""
+
+    instance: InstanceName
+    peer_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteMember:
+    """Make a learner a voter."""
+
+    member: MemberId
+    instance: InstanceName
+
+
+@dataclass(frozen=True, slots=True)
+class MoveLeader:
+    """Ask the leader to hand over to another voter."""
+
+    leader: MemberId
+    to: MemberId
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveMember:
+    """Remove a member; `instance` is its name or empty if it never started."""
+
+    member: MemberId
+    instance: InstanceName
+    voter: bool
+
+
+# --- endpoint ---------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class AddBackend:
+    """Let the API endpoint send requests to an apiserver."""
+
+    instance: InstanceName
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrainBackend:
+    """No new connections to this backend."""
+
+    instance: InstanceName
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBackend:
+    """Forget a backend and end its sessions."""
+
+    instance: InstanceName
+
+
+# --- Kubernetes -------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class ApplyAddon:
+    """Server-side apply of one add-on object, named `APIVERSION/KIND/NAMESPACE/NAME`."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkNode:
+    """Set a Node's role and pool labels and its taints to exactly these (ours only), dropping `risen/uninitialized`."""
+
+    node: InstanceName
+    uid: str
+    labels: tuple[tuple[str, str], ...]
+    taints: tuple[Taint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CordonNode:
+    """Make a Node unschedulable."""
+
+    node: InstanceName
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaintOutOfService:
+    """Say that a fenced node is out of service, so that its pods' volumes detach."""
+
+    node: InstanceName
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvictPod:
+    """One eviction through the Eviction API (a refusal by a budget is an answer: later)."""
+
+    namespace: str
+    pod: str
+    uid: str
+    node: InstanceName
+
+
+@dataclass(frozen=True, slots=True)
+class FreePod:
+    """Mark a pod of a fenced instance Failed (DisruptionTarget) and delete it with grace 0, uid as precondition."""
+
+    namespace: str
+    pod: str
+    uid: str
+    node: InstanceName
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteNode:
+    """Delete a Node, uid as precondition."""
+
+    node: InstanceName
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseLease:
+    """Empty `holderIdentity` of a kube-system Lease whose holder is proven gone."""
+
+    lease: str
+    holder: str
+
+
+Step: TypeAlias = (
+    WriteBootstrap | WriteBirth | RecordClusterId | OpenEntry | CloseEntry
+    | Launch | PowerOn | PressPowerButton | Destroy
+    | AddLearner | PromoteMember | MoveLeader | RemoveMember
+    | AddBackend | DrainBackend | RemoveBackend
+    | ApplyAddon | MarkNode | CordonNode | TaintOutOfService | EvictPod | FreePod | DeleteNode | ReleaseLease
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class StepInFlight:
+    """A step that was sent and whose effect is not seen yet. `unknown` when its answer was lost or timed out."""
+
+    step: Step
+    sent_at: float
+    unknown: bool = False
+
+
+def claims_of(step: Step) -> frozenset[str]:
+    """What a step touches: instance names, `etcd`, `endpoint`, `bootstrap`."""
+    match step:
+        case WriteBootstrap() | RecordClusterId():
+            return frozenset({"bootstrap"})
+        case WriteBirth(birth=birth):
+            return frozenset({birth.instance})
+        case OpenEntry(subject=name) | Launch(instance=name) | PowerOn(instance=name):
+            return frozenset({name})
+        case PressPowerButton(instance=name):
+            return frozenset({name})
+        case Destroy(instance=name, holds_data=holds_data):
+            return frozenset({name, "etcd"} if holds_data else {name})
+        case CloseEntry(entry=entry):
+            return frozenset({entry})
+        case AddLearner(instance=name) | PromoteMember(instance=name) | RemoveMember(instance=name):
+            return frozenset({name, "etcd"} if name else {"etcd"})
+        case MoveLeader():
+            return frozenset({"etcd"})
+        case AddBackend(instance=name) | DrainBackend(instance=name) | RemoveBackend(instance=name):
+            return frozenset({"endpoint", name})
+        case ApplyAddon(key=key):
+            return frozenset({f"addon:{key}"})
+        case EvictPod(uid=uid) | FreePod(uid=uid):
+            return frozenset({f"pod:{uid}"})
+        case (
+            MarkNode(node=name) | CordonNode(node=name) | TaintOutOfService(node=name) | DeleteNode(node=name)
+        ):
+            return frozenset({name})
+        case ReleaseLease(lease=lease):
+            return frozenset({f"lease:{lease}"})
+
+
+def is_harmful(step: Step) -> bool:
+    """Whether the worst case is that this step has happened already."""
+    return isinstance(
+        step,
+        Destroy | PressPowerButton | RemoveMember | DrainBackend | RemoveBackend | CordonNode | EvictPod
+        | FreePod | DeleteNode | TaintOutOfService | AddLearner,
+    )  # fmt: skip

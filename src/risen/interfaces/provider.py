@@ -1,0 +1,52 @@
+"""Where instances come from. Never looks at etcd, Kubernetes or the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from risen.core.names import ClusterUid, ImageDigest, InstanceName, PoolName, ProviderId, Role
+from risen.core.picture import InstanceSeen, ProviderSeen
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRequest:
+    """All a provider needs to start an instance. Byte-identical when tried again."""
+
+    instance: InstanceName
+    cluster: ClusterUid
+    pool: PoolName
+    role: Role
+    image: ImageDigest
+    user_data: bytes
+    """cloud-config, at most 16,384 bytes."""
+
+
+class Provider(Protocol):
+    """Launch, list, power and destroy instances.
+
+    `launch` is idempotent by instance name: a second call with the same request returns the same id; with
+    another request raises Invalid. `list` is whole or raises; it returns foreign instances too (`cluster`
+    is None or another uid). `get` answers for one name and is the only proof of GONE. `destroy` is the fence:
+    when it returns, init and every process of the instance is gone, and so is its disk; NotFound is success.
+    `press_power_button` returns when the button was pressed, not when the instance is off. `power_on` starts a
+    STOPPED instance from its own disk. `console` returns the last `limit` bytes the instance printed, also
+    of a stopped one; NotFound when there is none.
+
+    Every method may raise Unreachable, OutcomeUnknown, Later; `launch` also NoCapacity, NotFound (image).
+    """
+
+    async def launch(self, request: LaunchRequest) -> ProviderId: ...
+    async def list(self) -> ProviderSeen: ...
+    async def get(self, instance: InstanceName) -> InstanceSeen: ...
+    async def destroy(self, provider_id: ProviderId) -> None: ...
+    async def press_power_button(self, provider_id: ProviderId) -> None: ...
+    async def power_on(self, provider_id: ProviderId) -> None: ...
+    async def console(self, instance: InstanceName, limit: int = 65536) -> bytes: ...
+
+
+class Site(Protocol):
+    """What surrounds the instances of one cluster: network, endpoint program, NAT. Idempotent, both of them."""
+
+    async def prepare(self) -> None: ...
+    async def clear(self) -> None: ...
