@@ -1,0 +1,83 @@
+"""The `risen` command: a group that imports a subcommand's module only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from risen import __version__
+
+COMMANDS: tuple[tuple[str, str, str], ...] = (
+    ("init", "risen.cli.init:init", "Write a commented cluster.yaml and recipe.yaml."),
+    ("recipe", "risen.cli.bakery:recipe", "Resolve a recipe into its recipe.lock."),
+    ("bake", "risen.cli.bakery:bake", "Bake images from a recipe.lock."),
+    ("images", "risen.cli.bakery:images", "List, show, compare and prune baked images."),
+    ("plan", "risen.cli.apply:plan", "Show what applying cluster.yaml would change."),
+    ("apply", "risen.cli.apply:apply", "Apply cluster.yaml."),
+    ("up", "risen.cli.up:up", "Bake, start and watch a cluster rise."),
+    ("status", "risen.cli.status:status", "Everything about the cluster on one screen."),
+    ("get", "risen.cli.get:get", "List instances, members or backends."),
+    ("kill", "risen.cli.kill:kill", "End an instance now; another rises."),
+    ("kubeconfig", "risen.cli.kube:kubeconfig", "Issue a kubeconfig that is good for hours."),
+    ("kubectl", "risen.cli.kube:kubectl", "Run the cluster's own kubectl."),
+    ("events", "risen.cli.events:events", "What happened, and why."),
+    ("serve", "risen.cli.serve:serve", "Run the controller in the foreground."),
+    ("down", "risen.cli.down:down", "Delete a cluster and all that was added for it."),
+    ("stop", "risen.cli.power:stop", "Power all instances off, keeping their disks."),
+    ("start", "risen.cli.power:start", "Power all instances on again, without the store."),
+    ("doctor", "risen.cli.doctor:doctor", "Check this host, and say how to mend it."),
+    ("demo", "risen.cli.demo:demo", "The real engine on a simulated cluster; no root needed."),
+    ("version", "risen.cli.version:version", "Print the version."),
+)
+
+
+class LazyGroup(click.Group):
+    """Lists its commands from a table and imports one only to run it, so that --help stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the table's order."""
+        return [name for name, _, _ in COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command. Unknown names give None, which click reports."""
+        for name, target, _ in COMMANDS:
+            if name == cmd_name:
+                module, _, attribute = target.partition(":")
+                command = getattr(importlib.import_module(module), attribute)
+                assert isinstance(command, click.Command)
+                return command
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, _, text in COMMANDS])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="risen %(version)s")
+def risen() -> None:
+    """Kubernetes nodes that rise from the dead."""
+
+
+def main() -> None:
+    """Run `risen`; usage errors exit with 64, failures that were told with 1, Ctrl-C with 130."""
+    try:
+        risen.main(standalone_mode=False)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.Abort:
+        click.echo("stopped; nothing was undone", err=True)
+        sys.exit(130)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(64)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

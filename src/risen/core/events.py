@@ -1,0 +1,121 @@
+"""What happens, as values: the one append-only stream of a cluster. `events` and `history` render it.
+
+Every event carries `unix`, wall-clock seconds. Folding the stream twice, or an event twice, changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from risen.core.names import InstanceName, ProviderId
+from risen.core.step import Birth, Bootstrap
+
+
+@dataclass(frozen=True, slots=True)
+class Founded:
+    """A bootstrap object was written."""
+
+    unix: float
+    bootstrap: Bootstrap
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterIdSeen:
+    """etcd was seen for the first time; from here on nothing is founded."""
+
+    unix: float
+    cluster_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """A birth record was written."""
+
+    unix: float
+    birth: Birth
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """The provider answered a launch."""
+
+    unix: float
+    instance: InstanceName
+    provider_id: ProviderId
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Join answered an instance."""
+
+    unix: float
+    instance: InstanceName
+
+
+@dataclass(frozen=True, slots=True)
+class BecameReady:
+    """An instance's Node was seen Ready for the first time."""
+
+    unix: float
+    instance: InstanceName
+
+
+@dataclass(frozen=True, slots=True)
+class SeenGone:
+    """The provider, asked for this one instance, said that it is gone."""
+
+    unix: float
+    instance: InstanceName
+
+
+@dataclass(frozen=True, slots=True)
+class EntryOpened:
+    """A ledger entry was opened, before the first harm."""
+
+    unix: float
+    entry: str
+    subject: InstanceName
+    reason: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryClosed:
+    """A ledger entry was closed."""
+
+    unix: float
+    entry: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class KillAsked:
+    """A person asked that an instance be ended now."""
+
+    unix: float
+    intent: str
+    instance: InstanceName
+    reason: str
+    accept_data_loss: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something a person should look at: a ticket used with another key, an altered ticket."""
+
+    unix: float
+    kind: str
+    subject: str
+    text: str
+
+
+Event: TypeAlias = (
+    Founded | ClusterIdSeen | Born | Launched | Joined | BecameReady | SeenGone
+    | EntryOpened | EntryClosed | KillAsked | Alarm
+)  # fmt: skip
+EVENT_TYPES: tuple[type[Event], ...] = (
+    Founded, ClusterIdSeen, Born, Launched, Joined, BecameReady, SeenGone,
+    EntryOpened, EntryClosed, KillAsked, Alarm,
+)  # fmt: skip
+"""Every event type; a record's `type` is the class name."""

@@ -1,0 +1,191 @@
+"""The loop: lead, load, then look, decide, check, act and look again until told to stop.
+
+It is crash-only: everything it knows it reads from the store at the start and from the world in each cycle.
+It never waits inside a step and never acts on a picture that was not checked again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from risen.core.blocked import Blocked, Waiting
+from risen.core.deciding import decide
+from risen.core.picture import Picture
+from risen.core.plan import Now, Plan, Supplies
+from risen.core.step import Step, StepInFlight, claims_of
+from risen.engine.act import act
+from risen.engine.check import check
+from risen.engine.leader import STEP_TIMEOUT_SECONDS, may_send, wait_to_lead
+from risen.engine.notice import notice
+from risen.engine.observe import Eyes
+from risen.engine.record import Records
+from risen.engine.world import EngineWorld
+from risen.interfaces.errors import InterfaceError, Later, OutcomeUnknown
+from risen.interfaces.store import Lead
+
+MOST_IN_FLIGHT = 64
+LOOK_AGAIN_SECONDS = 1.0
+BUSY_LOOK_SECONDS = 0.25
+LONGEST_BACK_OFF_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """How often a step failed in a row and when it may be tried again."""
+
+    failures: int
+    not_before: float
+
+
+@dataclass(slots=True)
+class Engine:
+    """One incarnation while it leads. Made anew after every crash."""
+
+    world: EngineWorld
+    lead: Lead
+    records: Records
+    eyes: Eyes
+    running: dict[asyncio.Task[None], StepInFlight] = field(default_factory=dict)
+    unknown: list[StepInFlight] = field(default_factory=list)
+    attempts: dict[Step, _Attempts] = field(default_factory=dict)
+    said: frozenset[tuple[str, str, str]] = frozenset()
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def cycle_or_say(self) -> float:
+        """A cycle; when the store itself cannot be read or written, say so and do nothing."""
+        try:
+            return await self.cycle()
+        except InterfaceError as error:
+            self._tell(
+                {("blocked", "store", ""): Blocked("store", "store", f"{type(error).__name__}: {error}")}
+            )
+            return LOOK_AGAIN_SECONDS
+
+    async def cycle(self) -> float:
+        """One look, decision and send. Returns for how many seconds nothing new is expected."""
+        clock = self.world.clock
+        await self.records.refresh()
+        picture = await self.eyes.look(self.records.history, self._in_flight())
+        await notice(self.records, picture, clock.unix())
+        if self.records.revision is None:
+            return LOOK_AGAIN_SECONDS
+        now = Now(clock.boot(), clock.unix())
+        plan = decide(self.records.revision, picture, self.records.history, now, self._supplies())
+        self.world.observer.cycle(picture, self.records.history, plan)
+        self._say(plan)
+        await self._send(picture, plan)
+        return self._pause(plan, clock.boot())
+
+    def _in_flight(self) -> tuple[StepInFlight, ...]:
+        """Steps running, and those of unknown outcome until they can no longer be carried out late."""
+        now = self.world.clock.boot()
+        self.unknown = [item for item in self.unknown if now < item.sent_at + STEP_TIMEOUT_SECONDS]
+        items = [*self.running.values(), *self.unknown]
+        return tuple(sorted(items, key=lambda item: (item.sent_at, repr(item.step))))
+
+    def _supplies(self) -> Supplies:
+        entropy = self.world.entropy
+        return Supplies(
+            tuple(entropy.suffix() for _ in range(MOST_IN_FLIGHT)),
+            tuple(entropy.token(16).hex() for _ in range(MOST_IN_FLIGHT)),
+        )
+
+    def _say(self, plan: Plan) -> None:
+        """Tell of each refusal and wait once, when it appears."""
+        present: dict[tuple[str, str, str], Blocked | Waiting] = {}
+        for blocked in plan.blocked:
+            present["blocked", blocked.name, blocked.subject] = blocked
+        for waiting in plan.waiting:
+            present["waiting", waiting.subject, waiting.for_what] = waiting
+        self._tell(present)
+
+    def _tell(self, present: dict[tuple[str, str, str], Blocked | Waiting]) -> None:
+        for key in sorted(present.keys() - self.said):
+            self.world.observer.said(present[key])
+        self.said = frozenset(present)
+
+    async def _send(self, picture: Picture, plan: Plan) -> None:
+        """Check again what may be sent now, and start it."""
+        now = self.world.clock.boot()
+        taken = {claim for item in self._in_flight() for claim in claims_of(item.step)}
+        self.attempts = {step: tried for step, tried in self.attempts.items() if step in plan.steps}
+        ready = tuple(
+            step
+            for step in plan.steps
+            if not (claims_of(step) & taken)
+            and ((attempt := self.attempts.get(step)) is None or attempt.not_before <= now)
+        )[: MOST_IN_FLIGHT - len(self.running)]
+        if not ready or not may_send(self.world, self.lead):
+            return
+        passed, refused = await check(self.eyes, picture, self.records.history, ready)
+        for step, blocked in refused:
+            self.world.observer.refused(step, blocked)
+        for step in passed:
+            if not may_send(self.world, self.lead):
+                return
+            self.world.observer.sent(step)
+            task = asyncio.get_running_loop().create_task(self._carry_out(step))
+            self.running[task] = StepInFlight(step, self.world.clock.boot())
+
+    async def _carry_out(self, step: Step) -> None:
+        task = asyncio.current_task()
+        error: InterfaceError | None = None
+        try:
+            await act(self.world, self.records, step)
+        except InterfaceError as raised:
+            error = raised
+        finally:
+            item = self.running.pop(task) if task is not None else None
+            self.ended.set()
+        if error is None:
+            self.attempts.pop(step, None)
+        elif isinstance(error, OutcomeUnknown) and item is not None:
+            self.unknown.append(StepInFlight(step, item.sent_at, unknown=True))
+        else:
+            self._back_off(step, error)
+        self.world.observer.ended(step, error)
+
+    def _back_off(self, step: Step, error: InterfaceError) -> None:
+        failures = self.attempts[step].failures + 1 if step in self.attempts else 1
+        pause = min(BUSY_LOOK_SECONDS * 2 ** min(failures - 1, 8), LONGEST_BACK_OFF_SECONDS)
+        if isinstance(error, Later):
+            pause = error.after_seconds if error.after_seconds is not None else 2 * BUSY_LOOK_SECONDS
+        self.attempts[step] = _Attempts(failures, self.world.clock.boot() + pause)
+
+    def _pause(self, plan: Plan, now: float) -> float:
+        busy = bool(self.running or plan.steps or plan.waiting)
+        pause = BUSY_LOOK_SECONDS if busy else LOOK_AGAIN_SECONDS
+        if plan.recheck_at is not None:
+            pause = min(pause, max(0.0, plan.recheck_at - now))
+        return max(pause, 0.05)
+
+    async def rest(self, seconds: float) -> None:
+        """Until a step ends, or so long."""
+        sleep = asyncio.get_running_loop().create_task(self.world.clock.sleep(seconds))
+        ended = asyncio.get_running_loop().create_task(self.ended.wait())
+        await asyncio.wait({sleep, ended}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (sleep, ended):
+            task.cancel()
+        self.ended.clear()
+
+    async def finish(self) -> None:
+        """Let the steps that were sent end; nothing new is sent."""
+        if self.running:
+            await asyncio.wait(set(self.running))
+
+
+async def run(world: EngineWorld, stop: Callable[[], bool]) -> None:
+    """Lead and keep the cluster until `stop` answers True. Returns early only if it never came to lead."""
+    lead = await wait_to_lead(world, stop)
+    if lead is None:
+        return
+    records = await Records.load(world.store, world.clock)
+    engine = Engine(world, lead, records, Eyes(world, {}))
+    try:
+        while not stop():
+            await engine.rest(await engine.cycle_or_say())
+        await engine.finish()
+    finally:
+        await lead.release()
