@@ -13,7 +13,7 @@ from risen.core.step import Birth, Bootstrap
 
 
 @dataclass(frozen=True, slots=True)
-class Founded:
+class BootstrapWritten:
     """A bootstrap object was written."""
 
     unix: float
@@ -101,6 +101,18 @@ class KillAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class KillDone:
+    """What a person asked for is done: the instance is gone."""
+
+    unix: float
+    intent: str
+
+
+SECOND_KEY = "second-key"
+"""Kind of the alarm that condemns an instance: its ticket was used with other keys."""
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
     """Something a person should look at: a ticket used with another key, an altered ticket."""
 
@@ -111,11 +123,11 @@ class Alarm:
 
 
 Event: TypeAlias = (
-    Founded | ClusterIdSeen | Born | Launched | Joined | BecameReady | SeenGone
-    | EntryOpened | EntryClosed | KillAsked | Alarm
+    BootstrapWritten | ClusterIdSeen | Born | Launched | Joined | BecameReady | SeenGone
+    | EntryOpened | EntryClosed | KillAsked | KillDone | Alarm
 )  # fmt: skip
 EVENT_TYPES: tuple[type[Event], ...] = (
-    Founded, ClusterIdSeen, Born, Launched, Joined, BecameReady, SeenGone,
-    EntryOpened, EntryClosed, KillAsked, Alarm,
+    BootstrapWritten, ClusterIdSeen, Born, Launched, Joined, BecameReady, SeenGone,
+    EntryOpened, EntryClosed, KillAsked, KillDone, Alarm,
 )  # fmt: skip
 """Every event type; a record's `type` is the class name."""

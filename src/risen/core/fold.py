@@ -1,0 +1,176 @@
+"""`History` from events: `apply` adds one, `fold` adds all and what objects say besides.
+
+Invariant: applying an event a second time changes nothing, so a stream that repeats itself after a crash
+folds to the same history. The history is bounded: of gone lives and closed entries only the newest are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TypeVar, assert_never
+
+from risen.core.events import (
+    SECOND_KEY,
+    Alarm,
+    BecameReady,
+    BootstrapWritten,
+    Born,
+    ClusterIdSeen,
+    EntryClosed,
+    EntryOpened,
+    Event,
+    Joined,
+    KillAsked,
+    KillDone,
+    Launched,
+    SeenGone,
+)
+from risen.core.history import Entry, History, KillIntent, Life
+from risen.core.names import ClusterUid, InstanceName
+from risen.core.step import Birth, Bootstrap
+
+KEEP_GONE_LIVES = 500
+KEEP_CLOSED_ENTRIES = 500
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def fold(
+    cluster: ClusterUid,
+    events: Iterable[Event],
+    births: Iterable[Birth] = (),
+    bootstraps: Iterable[Bootstrap] = (),
+    etcd_cluster_id: str = "",
+    intents: Iterable[KillIntent] = (),
+) -> History:
+    """The history of a cluster. The objects stand in for events that a crash kept from being written."""
+    history = History(cluster=cluster)
+    born: set[InstanceName] = set()
+    done: set[str] = set()
+    for event in events:
+        history = apply(history, event)
+        match event:
+            case Born(birth=birth):
+                born.add(birth.instance)
+            case KillDone(intent=intent):
+                done.add(intent)
+    for bootstrap in sorted(bootstraps, key=lambda one: one.generation):
+        history = _with_bootstrap(history, bootstrap)
+    for birth in sorted(births, key=lambda one: (one.born_unix, one.instance)):
+        if birth.instance not in born:
+            history = _with_birth(history, birth)
+    for kill in sorted(intents, key=lambda one: one.id):
+        if kill.id not in done:
+            history = _with_kill(history, kill)
+    if etcd_cluster_id:
+        history = replace(history, etcd_cluster_id=etcd_cluster_id)
+    return history
+
+
+def apply(history: History, event: Event) -> History:
+    """History with one event more. An event about an instance that is not known (any more) changes nothing."""
+    match event:
+        case BootstrapWritten(bootstrap=bootstrap):
+            return _with_bootstrap(history, bootstrap)
+        case Born(birth=birth):
+            return _with_birth(history, birth)
+        case Launched() | Joined() | BecameReady() | SeenGone():
+            return _with_life_event(history, event)
+        case EntryOpened() | EntryClosed():
+            return _with_entry_event(history, event)
+        case KillAsked(intent=intent, instance=instance, reason=reason, accept_data_loss=accept):
+            return _with_kill(history, KillIntent(intent, instance, reason, accept))
+        case KillDone(intent=intent):
+            return replace(history, kills=tuple(kill for kill in history.kills if kill.id != intent))
+        case ClusterIdSeen(cluster_id=cluster_id):
+            return replace(history, etcd_cluster_id=history.etcd_cluster_id or cluster_id)
+        case Alarm(kind=kind, subject=subject, text=text):
+            return _with_alarm(history, kind, InstanceName(subject), text)
+        case _:
+            assert_never(event)
+
+
+def _with_bootstrap(history: History, bootstrap: Bootstrap) -> History:
+    if bootstrap in history.bootstraps:
+        return history
+    bootstraps = (*history.bootstraps, bootstrap)
+    return replace(history, bootstraps=tuple(sorted(bootstraps, key=lambda one: one.generation)))
+
+
+def _with_birth(history: History, birth: Birth) -> History:
+    if birth.instance in history.lives:
+        return history
+    return replace(history, lives={**history.lives, birth.instance: Life(birth)})
+
+
+def _with_life_event(history: History, event: Launched | Joined | BecameReady | SeenGone) -> History:
+    life = history.lives.get(event.instance)
+    if life is None:
+        return history
+    match event:
+        case Launched(provider_id=provider_id, unix=unix):
+            life = replace(
+                life,
+                provider_id=provider_id,
+                launched_at_unix=unix if life.launched_at_unix is None else life.launched_at_unix,
+            )
+        case Joined(unix=unix) if life.joined_at_unix is None:
+            life = replace(life, joined_at_unix=unix)
+        case BecameReady(unix=unix) if life.ready_at_unix is None:
+            life = replace(life, ready_at_unix=unix)
+        case SeenGone(unix=unix) if life.gone_at_unix is None:
+            life = replace(life, gone_at_unix=unix)
+    return _bounded_lives(replace(history, lives={**history.lives, event.instance: life}))
+
+
+def _with_entry_event(history: History, event: EntryOpened | EntryClosed) -> History:
+    entry = history.entries.get(event.entry)
+    match event:
+        case EntryOpened(entry=key, subject=subject, reason=reason, evidence=evidence, unix=unix):
+            if entry is not None:
+                return history
+            entry = Entry(key, subject, reason, evidence, unix)
+        case EntryClosed(outcome=outcome, unix=unix):
+            if entry is None or entry.closed_unix is not None:
+                return history
+            entry = replace(entry, closed_unix=unix, outcome=outcome)
+    return _bounded_entries(replace(history, entries={**history.entries, event.entry: entry}))
+
+
+def _with_kill(history: History, kill: KillIntent) -> History:
+    if any(known.id == kill.id for known in history.kills):
+        return history
+    return replace(history, kills=(*history.kills, kill))
+
+
+def _with_alarm(history: History, kind: str, subject: InstanceName, text: str) -> History:
+    life = history.lives.get(subject)
+    if kind != SECOND_KEY or life is None or life.condemned:
+        return history
+    return replace(history, lives={**history.lives, subject: replace(life, condemned=text)})
+
+
+def _bounded_lives(history: History) -> History:
+    gone = [
+        (life.gone_at_unix, name) for name, life in history.lives.items() if life.gone_at_unix is not None
+    ]
+    if len(gone) <= KEEP_GONE_LIVES:
+        return history
+    held = {entry.subject for entry in history.open_entries}
+    forget = {name for _, name in sorted(gone)[:-KEEP_GONE_LIVES] if name not in held}
+    return replace(history, lives=_without(history.lives, forget))
+
+
+def _bounded_entries(history: History) -> History:
+    closed = [
+        (entry.closed_unix, key) for key, entry in history.entries.items() if entry.closed_unix is not None
+    ]
+    if len(closed) <= KEEP_CLOSED_ENTRIES:
+        return history
+    forget = {key for _, key in sorted(closed)[:-KEEP_CLOSED_ENTRIES]}
+    return replace(history, entries=_without(history.entries, forget))
+
+
+def _without(mapping: Mapping[K, V], forget: set[K]) -> dict[K, V]:
+    return {key: value for key, value in mapping.items() if key not in forget}
