@@ -134,6 +134,8 @@ class EtcdSeen:
     cluster_id: str
     members: tuple[MemberSeen, ...]
     quorum_lost: bool = False
+    alarms: tuple[str, ...] = ()
+    """Alarms raised in the cluster, by kind: NOSPACE is a verdict on the cluster, CORRUPT also on its member."""
 
 
 @dataclass(frozen=True, slots=True)

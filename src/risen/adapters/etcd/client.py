@@ -1,0 +1,197 @@
+"""Implements `interfaces.etcd.Etcd`: asks whichever member answers, through the JSON gateway.
+
+It remembers only where members answered at the last `observe`; it judges nothing and repairs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from risen.adapters.etcd.answers import (
+    Hash,
+    MemberAdded,
+    MemberList,
+    Status,
+    alarms_of,
+    members_seen,
+    refusal,
+)
+from risen.core.names import MemberId
+from risen.core.picture import EtcdSeen
+from risen.interfaces.errors import Corrupt, Denied, InterfaceError, Later, Unreachable
+from risen.transport.session import Request, Session
+from risen.transport.tls import TlsIdentity
+
+CLIENT_PORT = 2379
+READ_SECONDS = 4.0
+"""A linearizable read waits out an election (1 to 2 s) and no more."""
+STATUS_SECONDS = 2.0
+CHANGE_SECONDS = 8.0
+"""etcd itself gives up on a membership change after 5 s plus two election time-outs."""
+
+T = TypeVar("T")
+
+
+class EtcdClient:
+    """One etcd cluster under one client certificate. Addresses are `ADDRESS` (port 2379) or `ADDRESS:PORT`."""
+
+    def __init__(self, identity: TlsIdentity) -> None:
+        self._session = Session(identity)
+        self._addresses: tuple[str, ...] = ()
+        self._address_of: dict[MemberId, str] = {}
+
+    def renew(self, identity: TlsIdentity) -> None:
+        """Use another certificate from now on."""
+        self._session.renew(identity)
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._session.close()
+
+    async def observe(self, addresses: tuple[str, ...]) -> EtcdSeen:
+        """See `Etcd.observe`. Raises Corrupt when members of two different clusters answer."""
+        found = await asyncio.gather(*(self._status(address) for address in addresses))
+        statuses = {address: said for address, said in found if isinstance(said, Status)}
+        if not statuses:
+            raise self._nobody(found)
+        clusters = {status.header.cluster_id for status in statuses.values()}
+        if len(clusters) > 1:
+            raise Corrupt(f"members of {len(clusters)} different etcd clusters answer at {sorted(statuses)}")
+        self._remember(statuses)
+        listed, quorum_lost = await self._list(tuple(statuses))
+        return EtcdSeen(
+            cluster_id=listed.header.cluster_id,
+            members=members_seen(listed, statuses.values()),
+            quorum_lost=quorum_lost,
+            alarms=tuple(sorted({alarm for _, alarm in alarms_of(statuses.values())})),
+        )
+
+    async def add_learner(self, peer_url: str) -> MemberId:
+        """See `Etcd.add_learner`."""
+        body = {"peerURLs": [peer_url], "isLearner": True}
+        added = await self._change("cluster/member/add", body, MemberAdded)
+        return MemberId(added.member.ID)
+
+    async def promote(self, member: MemberId) -> None:
+        """See `Etcd.promote`. Raises Conflict for what is a voter already."""
+        await self._change("cluster/member/promote", {"ID": member}, MemberList)
+
+    async def remove(self, member: MemberId) -> None:
+        """See `Etcd.remove`. Raises NotFound when it is no member (any more)."""
+        await self._change("cluster/member/remove", {"ID": member}, MemberList)
+
+    async def move_leader(self, leader: MemberId, to: MemberId) -> None:
+        """See `Etcd.move_leader`. Raises Conflict when `leader` does not lead or `to` cannot."""
+        address = self._where(leader)
+        await self._ask(address, "maintenance/transfer-leadership", {"targetID": to}, dict, read=False)
+
+    async def hash_kv(self, member: MemberId, revision: int) -> tuple[int, int]:
+        """See `Etcd.hash_kv`. Raises NotFound for a compacted revision, Later for one that is yet to come."""
+        body = {"revision": str(revision)}
+        said = await self._ask(self._where(member), "maintenance/hashkv", body, Hash, read=True)
+        return said.hash, int(said.compact_revision)
+
+    # --- asking -------------------------------------------------------------------------------------------
+    async def _status(self, address: str) -> tuple[str, Status | InterfaceError]:
+        try:
+            said = await self._ask(
+                address, "maintenance/status", {}, Status, read=True, seconds=STATUS_SECONDS
+            )
+        except InterfaceError as error:
+            return address, error
+        return address, said
+
+    async def _list(self, addresses: tuple[str, ...]) -> tuple[MemberList, bool]:
+        """The first linearizable list, or else a local one and True."""
+        for linearizable in (True, False):
+            asked = [
+                asyncio.ensure_future(
+                    self._ask(
+                        address,
+                        "cluster/member/list",
+                        {"linearizable": linearizable},
+                        MemberList,
+                        read=True,
+                        seconds=READ_SECONDS,
+                    )
+                )
+                for address in addresses
+            ]
+            answer = await _first(asked)
+            if answer is not None:
+                return answer, not linearizable
+        raise Unreachable(f"no etcd member gives its member list at {', '.join(addresses)}")
+
+    async def _change(self, path: str, body: Mapping[str, object], kind: type[T]) -> T:
+        """Ask the members in turn until one was reached; a refusal or an unknown outcome ends the turn."""
+        last = Unreachable("no etcd member is known: none was observed")
+        for address in self._addresses:
+            try:
+                return await self._ask(address, path, body, kind, read=False)
+            except Unreachable as error:
+                last = error
+            except Later as error:
+                if "not supported for learner" not in str(error):
+                    raise
+                last = Unreachable(str(error))
+        raise last
+
+    async def _ask(
+        self,
+        address: str,
+        path: str,
+        body: Mapping[str, object],
+        kind: type[T],
+        *,
+        read: bool,
+        seconds: float = CHANGE_SECONDS,
+    ) -> T:
+        url = f"https://{address if ':' in address else f'{address}:{CLIENT_PORT}'}/v3/{path}"
+        data = msgspec.json.encode(body)
+        answer = await self._session.request(Request("POST", url, data, read=read, seconds=seconds))
+        if answer.status != 200:
+            error = refusal(answer.status, answer.body, answer.what)
+            raise error
+        try:
+            return msgspec.json.decode(answer.body, type=kind)
+        except msgspec.DecodeError as error:
+            raise Corrupt(f"{answer.what}: an answer that cannot be read: {error}") from error
+
+    # --- remembering --------------------------------------------------------------------------------------
+    def _remember(self, statuses: Mapping[str, Status]) -> None:
+        with_leader = sorted(statuses, key=lambda address: statuses[address].leader == "0")
+        self._addresses = tuple(with_leader)
+        self._address_of = {
+            MemberId(status.header.member_id): address for address, status in statuses.items()
+        }
+
+    def _where(self, member: MemberId) -> str:
+        address = self._address_of.get(member)
+        if address is None:
+            raise Unreachable(f"etcd member {member} did not answer when last observed")
+        return address
+
+    @staticmethod
+    def _nobody(found: list[tuple[str, Status | InterfaceError]]) -> InterfaceError:
+        said = "; ".join(str(error) for _, error in found) or "no address to ask"
+        denied = bool(found) and all(isinstance(error, Denied) for _, error in found)
+        return Denied(said) if denied else Unreachable(f"no etcd member answers: {said}")
+
+
+async def _first(asked: Sequence[asyncio.Future[MemberList]]) -> MemberList | None:
+    """The first answer that is no error; the others are let go."""
+    try:
+        for done in asyncio.as_completed(asked):
+            try:
+                return await done
+            except InterfaceError:
+                continue
+        return None
+    finally:
+        for future in asked:
+            future.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
