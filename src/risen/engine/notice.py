@@ -1,0 +1,36 @@
+"""Notice: what a picture shows for the first time becomes an event. Facts only; it decides nothing."""
+
+from __future__ import annotations
+
+from risen.core.events import BecameReady, Event, KillDone, SeenGone
+from risen.core.history import History
+from risen.core.picture import InstanceState, Picture, Seen
+from risen.engine.record import Records
+
+
+async def notice(records: Records, picture: Picture, unix: float) -> None:
+    """Append an event for each instance first seen ready or gone, and for each kill that is done."""
+    for event in noticed(records.history, picture, unix):
+        await records.append(event)
+
+
+def noticed(history: History, picture: Picture, unix: float) -> tuple[Event, ...]:
+    """The new events, in a stable order."""
+    subjects = {entry.subject for entry in history.entries.values()}
+    events: list[Event] = []
+    if isinstance(picture.kubernetes, Seen):
+        for node in sorted(picture.kubernetes.value.nodes, key=lambda node: node.name):
+            life = history.lives.get(node.name)
+            if life is not None and node.ready and life.ready_at_unix is None:
+                events.append(BecameReady(unix, node.name))
+    if isinstance(picture.provider, Seen):
+        for seen in sorted(picture.provider.value.instances, key=lambda instance: instance.name):
+            life = history.lives.get(seen.name)
+            if life is None or life.gone_at_unix is not None or seen.state is not InstanceState.GONE:
+                continue
+            if life.launched_at_unix is not None or seen.name in subjects:
+                events.append(SeenGone(unix, seen.name))
+    gone = {event.instance for event in events if isinstance(event, SeenGone)}
+    gone |= {name for name, life in history.lives.items() if life.gone_at_unix is not None}
+    events.extend(KillDone(unix, kill.id) for kill in history.kills if kill.instance in gone)
+    return tuple(events)

@@ -1,0 +1,170 @@
+"""Record: what this engine knows from the store, and every write to it.
+
+Objects are create-only and written before their event, so a crash between the two loses nothing: `load` takes
+both. After a write whose answer was lost everything is read again before anything else is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from risen.codec import records
+from risen.core.events import (
+    BootstrapWritten,
+    Born,
+    ClusterIdSeen,
+    EntryClosed,
+    EntryOpened,
+    Event,
+    KillAsked,
+    Launched,
+)
+from risen.core.fold import apply, fold
+from risen.core.history import History, KillIntent
+from risen.core.names import InstanceName, ProviderId
+from risen.core.spec import Revision
+from risen.core.step import Birth, Bootstrap, CloseEntry, OpenEntry
+from risen.interfaces.clock import Clock
+from risen.interfaces.errors import Conflict, Corrupt, NotFound, OutcomeUnknown
+from risen.interfaces.store import IfAbsent, Store
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Records:
+    """History and the revision wanted, kept equal to the store by its only writer."""
+
+    store: Store
+    clock: Clock
+    history: History
+    revision: Revision | None = None
+    doubtful: bool = False
+    """The answer of a write was lost: read all again first."""
+
+    @classmethod
+    async def load(cls, store: Store, clock: Clock) -> Records:
+        """Read everything. Raises NotFound for an empty store, Corrupt, TooNew, Unreachable."""
+        found = cls(store, clock, await load_history(store))
+        await found._read_revision()
+        return found
+
+    async def refresh(self) -> None:
+        """Take in people's intents and a newer revision; after a lost answer, everything."""
+        if self.doubtful:
+            self.history = await load_history(self.store)
+            self.doubtful = False
+        await self._take_intents()
+        await self._read_revision()
+
+    async def append(self, event: Event) -> None:
+        """Add to the stream and to history."""
+        await self._sure(self.store.append(records.EVENTS, records.encode(event)))
+        self.history = apply(self.history, event)
+
+    async def write_bootstrap(self, bootstrap: Bootstrap) -> None:
+        """Create the bootstrap object, or take the one of that generation that is there."""
+        there = await self._create(records.bootstrap_key(bootstrap.generation), bootstrap)
+        await self.append(BootstrapWritten(self.clock.unix(), there))
+
+    async def write_birth(self, birth: Birth) -> None:
+        """Create a birth record, or take the one of that name that is there."""
+        there = await self._create(records.birth_key(birth.instance), birth)
+        await self.append(Born(self.clock.unix(), there))
+
+    async def write_cluster_id(self, cluster_id: str) -> None:
+        """Record the etcd cluster's id, once."""
+        there = await self._create(records.ETCD_CLUSTER_ID, records.EtcdClusterId(cluster_id))
+        await self.append(ClusterIdSeen(self.clock.unix(), there.cluster_id))
+
+    async def launched(self, instance: InstanceName, provider_id: ProviderId) -> None:
+        """The provider answered a launch."""
+        life = self.history.lives.get(instance)
+        if life is None or life.provider_id != provider_id:
+            await self.append(Launched(self.clock.unix(), instance, provider_id))
+
+    async def open_entry(self, step: OpenEntry) -> None:
+        """Open a ledger entry."""
+        if step.entry not in self.history.entries:
+            await self.append(
+                EntryOpened(self.clock.unix(), step.entry, step.subject, step.reason, step.evidence)
+            )
+
+    async def close_entry(self, step: CloseEntry) -> None:
+        """Close a ledger entry."""
+        await self.append(EntryClosed(self.clock.unix(), step.entry, step.outcome))
+
+    async def _create(self, key: str, value: T) -> T:
+        try:
+            await self._sure(self.store.put(key, records.encode(value), IfAbsent()))
+        except Conflict:
+            there = await self.store.get(key)
+            if there is None:
+                raise
+            return records.decode(there.data, type(value), key)
+        return value
+
+    async def _sure(self, write: Awaitable[object]) -> None:
+        try:
+            await write
+        except OutcomeUnknown:
+            self.doubtful = True
+            raise
+
+    async def _take_intents(self) -> None:
+        """Each intent becomes an event; then its object has done its work."""
+        for key in await self.store.list(records.INTENTS):
+            there = await self.store.get(key)
+            if there is not None:
+                kill = records.decode(there.data, KillIntent, key)
+                await self.append(
+                    KillAsked(self.clock.unix(), kill.id, kill.instance, kill.reason, kill.accept_data_loss)
+                )
+                await self.store.delete(key)
+
+    async def _read_revision(self) -> None:
+        newest = await newest_revision_key(self.store)
+        if newest is None or (
+            self.revision is not None and records.revision_key(self.revision.number) == newest
+        ):
+            return
+        self.revision = await read_revision(self.store, newest)
+
+
+async def newest_revision_key(store: Store) -> str | None:
+    """Key of the newest revision; None before the first `apply`."""
+    keys = await store.list(records.REVISIONS)
+    return keys[-1] if keys else None
+
+
+async def read_revision(store: Store, key: str) -> Revision:
+    """A revision by key. Raises NotFound, Corrupt, TooNew."""
+    there = await store.get(key)
+    if there is None:
+        raise NotFound(f"{key}: no such revision in the store")
+    return records.decode(there.data, Revision, key)
+
+
+async def load_history(store: Store) -> History:
+    """History from all that lies in the store. Raises NotFound when it is not a cluster's store."""
+    cluster = await store.get(records.CLUSTER)
+    if cluster is None:
+        raise NotFound("the store has no cluster in it: `risen up` makes one")
+    uid = records.decode(cluster.data, records.ClusterRecord, records.CLUSTER).uid
+    events = [records.decode_event(data, seq) for seq, data in await store.read(records.EVENTS)]
+    births = [await _object(store, key, Birth) for key in await store.list(records.BIRTHS)]
+    bootstraps = [await _object(store, key, Bootstrap) for key in await store.list(records.BOOTSTRAPS)]
+    seen = await store.get(records.ETCD_CLUSTER_ID)
+    etcd_id = ""
+    if seen is not None:
+        etcd_id = records.decode(seen.data, records.EtcdClusterId, records.ETCD_CLUSTER_ID).cluster_id
+    return fold(uid, events, births, bootstraps, etcd_id)
+
+
+async def _object(store: Store, key: str, kind: type[T]) -> T:
+    there = await store.get(key)
+    if there is None:
+        raise Corrupt(f"{key}: listed by the store, but not there")
+    return records.decode(there.data, kind, key)
