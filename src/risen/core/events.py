@@ -110,6 +110,10 @@ class KillDone:
 
 SECOND_KEY = "second-key"
 """Kind of the alarm that condemns an instance: its ticket was used with other keys."""
+WRONG_ADDRESS = "wrong-address"
+"""Kind of alarm: a genuine ticket came from an address that is not its instance's."""
+ALREADY_STARTED = "already-started"
+"""Kind of alarm: join was asked for an instance whose etcd member has started."""
 
 
 @dataclass(frozen=True, slots=True)

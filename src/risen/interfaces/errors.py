@@ -47,5 +47,9 @@ class Corrupt(InterfaceError):
     """Stored bytes are not what was written (checksum, schema)."""
 
 
+class TooNew(Corrupt):
+    """Stored bytes have a schema number newer than this program knows: it may look, never lead."""
+
+
 class NoCapacity(InterfaceError):
     """The provider has no room for this just now (quota, disk, addresses)."""

@@ -1,0 +1,169 @@
+"""What lies in the store: its keys, and values to bytes and back.
+
+Every object is JSON `{"schema": N, "kind": KIND, "value": {...}}`. Bytes of a newer schema raise TooNew (look,
+never lead), bytes that make no sense raise Corrupt; both name the key. This file knows no store: it only
+names keys and turns values into bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from risen.authority.authorities import Authorities
+from risen.authority.grant import Binding
+from risen.authority.sealing import SealingKey, Unsealable, seal, unseal
+from risen.core.events import EVENT_TYPES, Event
+from risen.core.history import KillIntent
+from risen.core.names import ClusterUid, InstanceName
+from risen.core.spec import ClusterSpec, Revision
+from risen.core.step import Birth, Bootstrap
+from risen.interfaces.errors import Corrupt, Denied, TooNew
+
+SCHEMA = 1
+"""The newest schema that this program writes and understands."""
+
+CLUSTER = "cluster"
+SPEC = "spec/current"
+AUTHORITIES = "authorities"
+ETCD_CLUSTER_ID = "etcd/cluster-id"
+EVENTS = "events"
+"""A stream, not an object."""
+REVISIONS = "revisions/"
+BIRTHS = "births/"
+BOOTSTRAPS = "bootstrap/"
+INTENTS = "intents/"
+JOINS = "joins/"
+
+
+def revision_key(number: int) -> str:
+    """`revisions/NNNNNNNN`: padded, so that keys sort as numbers do."""
+    return f"{REVISIONS}{number:08d}"
+
+
+def birth_key(instance: InstanceName) -> str:
+    """`births/NAME`."""
+    return f"{BIRTHS}{instance}"
+
+
+def bootstrap_key(generation: int) -> str:
+    """`bootstrap/NNNNNNNN`."""
+    return f"{BOOTSTRAPS}{generation:08d}"
+
+
+def intent_key(intent: str) -> str:
+    """`intents/ID`."""
+    return f"{INTENTS}{intent}"
+
+
+def join_key(instance: InstanceName) -> str:
+    """`joins/NAME`: what the ticket of an instance is bound to."""
+    return f"{JOINS}{instance}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRecord:
+    """The object `cluster`: made once per store, create-only."""
+
+    uid: ClusterUid
+    name: str
+    created_unix: float
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdClusterId:
+    """The object `etcd/cluster-id`: decimal text, as etcd's gateway gives it."""
+
+    cluster_id: str
+
+
+_KINDS: Mapping[str, type] = {
+    "cluster": ClusterRecord,
+    "spec": ClusterSpec,
+    "revision": Revision,
+    "birth": Birth,
+    "bootstrap": Bootstrap,
+    "kill-intent": KillIntent,
+    "etcd-cluster-id": EtcdClusterId,
+    "join-binding": Binding,
+    "authorities": Authorities,
+    **{kind.__name__: kind for kind in EVENT_TYPES},
+}
+_KIND_OF = {kind: name for name, kind in _KINDS.items()}
+_EVENT_KINDS = frozenset(kind.__name__ for kind in EVENT_TYPES)
+
+T = TypeVar("T")
+
+
+class _Envelope(msgspec.Struct):
+    schema: int
+    kind: str
+    value: msgspec.Raw
+
+
+def encode(value: object) -> bytes:
+    """The bytes of a value of one of the kinds above. Equal values give equal bytes. KeyError: unknown kind."""
+    kind = _KIND_OF[type(value)]
+    encoder = msgspec.json.Encoder(order="sorted")
+    return encoder.encode({"schema": SCHEMA, "kind": kind, "value": value})
+
+
+def decode(data: bytes, kind: type[T], key: str) -> T:
+    """The value in an object. `key` is named in errors: Corrupt, TooNew."""
+    envelope = _open(data, key)
+    wanted = _KIND_OF[kind]
+    if envelope.kind != wanted:
+        raise Corrupt(f"{key}: holds a {envelope.kind!r} where a {wanted!r} belongs")
+    value: T = _value(envelope, kind, key)
+    return value
+
+
+def decode_event(data: bytes, seq: int) -> Event:
+    """The event in record `seq` of the stream. Raises Corrupt, TooNew (also for a kind not known here)."""
+    key = f"{EVENTS}#{seq}"
+    envelope = _open(data, key)
+    if envelope.kind not in _EVENT_KINDS:
+        raise Corrupt(f"{key}: no event is called {envelope.kind!r}")
+    event: Event = _value(envelope, _KINDS[envelope.kind], key)
+    return event
+
+
+def _open(data: bytes, key: str) -> _Envelope:
+    try:
+        envelope = msgspec.json.decode(data, type=_Envelope)
+    except msgspec.DecodeError as error:
+        raise Corrupt(f"{key}: not a record of Risen: {error}") from error
+    if envelope.schema > SCHEMA:
+        raise TooNew(
+            f"{key}: written by a newer Risen (schema {envelope.schema}, this one knows {SCHEMA}); "
+            "use that version or a newer one"
+        )
+    return envelope
+
+
+def _value(envelope: _Envelope, kind: type[Any], key: str) -> Any:
+    try:
+        return msgspec.json.decode(envelope.value, type=kind)
+    except msgspec.DecodeError as error:
+        raise Corrupt(f"{key}: {envelope.kind} cannot be read: {error}") from error
+
+
+def seal_authorities(authorities: Authorities, key: SealingKey, nonce: bytes) -> bytes:
+    """The object `authorities`: unreadable without the sealing key. `nonce`: 12 fresh random bytes."""
+    return seal(encode(authorities), key, nonce)
+
+
+def open_authorities(data: bytes, key: SealingKey) -> Authorities:
+    """Authority keys out of their sealed object. Raises Denied for another sealing key, Corrupt, TooNew."""
+    try:
+        plain = unseal(data, key)
+    except Unsealable as error:
+        if error.other_key:
+            raise Denied(f"{AUTHORITIES}: {error}") from error
+        if error.newer:
+            raise TooNew(f"{AUTHORITIES}: {error}") from error
+        raise Corrupt(f"{AUTHORITIES}: {error}") from error
+    return decode(plain, Authorities, AUTHORITIES)
