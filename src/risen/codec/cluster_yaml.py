@@ -1,0 +1,295 @@
+"""cluster.yaml: its fields, their words for people, and the way from its text to a `ClusterSpec`.
+
+Fields of what is not built are refused by name. Opens no file; looks at no host, image or store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field
+
+from risen.codec import cluster_checks as must
+from risen.codec.written import Written, parse
+from risen.codec.yaml_nodes import Document, Problem
+from risen.core.names import PoolName, Role
+from risen.core.spec import ClusterSpec, LocalProvider, Networking, PoolSpec, Repair, Taint
+
+API_VERSION = "risen/v1alpha1"
+_NETWORKS = Networking()
+_LOCAL = LocalProvider()
+_KUBELET_LATER = (
+    "clusterDNS",
+    "cpuManagerPolicy",
+    "evictionHard",
+    "evictionSoft",
+    "featureGates",
+    "imageGCHighThresholdPercent",
+    "imageGCLowThresholdPercent",
+    "imageMaximumGCAge",
+    "kubeReserved",
+    "maxParallelImagePulls",
+    "podPidsLimit",
+    "registryPullQPS",
+    "serializeImagePulls",
+    "shutdownGracePeriod",
+    "systemReserved",
+    "topologyManagerPolicy",
+)
+
+Name = Annotated[str, AfterValidator(must.name)]
+LabelKey = Annotated[str, AfterValidator(must.label_key)]
+LabelValue = Annotated[str, AfterValidator(must.label_value)]
+CertSan = Annotated[str, AfterValidator(must.cert_san)]
+Flag = Annotated[str, AfterValidator(must.api_server_flag)]
+FlagValue = Annotated[str, AfterValidator(must.one_line)]
+NotBuilt: TypeAlias = Mapping[str, str]
+
+
+class MetadataWritten(Written):
+    """Who the cluster is."""
+
+    name: Name = Field(description="the cluster's name, a DNS label of at most 20 characters")
+
+
+class ApiServerWritten(Written):
+    """kube-apiserver."""
+
+    cert_sans: list[CertSan] = Field(
+        default_factory=list,
+        alias="certSANs",
+        description="further DNS names and addresses in the API server's certificate",
+    )
+    extra_args: dict[Flag, FlagValue] = Field(
+        default_factory=dict, description="further flags of kube-apiserver, without dashes"
+    )
+
+
+class KubernetesWritten(Written):
+    """Which Kubernetes."""
+
+    not_built: ClassVar[NotBuilt] = MappingProxyType(
+        {
+            "cloudProvider": "none (instances on this host need none)",
+            "controllerManager": "apiServer.extraArgs",
+            "scheduler": "apiServer.extraArgs",
+            "featureGates": 'apiServer.extraArgs with "feature-gates"',
+        }
+    )
+    version: Annotated[str, AfterValidator(must.kubernetes_version)] = Field(
+        description=f"the version, in quotes: {' or '.join(must.KUBERNETES_VERSIONS)}"
+    )
+    api_server: ApiServerWritten = Field(default_factory=ApiServerWritten, description="kube-apiserver")
+    service_account_issuer: Annotated[str, AfterValidator(must.issuer)] = Field(
+        default="https://kubernetes.default.svc", description="issuer in service accounts' tokens"
+    )
+
+
+class EtcdWritten(Written):
+    """etcd, a member on each control-plane instance."""
+
+    not_built: ClassVar[NotBuilt] = MappingProxyType(
+        {
+            "external": "a member on each control-plane instance",
+            "snapshots": "none; a lone member is given up only by --accept-data-loss",
+        }
+    )
+
+
+class KeysWritten(Written):
+    """What seals the store's secrets."""
+
+    not_built: ClassVar[NotBuilt] = MappingProxyType(
+        dict.fromkeys(("kms", "age", "file"), "a key file of its own at RISEN_HOME/keys/NAME.key")
+    )
+
+
+class KubeProxyWritten(Written):
+    """kube-proxy."""
+
+    enabled: bool = Field(default=True, description="whether instances run kube-proxy")
+
+
+class NetworkingWritten(Written):
+    """The cluster's own networks."""
+
+    cni: Literal["flannel", "none"] = Field(default="flannel", description="the network plugin")
+    kube_proxy: KubeProxyWritten = Field(default_factory=KubeProxyWritten, description="kube-proxy")
+    pod_subnet: Annotated[str, AfterValidator(must.pod_subnet)] = Field(
+        default=_NETWORKS.pod_subnet, description="network of pods; each instance takes a /24 of it"
+    )
+    service_subnet: Annotated[str, AfterValidator(must.service_subnet)] = Field(
+        default=_NETWORKS.service_subnet, description="network of Services' cluster IPs"
+    )
+    dns_domain: Annotated[str, AfterValidator(must.dns_domain)] = Field(
+        default=_NETWORKS.dns_domain, description="domain of Services' names"
+    )
+
+
+class LocalWritten(Written):
+    """Instances as systemd machines on this host."""
+
+    subnet: Annotated[str, AfterValidator(must.local_subnet)] = Field(
+        default=_LOCAL.subnet, description="network of the instances, a /24 that nothing on this host uses"
+    )
+    disk: Annotated[str, AfterValidator(must.disk)] = Field(
+        default=f"{_LOCAL.disk_gib}Gi", description="bound of each instance's own file system"
+    )
+
+
+class ProviderWritten(Written):
+    """Where instances run."""
+
+    not_built: ClassVar[NotBuilt] = MappingProxyType(
+        dict.fromkeys(("aws", "qemu", "azure", "gcp", "hetzner"), "local")
+    )
+    local: LocalWritten = Field(description="systemd machines on this host: {} for the defaults")
+
+
+class RepairWritten(Written):
+    """What happens to instances that are gone or sick."""
+
+    mode: Literal["observe", "repair"] = Field(
+        default="repair", description="repair replaces; observe only records what it would have done"
+    )
+    max_unhealthy: Annotated[str, AfterValidator(must.percent)] = Field(
+        default=f"{Repair().max_unhealthy_percent}%",
+        description="repair stops while more than this share of a pool is unhealthy",
+    )
+
+
+class ImageWritten(Written):
+    """What a pool's instances are made of."""
+
+    not_built: ClassVar[NotBuilt] = MappingProxyType(dict.fromkeys(("channel", "digest"), "recipe"))
+    recipe: Annotated[str, AfterValidator(must.recipe_path)] = Field(
+        default="./recipe.yaml", description="the recipe its image is baked from"
+    )
+
+
+class TaintWritten(Written):
+    """A taint on each Node of a pool."""
+
+    key: LabelKey = Field(description="such as example.com/dedicated")
+    value: LabelValue = Field(default="", description="may be empty")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(
+        description="NoSchedule, PreferNoSchedule or NoExecute"
+    )
+
+
+class KubeletWritten(Written):
+    """Settings of the kubelet."""
+
+    not_built: ClassVar[NotBuilt] = MappingProxyType(dict.fromkeys(_KUBELET_LATER, "maxPods"))
+    max_pods: int = Field(
+        default=110, ge=10, le=250, description="pods an instance takes, its /24 allows 250"
+    )
+
+
+class PoolWritten(Written):
+    """Instances of one role."""
+
+    not_built: ClassVar[NotBuilt] = MappingProxyType(
+        {
+            "instanceTypes": "instances that share this host's CPU and memory",
+            "expireAfter": "no expiry",
+            "strategy": "no rolling rebuild yet",
+            "minReplicas": "replicas",
+            "maxReplicas": "replicas",
+        }
+    )
+    name: Name = Field(description="begins each instance's name; a DNS label of at most 20 characters")
+    role: Annotated[str, AfterValidator(must.role)] = Field(description="control-plane or worker")
+    replicas: int = Field(ge=0, description="how many instances; 1, 3 or 5 for the control plane")
+    image: ImageWritten = Field(default_factory=ImageWritten, description="what its instances are made of")
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="labels of its Nodes")
+    taints: list[TaintWritten] = Field(default_factory=list, description="taints of its Nodes")
+    kubelet: KubeletWritten = Field(default_factory=KubeletWritten, description="settings of its kubelets")
+
+
+class SpecWritten(Written):
+    """What is wanted."""
+
+    not_built: ClassVar[NotBuilt] = MappingProxyType(
+        {
+            "addons": "CoreDNS and what the cluster itself needs; apply others by kubectl",
+            "disruption": "replacing what is gone; no windows and no rolling rebuild yet",
+        }
+    )
+    store: Annotated[str, AfterValidator(must.store)] = Field(
+        default="", description="folder of the store; RISEN_HOME/clusters/NAME/store where none is given"
+    )
+    deletion_protection: bool = Field(
+        default=False, description="whether `risen down` asks for the cluster's name"
+    )
+    keys: KeysWritten = Field(default_factory=KeysWritten, description="what seals the store's secrets")
+    kubernetes: KubernetesWritten = Field(description="which Kubernetes")
+    etcd: EtcdWritten = Field(default_factory=EtcdWritten, description="etcd")
+    networking: NetworkingWritten = Field(default_factory=NetworkingWritten, description="networks")
+    provider: ProviderWritten = Field(description="where instances run")
+    repair: RepairWritten = Field(default_factory=RepairWritten, description="replacing what is gone")
+    pools: list[PoolWritten] = Field(min_length=1, description="the instances, by role")
+
+
+class ClusterWritten(Written):
+    """A whole cluster.yaml."""
+
+    api_version: Literal["risen/v1alpha1"] = Field(description=API_VERSION)
+    kind: Literal["Cluster"] = Field(description="Cluster")
+    metadata: MetadataWritten = Field(description="who the cluster is")
+    spec: SpecWritten = Field(description="what is wanted")
+
+
+def parse_cluster(text: str, filename: str) -> ClusterSpec:
+    """Read a cluster.yaml. Raises Problems with everything that is wrong, each with its place."""
+    written, _ = parse(text, filename, ClusterWritten, (_check_networks, must.check_pools, must.check_taints))
+    return _cluster(written)
+
+
+def _check_networks(document: Document) -> Iterator[Problem]:
+    return must.check_subnets(
+        document,
+        (
+            (("spec", "networking", "podSubnet"), _NETWORKS.pod_subnet),
+            (("spec", "networking", "serviceSubnet"), _NETWORKS.service_subnet),
+            (("spec", "provider", "local", "subnet"), _LOCAL.subnet),
+        ),
+    )
+
+
+def _cluster(written: ClusterWritten) -> ClusterSpec:
+    spec = written.spec
+    networking, local, repair = spec.networking, spec.provider.local, spec.repair
+    return ClusterSpec(
+        name=written.metadata.name,
+        kubernetes_version=spec.kubernetes.version,
+        pools=tuple(_pool(pool) for pool in spec.pools),
+        networking=Networking(
+            pod_subnet=networking.pod_subnet,
+            service_subnet=networking.service_subnet,
+            dns_domain=networking.dns_domain,
+            cni=networking.cni,
+            kube_proxy=networking.kube_proxy.enabled,
+        ),
+        provider=LocalProvider(subnet=local.subnet, disk_gib=int(local.disk.removesuffix("Gi"))),
+        repair=Repair(repair.mode, int(repair.max_unhealthy.removesuffix("%"))),
+        store=spec.store,
+        deletion_protection=spec.deletion_protection,
+        cert_sans=tuple(spec.kubernetes.api_server.cert_sans),
+        api_server_extra_args=tuple(sorted(spec.kubernetes.api_server.extra_args.items())),
+        service_account_issuer=spec.kubernetes.service_account_issuer,
+    )
+
+
+def _pool(written: PoolWritten) -> PoolSpec:
+    return PoolSpec(
+        name=PoolName(written.name),
+        role=Role(written.role),
+        replicas=written.replicas,
+        recipe=must.recipe_path(written.image.recipe),
+        labels=tuple(sorted(written.labels.items())),
+        taints=tuple(sorted(Taint(taint.key, taint.value, taint.effect) for taint in written.taints)),
+        max_pods=written.kubelet.max_pods,
+    )

@@ -1,0 +1,92 @@
+"""Changes between two cluster.yaml: each field is compared, and says whether it rolls instances."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from risen.codec.cluster_changes import EFFECTS, Effect, compare, effect_of, schema
+from risen.core.names import PoolName, Role
+from risen.core.spec import ClusterSpec, LocalProvider, Networking, PoolSpec, Repair, Taint
+
+
+def _spec() -> ClusterSpec:
+    control_plane = PoolSpec(PoolName("control-plane"), Role.CONTROL_PLANE, 3)
+    return ClusterSpec("dev", "1.36.3", (control_plane, PoolSpec(PoolName("worker"), Role.WORKER, 2)))
+
+
+def _with_worker(**changes: object) -> ClusterSpec:
+    spec = _spec()
+    control_plane, worker = spec.pools
+    return replace(spec, pools=(control_plane, replace(worker, **changes)))  # type: ignore[arg-type]
+
+
+def test_equal_specs_differ_in_nothing() -> None:
+    assert compare(_spec(), _spec()) == ()
+
+
+@pytest.mark.parametrize(
+    ("new", "path", "rolls"),
+    [
+        (_with_worker(replicas=3), "spec.pools[worker].replicas", False),
+        (_with_worker(labels=(("a", "b"),)), "spec.pools[worker].labels", False),
+        (_with_worker(taints=(Taint("a", "", "NoExecute"),)), "spec.pools[worker].taints", False),
+        (_with_worker(max_pods=50), "spec.pools[worker].kubelet.maxPods", True),
+        (_with_worker(recipe="other.yaml"), "spec.pools[worker].image.recipe", True),
+        (replace(_spec(), kubernetes_version="1.35.4"), "spec.kubernetes.version", True),
+        (replace(_spec(), cert_sans=("a",)), "spec.kubernetes.apiServer.certSANs", True),
+        (replace(_spec(), api_server_extra_args=(("v", "4"),)), "spec.kubernetes.apiServer.extraArgs", True),
+        (
+            replace(_spec(), networking=Networking(pod_subnet="10.9.0.0/16")),
+            "spec.networking.podSubnet",
+            True,
+        ),
+        (replace(_spec(), provider=LocalProvider(disk_gib=9)), "spec.provider.local.disk", True),
+        (replace(_spec(), repair=Repair(mode="observe")), "spec.repair.mode", False),
+        (replace(_spec(), deletion_protection=True), "spec.deletionProtection", False),
+        (replace(_spec(), store="/x"), "spec.store", True),
+    ],
+)
+def test_a_changed_field_is_named_and_says_whether_it_rolls(new: ClusterSpec, path: str, rolls: bool) -> None:
+    (change,) = compare(_spec(), new)
+    assert (change.path, change.rolls) == (path, rolls)
+    (back,) = compare(new, _spec())
+    assert (back.old, back.new) == (change.new, change.old)
+
+
+def test_a_pool_that_came_or_went_is_one_change() -> None:
+    spec = _spec()
+    more = replace(spec, pools=(*spec.pools, PoolSpec(PoolName("gpu"), Role.WORKER, 4)))
+    (change,) = compare(spec, more)
+    assert (change.path, change.old, change.new, change.rolls) == ("spec.pools[gpu]", "", "present", False)
+
+
+def test_the_order_of_pools_is_no_change() -> None:
+    assert compare(_spec(), replace(_spec(), pools=_spec().pools[::-1])) == ()
+
+
+def test_every_leaf_field_of_the_schema_has_an_effect_and_a_description() -> None:
+    leaves = [field for field in schema() if field.kind not in ("mapping", "list")]
+    nameless = {"apiVersion", "kind"}
+    without = [
+        field.path
+        for field in leaves
+        if field.effect is None and field.path not in nameless and ".taints[]." not in field.path
+    ]
+    assert without == []
+    assert [field.path for field in schema() if not field.description] == []
+
+
+def test_every_effect_belongs_to_a_field_that_exists() -> None:
+    assert set(EFFECTS) - {field.path.removesuffix("[]") for field in schema()} - {"spec.pools[]"} == set()
+    assert effect_of("spec.pools[x].kubelet.maxPods") is Effect.ROLLS
+
+
+def test_comparing_two_specs_that_share_little_says_all() -> None:
+    pools = (PoolSpec(PoolName("cp"), Role.CONTROL_PLANE, 1),)
+    other = ClusterSpec("prod", "1.36.3", pools, networking=Networking(cni="none"))
+    paths = [change.path for change in compare(_spec(), other)]
+    assert paths == [
+        "metadata.name", "spec.networking.cni", "spec.pools[control-plane]", "spec.pools[cp]", "spec.pools[worker]",
+    ]  # fmt: skip
