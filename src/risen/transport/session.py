@@ -58,6 +58,7 @@ class Lines:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
 
     async def rest(self) -> bytes:
         """The whole body, for an answer that is an error."""

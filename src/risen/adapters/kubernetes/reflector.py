@@ -1,0 +1,143 @@
+"""Follows one kind of object: list once, then watch from there for ever. Turns objects into cache events.
+
+Each watch is asked to end after 10 s and begun again where it stopped. So silence is noticed without a
+heartbeat of our own, and the bookmark that the server sends before the end keeps the version young.
+Source: KEP-956 (bookmarks), API concepts, "efficient detection of changes".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import msgspec
+
+from risen.adapters.kubernetes.api import PAGE, Api, Listing
+from risen.adapters.kubernetes.cache import Changes, Entry, Event, Listed
+from risen.adapters.kubernetes.wire import Expired, Lease, Node, Partial, Pod, Status, WatchLine
+from risen.interfaces.errors import Corrupt, InterfaceError, Later, Unreachable
+
+WATCH_SECONDS = 10
+SILENCE_SECONDS = WATCH_SECONDS + 3.0
+STALE_SECONDS = 15.0
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+
+Item = TypeVar("Item", bound=Node | Pod | Lease)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[Item]):
+    """What to follow: `boil_down` gives None for what is of no interest."""
+
+    table: str
+    path: str
+    type: type[Item]
+    boil_down: Callable[[Item], Entry | None]
+    params: Mapping[str, str] = field(default_factory=dict)
+    page: int = PAGE
+
+
+class Reflector(Generic[Item]):
+    """The loop for one kind. `tell` gets every event, in order."""
+
+    def __init__(self, api: Api, kind: Kind[Item], tell: Callable[[Event], None], version: str = "") -> None:
+        self._api = api
+        self._kind = kind
+        self._tell = tell
+        self._version = version
+        self._contact = float("-inf")
+        self.fault: InterfaceError = Unreachable(f"{kind.table}: not listed yet")
+        self.listings = 0
+        self._decoder = msgspec.json.Decoder(kind.type)
+        self._lines = msgspec.json.Decoder(WatchLine)
+
+    def in_sync(self) -> bool:
+        """Listed, and heard of within 15 s."""
+        return self.listings > 0 and self._now() - self._contact <= STALE_SECONDS
+
+    async def run(self) -> None:
+        """Follow until cancelled. No operating error ends it; the last one is in `fault`."""
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                await self._watch()
+                pause = FIRST_PAUSE_SECONDS
+            except Expired as error:
+                self.fault, self._version = error, ""
+            except InterfaceError as error:
+                self.fault = error
+                wish = error.after_seconds if isinstance(error, Later) else None
+                await asyncio.sleep(wish if wish is not None else pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _list(self) -> None:
+        kind = self._kind
+        listing = Listing(kind.path, kind.type, self._keep, kind.params, kind.page)
+        kept, version = await self._api.list_all(listing)
+        self._tell(Listed(kind.table, tuple((key, entry) for key, entry in kept if entry is not None)))
+        self._version = version
+        self.listings += 1
+        self._contact = self._now()
+
+    def _keep(self, item: Item) -> tuple[str, Entry | None]:
+        return _key(item), self._kind.boil_down(item)
+
+    async def _watch(self) -> None:
+        params = {
+            **self._kind.params,
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        async with self._api.watch(self._kind.path, params, SILENCE_SECONDS) as lines:
+            self._contact = self._now()
+            async for piece in lines:
+                self._contact = self._now()
+                self._take(piece)
+        self._contact = self._now()
+
+    def _take(self, piece: list[bytes]) -> None:
+        """One piece of the stream becomes one event, so that a busy stream copies a table once, not per line."""
+        changes: list[tuple[str, Entry | None]] = []
+        version = self._version
+        trouble: InterfaceError | None = None
+        for raw in piece:
+            try:
+                line = self._lines.decode(raw)
+                if line.type == "ERROR":
+                    trouble = _watch_error(self._kind.table, msgspec.json.decode(line.object, type=Status))
+                    break
+                if line.type == "BOOKMARK":
+                    version = msgspec.json.decode(line.object, type=Partial).metadata.resource_version
+                    continue
+                item = self._decoder.decode(line.object)
+            except msgspec.DecodeError as error:
+                self._version = ""
+                raise Corrupt(f"watch {self._kind.table}: a line that cannot be read: {error}") from error
+            version = item.metadata.resource_version
+            gone = line.type == "DELETED"
+            changes.append((_key(item), None if gone else self._kind.boil_down(item)))
+        if changes:
+            self._tell(Changes(self._kind.table, tuple(changes)))
+        self._version = version
+        if trouble is not None:
+            raise trouble
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _key(item: Node | Pod | Lease) -> str:
+    return f"{item.metadata.namespace}/{item.metadata.name}"
+
+
+def _watch_error(table: str, status: Status) -> InterfaceError:
+    text = f"watch {table}: {status.message or status.reason} (code {status.code})"
+    return Expired(text) if status.code == 410 else Unreachable(text)

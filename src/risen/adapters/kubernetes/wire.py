@@ -1,0 +1,226 @@
+"""The few fields of Kubernetes objects that Risen reads, and what an answer's status means. Pure.
+
+Everything else in an object is skipped by the decoder. Source: Kubernetes API reference, `meta/v1`, `core/v1`,
+`coordination/v1`; API conventions for the meaning of status codes.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Generic, TypeVar
+
+import msgspec
+
+from risen.interfaces.errors import (
+    Conflict,
+    Denied,
+    InterfaceError,
+    Invalid,
+    Later,
+    NotFound,
+    OutcomeUnknown,
+    Unreachable,
+)
+from risen.transport.faults import retry_after_seconds
+from risen.transport.session import Answer
+
+
+class Struct(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """Field names are camelCase on the wire; objects hold no cycles, so the collector may skip them."""
+
+
+class OwnerReference(Struct, frozen=True):
+    """Who made an object."""
+
+    kind: str = ""
+    controller: bool = False
+
+
+class Metadata(Struct, frozen=True):
+    """Of every object and, without a name, of bookmarks."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    deletion_timestamp: str | None = None
+    owner_references: list[OwnerReference] = []
+
+
+class Condition(Struct, frozen=True):
+    """`status` is True, False or Unknown, as text."""
+
+    type: str
+    status: str = "Unknown"
+    reason: str = ""
+    message: str = ""
+
+
+class NodeTaint(Struct, frozen=True):
+    """A taint as the API has it."""
+
+    key: str
+    effect: str
+    value: str = ""
+    time_added: str | None = None
+
+
+class NodeSpec(Struct, frozen=True):
+    """Of a Node."""
+
+    provider_id: str = msgspec.field(name="providerID", default="")
+    unschedulable: bool = False
+    taints: list[NodeTaint] = []
+
+
+class NodeStatus(Struct, frozen=True):
+    """Of a Node."""
+
+    conditions: list[Condition] = []
+
+
+class Node(Struct, frozen=True):
+    """`v1/Node`."""
+
+    metadata: Metadata = Metadata()
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+
+class Volume(Struct, frozen=True):
+    """Only whether a volume is a claim on storage."""
+
+    persistent_volume_claim: msgspec.Raw | None = None
+    ephemeral: msgspec.Raw | None = None
+
+
+class PodSpec(Struct, frozen=True):
+    """Of a Pod."""
+
+    node_name: str = ""
+    volumes: list[Volume] = []
+
+
+class PodStatus(Struct, frozen=True):
+    """Of a Pod."""
+
+    phase: str = ""
+    conditions: list[Condition] = []
+
+
+class Pod(Struct, frozen=True):
+    """`v1/Pod`."""
+
+    metadata: Metadata = Metadata()
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+
+class LeaseSpec(Struct, frozen=True):
+    """Of a Lease."""
+
+    holder_identity: str | None = None
+    renew_time: datetime.datetime | None = None
+
+
+class Lease(Struct, frozen=True):
+    """`coordination.k8s.io/v1/Lease`."""
+
+    metadata: Metadata = Metadata()
+    spec: LeaseSpec = LeaseSpec()
+
+
+class Partial(Struct, frozen=True):
+    """Any object, metadata only (`PartialObjectMetadata`)."""
+
+    metadata: Metadata = Metadata()
+
+
+class ListMetadata(Struct, frozen=True):
+    """`continue_` is the token of the next page, empty on the last."""
+
+    resource_version: str = ""
+    continue_: str = msgspec.field(name="continue", default="")
+
+
+Item = TypeVar("Item")
+
+
+class ObjectList(Struct, Generic[Item], frozen=True):
+    """One page of a list."""
+
+    items: list[Item] | None = None
+    metadata: ListMetadata = ListMetadata()
+
+
+class WatchLine(msgspec.Struct, frozen=True):
+    """One line of a watch; the object's type depends on `type` (ERROR carries a Status)."""
+
+    type: str
+    object: msgspec.Raw
+
+
+class StatusDetails(Struct, frozen=True):
+    """Of a Status."""
+
+    retry_after_seconds: int = 0
+
+
+class Status(Struct, frozen=True):
+    """`meta/v1/Status`: how the API server refuses."""
+
+    kind: str = ""
+    message: str = ""
+    reason: str = ""
+    code: int = 0
+    details: StatusDetails | None = None
+
+
+class Expired(Unreachable):
+    """410: the version or continue token named is no longer kept; list again from the beginning."""
+
+
+_BY_STATUS: dict[int, type[InterfaceError]] = {
+    400: Invalid,
+    401: Denied,
+    403: Denied,
+    404: NotFound,
+    405: Invalid,
+    406: Invalid,
+    409: Conflict,
+    410: Expired,
+    413: Invalid,
+    415: Invalid,
+    422: Invalid,
+}
+
+
+def refusal(answer: Answer, *, read: bool) -> InterfaceError:
+    """The error of an answer that is no success.
+
+    503 without a Status comes from the endpoint, which had no API server to send it to: Unreachable. Other
+    5xx may have been carried out (etcd timed out after the write was sent): OutcomeUnknown, unless a read.
+    """
+    status = decode_status(answer.body)
+    text = f"{answer.what}: {status.message or status.reason or 'no text'} (HTTP {answer.status})"
+    kind = _BY_STATUS.get(answer.status)
+    if kind is not None:
+        return kind(text)
+    wish = retry_after_seconds(answer.headers)
+    if wish is None and status.details is not None and status.details.retry_after_seconds:
+        wish = float(status.details.retry_after_seconds)
+    if answer.status == 429 or (answer.status == 503 and status.kind == "Status" and wish is not None):
+        return Later(text, wish)
+    if read or (answer.status == 503 and status.kind != "Status"):
+        return Unreachable(text)
+    return OutcomeUnknown(text)
+
+
+def decode_status(body: bytes) -> Status:
+    """The Status in an answer, or an empty one for what is none (a proxy's page)."""
+    try:
+        return msgspec.json.decode(body, type=Status)
+    except msgspec.DecodeError:
+        return Status(message=body[:200].decode(errors="replace"))
