@@ -1,0 +1,75 @@
+"""The truth about the API endpoint: backends, and what its own check last found of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from risen.core.names import InstanceName
+from risen.core.picture import BackendSeen
+
+if TYPE_CHECKING:
+    from risen.sim.world import World
+
+DETECTION_SECONDS = 0.5
+"""`inter 250ms fall 2`."""
+
+
+@dataclass(slots=True)
+class Backend:
+    """One apiserver the endpoint knows."""
+
+    address: str
+    up: bool = False
+    draining: bool = False
+
+
+@dataclass(slots=True)
+class EndpointTruth:
+    """Backends by instance name."""
+
+    world: World
+    backends: dict[InstanceName, Backend] = field(default_factory=dict)
+
+    def list(self) -> tuple[BackendSeen, ...]:
+        """As its admin socket shows them."""
+        return tuple(
+            BackendSeen(name, backend.address, backend.up, backend.draining)
+            for name, backend in sorted(self.backends.items())
+        )
+
+    def add(self, name: InstanceName, address: str) -> None:
+        """Idempotent; ends a drain."""
+        there = self.backends.get(name)
+        if there is None or there.address != address:
+            self.backends[name] = Backend(address)
+        else:
+            there.draining = False
+        self.look_soon()
+
+    def drain(self, name: InstanceName) -> None:
+        """No new sessions; nothing for an unknown one."""
+        if name in self.backends:
+            self.backends[name].draining = True
+
+    def remove(self, name: InstanceName) -> None:
+        """Idempotent."""
+        self.backends.pop(name, None)
+
+    def look_soon(self) -> None:
+        """Something about an apiserver has changed: the check will see it."""
+        self.world.timeline.after(DETECTION_SECONDS, self.look)
+
+    def look(self) -> None:
+        """The endpoint's own check of /readyz."""
+        for name, backend in self.backends.items():
+            item = self.world.instances.all.get(name)
+            ready = item is not None and item.address == backend.address
+            backend.up = ready and self.world.kubernetes.apiserver_serves(name)
+
+    def serves(self) -> bool:
+        """Whether a client gets an answer through it now."""
+        return any(
+            backend.up and not backend.draining and self.world.kubernetes.apiserver_serves(name)
+            for name, backend in self.backends.items()
+        )

@@ -1,0 +1,56 @@
+"""Every single fault of a run: write by write, kind by kind. Each must end as the run without faults ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from risen.sim.faults import EVERY_FAULT, NO_FAULTS, FaultKind, Faults
+from risen.sim.harness import brought_up, simulate
+from risen.sim.scenario import Happening, Scenario
+from risen.sim.trace import Trace
+from risen.sim.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One run: the number of the write that is struck (0 for none), and what strikes it."""
+
+    write: int
+    kind: FaultKind | None
+    trace: Trace
+    wrong: tuple[str, ...]
+    """Violations, and how the end differs from the calm run's."""
+
+
+def standing_for(scenario: Scenario, seed: int) -> World | None:
+    """What a scenario that needs a standing cluster starts from."""
+    return None if scenario.happening is Happening.NOTHING else brought_up(scenario, seed)
+
+
+def enumerate_faults(
+    scenario: Scenario,
+    seed: int,
+    kinds: tuple[FaultKind, ...] = EVERY_FAULT,
+    first: int = 1,
+    every: int = 1,
+) -> Iterator[Case]:
+    """The calm run, then one run per write (from `first`, in strides of `every`) and kind."""
+    standing = standing_for(scenario, seed)
+    calm = simulate(scenario, seed, NO_FAULTS, standing)
+    yield Case(0, None, calm, calm.violations)
+    for write in range(first, calm.writes + 1, every):
+        for kind in kinds:
+            trace = simulate(scenario, seed, Faults({write: kind}), standing)
+            yield Case(write, kind, trace, judged(calm, trace))
+
+
+def judged(calm: Trace, trace: Trace) -> tuple[str, ...]:
+    """What is wrong with a run that was struck."""
+    if trace.violations:
+        return trace.violations
+    if trace.state != calm.state:
+        missing = sorted(set(calm.state) - set(trace.state))
+        extra = sorted(set(trace.state) - set(calm.state))
+        return (f"another end than without faults: lacks {missing}, has {extra}",)
+    return ()

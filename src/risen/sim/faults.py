@@ -1,0 +1,70 @@
+"""What can befall the writes of one controller, and the incarnation it befalls.
+
+A crash is not a cancellation: from that moment every interface of the incarnation is inert, whatever its
+tasks still try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class FaultKind(StrEnum):
+    """What befalls one write."""
+
+    CRASH_BEFORE = "crash-before"
+    """The controller dies; the write is never carried out."""
+    CRASH_AFTER = "crash-after"
+    """The write is carried out; the controller dies before it learns so."""
+    UNKNOWN_DONE = "unknown-done"
+    """Carried out, but the answer is a time-out."""
+    UNKNOWN_NOT_DONE = "unknown-not-done"
+    """Never carried out, and the answer is a time-out."""
+    UNREACHABLE = "unreachable"
+    """No connection: certainly not carried out."""
+
+
+EVERY_FAULT = tuple(FaultKind)
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Faults by the number of the write (from 1, over all incarnations of a run).
+
+    `crash_share` and `error_share` strike every write at random (share from 0 to 1), `read_error_share`
+    every read; for seeds in a soak. `calm_after` is the virtual time in seconds after which nothing
+    strikes any more, so that a run can end.
+    """
+
+    at_write: Mapping[int, FaultKind] = field(default_factory=lambda: MappingProxyType({}))
+    crash_share: float = 0.0
+    error_share: float = 0.0
+    read_error_share: float = 0.0
+    calm_after: float = 600.0
+
+    def describe(self) -> str:
+        """One line, as `--fault` of the soak takes it."""
+        return ",".join(f"{number}:{kind.value}" for number, kind in sorted(self.at_write.items()))
+
+
+NO_FAULTS = Faults()
+
+
+class Dead(BaseException):
+    """Raised from every interface of an incarnation that has crashed. Not an Exception: nothing catches it."""
+
+
+@dataclass(slots=True)
+class Incarnation:
+    """One life of the controller."""
+
+    number: int
+    dead: bool = False
+
+    def check(self) -> None:
+        """Raise Dead once this incarnation has crashed."""
+        if self.dead:
+            raise Dead(f"incarnation {self.number} has crashed")

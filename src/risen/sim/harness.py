@@ -1,0 +1,248 @@
+"""`simulate`: the real engine on a simulated world, crashed and restarted as the faults say, judged throughout.
+
+It starts incarnations and watches for the end; it never touches what the engine decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from random import Random
+
+from risen.codec import records
+from risen.core.blocked import Blocked, Waiting
+from risen.core.history import KillIntent
+from risen.core.names import InstanceName
+from risen.core.step import Birth
+from risen.engine.loop import run
+from risen.engine.world import EngineWorld, Observer
+from risen.interfaces.errors import InterfaceError
+from risen.sim.checker import Checker, end_state, lacking
+from risen.sim.faces import (
+    SimClock,
+    SimEndpoint,
+    SimEntropy,
+    SimEtcd,
+    SimKubernetes,
+    SimLeadership,
+    SimProvider,
+    SimStore,
+)
+from risen.sim.faults import NO_FAULTS, Dead, Faults, Incarnation
+from risen.sim.line import Line
+from risen.sim.scenario import NETWORK_ADDON, Happening, Scenario, manifest
+from risen.sim.trace import Trace
+from risen.sim.virtual_loop import NothingDue, VirtualLoop
+from risen.sim.world import World
+
+HELD_SECONDS = 5.0
+"""The end must hold for so long before a run counts as settled."""
+LOOK_SECONDS = 1.0
+MOST_STARTS = 200
+
+
+@dataclass(slots=True)
+class Listener(Observer):
+    """Writes down what the engine says."""
+
+    world: World
+    trace: Trace
+
+    def said(self, item: Blocked | Waiting) -> None:
+        """A refusal or a wait that is new."""
+        self.trace.said.append(f"{self.world.timeline.now:.3f}s {item!r}")
+
+
+@dataclass(slots=True)
+class Run:
+    """One run over one world, which it uses up."""
+
+    scenario: Scenario
+    world: World
+    faults: Faults
+    trace: Trace
+    entropy: Random
+    loop: VirtualLoop = field(init=False)
+    checker: Checker = field(init=False)
+    settled_since: float | None = None
+    starts: int = 0
+    lacks: str = ""
+    began: float = 0.0
+    current: Incarnation | None = None
+    revision_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        self.loop = VirtualLoop(self.world.timeline)
+        self.loop.set_exception_handler(self._uncaught)
+        self.checker = Checker(self.world, len(self.world.etcd.foundings))
+        self.began = self.world.timeline.now
+
+    def go(self) -> Trace:
+        """Run to the end, settled or given up."""
+        world, trace = self.world, self.trace
+        world.timeline.after_event = self.checker.after_event
+        self.loop.call_soon(self._start)
+        self.loop.call_later(LOOK_SECONDS, self._look)
+        try:
+            self.loop.run_forever()
+        except NothingDue as error:
+            world.violation(str(error))
+        self._end()
+        world.timeline.after_event = None
+        trace.seconds = world.timeline.now - self.began
+        trace.settled = self.settled_since is not None
+        if not trace.settled:
+            world.violation(f"not settled after {trace.seconds:.0f}s: {self.lacks}")
+        trace.state = end_state(world)
+        trace.violations = tuple(world.violations)
+        return trace
+
+    def _start(self) -> None:
+        """A new incarnation: new objects, nothing kept."""
+        self.starts += 1
+        if self.starts > MOST_STARTS:
+            self.world.violation(f"the controller was started {MOST_STARTS} times")
+            self.loop.stop()
+            return
+        self.current = Incarnation(self.starts)
+        line = Line(
+            self.world, self.loop, self.current, self.faults, self.trace, self.checker, self._died
+        )  # fmt: skip
+        self.world.controller_alive = True
+        task = self.loop.create_task(run(self._engine_world(line), lambda: False))
+        task.add_done_callback(self._ended)
+
+    def _engine_world(self, line: Line) -> EngineWorld:
+        return EngineWorld(
+            provider=SimProvider(line), endpoint=SimEndpoint(line), etcd=SimEtcd(line),
+            kubernetes=SimKubernetes(line), store=SimStore(line), leadership=SimLeadership(line),
+            clock=SimClock(line), entropy=SimEntropy(self.entropy), user_data=user_data, manifest=manifest,
+            observer=Listener(self.world, self.trace), holder=f"sim {self.starts}",
+        )  # fmt: skip
+
+    def _died(self) -> None:
+        """The incarnation crashed: its lock goes with it, and another is started soon."""
+        self.world.controller_alive = False
+        self.world.store.leader = None
+        self.loop.call_later(self.world.timeline.draw(0.05, 1.0), self._start)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """The engine returned or raised. An operating error makes the program exit: it is started again."""
+        if task.cancelled() or self.current is None:
+            return
+        error = task.exception()
+        if isinstance(error, Dead):
+            return
+        if isinstance(error, InterfaceError):
+            self.trace.said.append(f"{self.world.timeline.now:.3f}s exit {error!r}")
+        else:
+            self.world.violation(f"the engine ended: {error!r}")
+        if not self.current.dead:
+            self.current.dead = True
+            self._died()
+
+    def _uncaught(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, Dead):
+            self.world.violation(f"uncaught: {context.get('message')}: {error!r}")
+
+    def _look(self) -> None:
+        """Whether the end is reached and has held, or there is no hope."""
+        now = self.world.timeline.now
+        self.lacks = lacking(self.world, self.scenario.revision(self.revision_workers))
+        if self.lacks:
+            self.settled_since = None
+        elif self.settled_since is None:
+            self.settled_since = now
+        held = self.settled_since is not None and now - self.settled_since >= HELD_SECONDS
+        if held or now - self.began > self.scenario.give_up_seconds:
+            self.loop.stop()
+        else:
+            self.loop.call_later(LOOK_SECONDS, self._look)
+
+    def _end(self) -> None:
+        """Make everything inert, then clear the tasks away: nothing of it reaches the world."""
+        if self.current is not None:
+            self.current.dead = True
+        self.world.controller_alive = False
+        self.world.store.leader = None
+        tasks = asyncio.all_tasks(self.loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            self.loop.run_until_complete(asyncio.wait(tasks))
+        self.loop.close()
+
+
+def user_data(birth: Birth) -> bytes:
+    """The same bytes for the same birth."""
+    return f"#cloud-config\n# {birth.instance} {hashlib.sha256(birth.nonce.encode()).hexdigest()}\n".encode()
+
+
+def brought_up(scenario: Scenario, seed: int) -> World:
+    """A world whose cluster stands: what `simulate` continues from. Raises AssertionError if it did not rise."""
+    base = Scenario(
+        scenario.control_plane, scenario.workers, replicas=scenario.replicas, foreign=scenario.foreign
+    )
+    world = fresh_world(base, seed)
+    trace = Run(base, world, NO_FAULTS, Trace(seed), Random(seed + 1)).go()
+    if trace.violations:
+        raise AssertionError(f"{base.name} seed {seed} did not rise: {trace.violations}\n{trace.tail()}")
+    return world
+
+
+def fresh_world(scenario: Scenario, seed: int) -> World:
+    """An empty world that wants the scenario's cluster."""
+    world = World.fresh(seed, scenario.revision())
+    world.network_addons = (NETWORK_ADDON,)
+    world.addon_deployments = dict(scenario.addon_deployments())
+    world.kubernetes.deployments.extend(scenario.deployments())
+    if scenario.foreign:
+        world.instances.add_foreign("somebody-elses")
+    return world
+
+
+def simulate(
+    scenario: Scenario, seed: int, faults: Faults = NO_FAULTS, standing: World | None = None
+) -> Trace:
+    """Run a scenario. `standing` is what `brought_up` gave for the same scenario and seed, to save its time."""
+    if scenario.happening is Happening.NOTHING:
+        world = fresh_world(scenario, seed)
+    else:
+        world = (standing or brought_up(scenario, seed)).copied()
+    happened = Run(scenario, world, faults, Trace(seed), Random(seed + 2))
+    befall(happened, scenario.happening)
+    return happened.go()
+
+
+def befall(happened: Run, what: Happening) -> None:
+    """Let it happen to the standing cluster of a run, before the controller starts."""
+    world = happened.world
+    match what:
+        case Happening.NOTHING:
+            return
+        case Happening.KILL_WORKER | Happening.KILL_FOLLOWER | Happening.KILL_LEADER:
+            world.instances.kill(victim(world, what))
+        case Happening.LOSE_WORKER | Happening.LOSE_FOLLOWER | Happening.LOSE_LEADER:
+            world.instances.lose(victim(world, what))
+        case Happening.POWER_CUT:
+            world.instances.power_cut()
+        case Happening.ASK_KILL_WORKER | Happening.ASK_KILL_LEADER:
+            intent = KillIntent("kill-1", victim(world, what), "somebody asked")
+            world.store.put(records.intent_key(intent.id), records.encode(intent), None)
+        case Happening.SCALE_UP | Happening.SCALE_DOWN:
+            count = happened.scenario.workers + (1 if what is Happening.SCALE_UP else -1)
+            happened.revision_workers = count
+            world.want(happened.scenario.revision(count, number=2))
+
+
+def victim(world: World, what: Happening) -> InstanceName:
+    """The first instance that fits the happening's name."""
+    leader = world.etcd.name_of(world.etcd.leader)
+    ours = [item for item in world.instances.all.values() if item.cluster == world.uid]
+    if what.value.endswith("leader"):
+        return leader
+    if what.value.endswith("follower"):
+        return next(item.name for item in ours if item.holds_etcd and item.name != leader)
+    return next(item.name for item in ours if not item.holds_etcd)

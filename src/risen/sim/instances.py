@@ -1,0 +1,257 @@
+"""The truth about instances: what the provider has, what runs, what lies on their disks. Knows no engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from risen.core.names import ClusterUid, InstanceName, ProviderId, Role, may_hold_etcd
+from risen.core.picture import InstanceSeen, InstanceState, ProviderSeen
+from risen.interfaces.errors import Invalid, NoCapacity, NotFound
+from risen.interfaces.provider import LaunchRequest
+
+if TYPE_CHECKING:
+    from risen.sim.world import World
+
+JOIN_AGAIN_SECONDS = 0.5
+ETCD_HELD_SECONDS = 30.0
+"""How long an instance that is asked to power off holds etcd up for its member to be removed."""
+ADDRESSES = 240
+
+
+class Power(StrEnum):
+    """What the instance's hardware does."""
+
+    OFF = "off"
+    BOOTING = "booting"
+    RUNNING = "running"
+
+
+@dataclass(slots=True)
+class Instance:
+    """One instance with its disk. Events carry `boot`: those of an earlier boot are void."""
+
+    request: LaunchRequest
+    provider_id: ProviderId
+    cluster: ClusterUid | None
+    address: str
+    host_boot: str
+    listed_from: float
+    """Before this moment the provider's list lacks it."""
+    known_from: float
+    """Before this moment the provider says UNKNOWN."""
+    power: Power = Power.BOOTING
+    boot: int = 0
+    stopped_at: float | None = None
+    stopping: bool = False
+    joined: str = ""
+    """On its disk: empty, `new`, `existing` or `worker`."""
+    condemned: str = ""
+    member: str = ""
+    """The etcd member whose data lies on its disk."""
+    etcd_since: float | None = None
+    apiserver: bool = False
+    console: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> InstanceName:
+        """Its name."""
+        return self.request.instance
+
+    @property
+    def holds_etcd(self) -> bool:
+        """Whether it may hold etcd data."""
+        return may_hold_etcd(self.request.role)
+
+    @property
+    def peer_url(self) -> str:
+        """Where its etcd member listens for the others."""
+        return f"https://{self.address}:2380"
+
+
+@dataclass(slots=True)
+class Instances:
+    """All instances by name; what is destroyed is not here any more."""
+
+    world: World
+    all: dict[InstanceName, Instance] = field(default_factory=dict)
+    ever: int = 0
+    host_boot: str = "host-boot-1"
+    console_of_gone: dict[InstanceName, tuple[str, ...]] = field(default_factory=dict)
+
+    # --- what the provider offers -------------------------------------------------------------------------
+    def launch(self, request: LaunchRequest) -> ProviderId:
+        """Idempotent by name. Raises Invalid for another request of that name, NoCapacity."""
+        there = self.all.get(request.instance)
+        if there is not None:
+            if there.request != request:
+                raise Invalid(f"{request.instance} was launched from another request")
+            return there.provider_id
+        if self.ever >= ADDRESSES:
+            raise NoCapacity("no address is free")
+        line = self.world.timeline
+        self.ever += 1
+        listed = line.now + (line.draw(0.0, 2.0) if line.chance(0.3) else 0.0)
+        instance = Instance(
+            request, ProviderId(f"sim://{request.instance}/{self.ever}"), request.cluster,
+            f"10.77.0.{9 + self.ever}", self.host_boot, listed,
+            listed + (line.draw(0.0, 1.0) if line.chance(0.3) else 0.0),
+        )  # fmt: skip
+        self.all[request.instance] = instance
+        self._boot(instance)
+        return instance.provider_id
+
+    def add_foreign(self, name: str) -> None:
+        """Put an instance of somebody else beside ours."""
+        self.ever += 1
+        request = LaunchRequest(
+            InstanceName(name),
+            ClusterUid("foreign"),
+            self.world.any_pool,
+            Role.WORKER,
+            self.world.any_image,
+            b"",
+        )
+        self.all[request.instance] = Instance(
+            request, ProviderId(f"sim://{name}/{self.ever}"), None, f"10.77.0.{9 + self.ever}",
+            self.host_boot, 0.0, 0.0, Power.RUNNING,
+        )  # fmt: skip
+
+    def list(self) -> ProviderSeen:
+        """Everything listed by now, foreign ones too."""
+        now = self.world.timeline.now
+        return ProviderSeen(
+            tuple(self._seen(item) for item in self.all.values() if item.listed_from <= now), self.host_boot
+        )
+
+    def get(self, name: InstanceName) -> InstanceSeen:
+        """One instance; GONE when there is none."""
+        there = self.all.get(name)
+        if there is not None:
+            return self._seen(there)
+        return InstanceSeen(name, ProviderId(""), self.world.uid, InstanceState.GONE)
+
+    def _seen(self, item: Instance) -> InstanceSeen:
+        state = {
+            Power.OFF: InstanceState.STOPPED,
+            Power.BOOTING: InstanceState.STARTING,
+            Power.RUNNING: InstanceState.RUNNING,
+        }[item.power]
+        if self.world.timeline.now < item.known_from:
+            state = InstanceState.UNKNOWN
+        return InstanceSeen(
+            item.name, item.provider_id, item.cluster, state, item.address, item.host_boot, item.stopped_at
+        )
+
+    def by_id(self, provider_id: ProviderId) -> Instance:
+        """Raises NotFound."""
+        for item in self.all.values():
+            if item.provider_id == provider_id:
+                return item
+        raise NotFound(f"no instance {provider_id}")
+
+    def destroy(self, provider_id: ProviderId) -> None:
+        """End it and its disk. Raises NotFound."""
+        item = self.by_id(provider_id)
+        self._stop(item)
+        del self.all[item.name]
+        self.console_of_gone[item.name] = tuple(item.console)
+
+    def press_power_button(self, provider_id: ProviderId) -> None:
+        """Ask it to go down in order: a control-plane instance holds etcd up for a bounded time."""
+        item = self.by_id(provider_id)
+        if item.power is Power.OFF or item.stopping:
+            return
+        item.stopping = True
+        line = self.world.timeline
+        deadline = line.now + (ETCD_HELD_SECONDS if item.member else 0.0)
+        line.after(line.draw(0.5, 2.0), self.go_down, item.name, item.boot, deadline)
+
+    def power_on(self, provider_id: ProviderId) -> None:
+        """Start it from its disk; nothing to do when it runs. Raises NotFound."""
+        item = self.by_id(provider_id)
+        if item.power is Power.OFF:
+            item.host_boot = self.host_boot
+            self._boot(item)
+
+    # --- what happens by itself ---------------------------------------------------------------------------
+    def _boot(self, item: Instance) -> None:
+        line = self.world.timeline
+        item.power, item.stopped_at, item.stopping = Power.BOOTING, None, False
+        item.boot += 1
+        line.after(line.draw(0.8, 2.5), self.booted, item.name, item.boot)
+
+    def alive(self, name: str, boot: int) -> Instance | None:
+        """The instance, if it still lives this boot."""
+        item = self.all.get(InstanceName(name))
+        return item if item is not None and item.boot == boot and item.power is not Power.OFF else None
+
+    def booted(self, name: str, boot: int) -> None:
+        """systemd is up: join, or go on from the disk."""
+        item = self.alive(name, boot)
+        if item is None:
+            return
+        item.power = Power.RUNNING
+        item.console.append("systemd reached its target")
+        if item.joined:
+            self._start_services(item)
+        elif self.world.never_joins != item.name:
+            self.try_join(name, boot)
+
+    def try_join(self, name: str, boot: int) -> None:
+        """Ask the join service; ask again while it says later."""
+        item = self.alive(name, boot)
+        if item is None or item.condemned or item.stopping:
+            return
+        item.joined = self.world.join_answer(item)
+        if item.joined:
+            item.console.append(f"joined: {item.joined}")
+            self._start_services(item)
+        elif not item.condemned:
+            self.world.timeline.after(JOIN_AGAIN_SECONDS, self.try_join, name, boot)
+
+    def _start_services(self, item: Instance) -> None:
+        line = self.world.timeline
+        if item.holds_etcd:
+            line.after(line.draw(0.2, 1.0), self.world.etcd.start, item.name, item.boot)
+            line.after(line.draw(1.0, 2.0), self.world.kubernetes.start_apiserver, item.name, item.boot)
+        line.after(line.draw(0.5, 1.5), self.world.kubernetes.start_kubelet, item.name, item.boot)
+
+    def go_down(self, name: str, boot: int, deadline: float) -> None:
+        """One look of an instance that is asked to power off: apiserver first, etcd held until removed."""
+        item = self.alive(name, boot)
+        if item is None:
+            return
+        item.apiserver = False
+        line = self.world.timeline
+        if item.member in self.world.etcd.members and line.now < deadline:
+            line.after(0.5, self.go_down, name, boot, deadline)
+            return
+        self._stop(item)
+
+    def _stop(self, item: Instance) -> None:
+        if item.power is Power.OFF:
+            return
+        item.power, item.stopped_at, item.stopping = Power.OFF, self.world.timeline.now, False
+        item.apiserver, item.etcd_since = False, None
+        self.world.etcd.member_down(item.member)
+        self.world.kubernetes.instance_down(item.name)
+        self.world.endpoint.look_soon()
+
+    # --- what befalls it ----------------------------------------------------------------------------------
+    def kill(self, name: str) -> None:
+        """Its init ends: it is off, its disk lives."""
+        self._stop(self.all[InstanceName(name)])
+
+    def lose(self, name: str) -> None:
+        """It is gone with its disk."""
+        item = self.all[InstanceName(name)]
+        self.world.etcd.disk_lost(item.member)
+        self.destroy(item.provider_id)
+
+    def power_cut(self) -> None:
+        """The host reboots: everything is off, all disks live, its boot id is another."""
+        self.host_boot = f"host-boot-{int(self.host_boot.rsplit('-', 1)[1]) + 1}"
+        for item in self.all.values():
+            self._stop(item)

@@ -1,0 +1,179 @@
+"""The line between one incarnation of the controller and the world: delay, faults, numbering, inertness.
+
+Every request goes through `read` or `write`. A write that has left its sender is carried out even when the
+sender dies on the way, as in a real network; only writes to the store, which is a local directory, are not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from risen.interfaces.errors import InterfaceError, OutcomeUnknown, Unreachable
+from risen.sim.faults import Dead, FaultKind, Faults, Incarnation
+from risen.sim.trace import Trace, TraceLine
+from risen.sim.world import World
+
+T = TypeVar("T")
+TIMEOUT_SECONDS = 10.0
+"""A request without an answer ends in OutcomeUnknown after so long."""
+QUICK = (0.001, 0.02)
+
+
+class Judge(Protocol):
+    """Told of each write as it is carried out: the checker."""
+
+    def before(self, operation: str, subject: str) -> None: ...
+    def after(self, operation: str, subject: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Order(Generic[T]):
+    """A write on its way."""
+
+    number: int
+    operation: str
+    subject: str
+    effect: Callable[[], T]
+    future: asyncio.Future[T]
+    fault: FaultKind | None
+
+
+@dataclass(slots=True)
+class Line:
+    """Requests of one incarnation. `trace.writes` numbers them over all incarnations."""
+
+    world: World
+    loop: asyncio.AbstractEventLoop
+    incarnation: Incarnation
+    faults: Faults
+    trace: Trace
+    judge: Judge
+    on_death: Callable[[], None]
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep in virtual time. Raises Dead when the incarnation has died meanwhile."""
+        self.incarnation.check()
+        future: asyncio.Future[None] = self.loop.create_future()
+        timer = self.loop.call_later(seconds, _wake, future)
+        try:
+            await future
+        finally:
+            timer.cancel()
+        self.incarnation.check()
+
+    async def read(self, operation: str, answer: Callable[[], T]) -> T:
+        """A request that changes nothing. The store's are answered at once."""
+        if operation.startswith("store."):
+            self.incarnation.check()
+        else:
+            await self.pause(self.world.timeline.draw(*QUICK))
+        line = self.world.timeline
+        if line.now < self.faults.calm_after and line.chance(self.faults.read_error_share):
+            self.trace.answers[operation, "Unreachable"] += 1
+            raise Unreachable(f"{operation}: connection refused (injected)")
+        try:
+            value = answer()
+        except InterfaceError as error:
+            self.trace.answers[operation, type(error).__name__] += 1
+            raise
+        self.trace.answers[operation, "ok"] += 1
+        return value
+
+    async def write(
+        self, operation: str, subject: str, effect: Callable[[], T], seconds: tuple[float, float] = QUICK
+    ) -> T:
+        """A request that changes something, with what befalls it. `seconds` bounds how long it takes."""
+        self.incarnation.check()
+        self.trace.writes += 1
+        number = self.trace.writes
+        fault = self._fault(number)
+        delay = self.world.timeline.draw(*seconds)
+        if fault is FaultKind.CRASH_BEFORE:
+            self._note(number, f"{operation} {subject}", "crash before")
+            self.die()
+            raise Dead("crashed before a write")
+        if fault is FaultKind.UNREACHABLE:
+            await self.pause(delay)
+            self._note(number, f"{operation} {subject}", "Unreachable (injected)")
+            raise Unreachable(f"{operation} {subject}: connection refused (injected)")
+        if fault is FaultKind.UNKNOWN_NOT_DONE:
+            await self.pause(TIMEOUT_SECONDS)
+            self._note(number, f"{operation} {subject}", "OutcomeUnknown (injected, not done)")
+            raise OutcomeUnknown(f"{operation} {subject}: timed out (injected)")
+        future: asyncio.Future[T] = self.loop.create_future()
+        order = _Order(number, operation, subject, effect, future, fault)
+        if operation.startswith("store."):
+            self._carry_out(order)
+            value = await future
+            await self.pause(delay)
+            return value
+        self.loop.call_later(delay, self._carry_out, order)
+        value = await future
+        self.incarnation.check()
+        return value
+
+    def die(self) -> None:
+        """This incarnation has crashed."""
+        if not self.incarnation.dead:
+            self.incarnation.dead = True
+            self.trace.crashes += 1
+            self.on_death()
+
+    def _fault(self, number: int) -> FaultKind | None:
+        line, faults = self.world.timeline, self.faults
+        if number in faults.at_write:
+            return faults.at_write[number]
+        if line.now >= faults.calm_after:
+            return None
+        if line.chance(faults.crash_share):
+            return line.random.choice((FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER))
+        if line.chance(faults.error_share):
+            return line.random.choice(
+                (FaultKind.UNKNOWN_DONE, FaultKind.UNKNOWN_NOT_DONE, FaultKind.UNREACHABLE)
+            )
+        return None
+
+    def _carry_out(self, order: _Order[T]) -> None:
+        self.judge.before(order.operation, order.subject)
+        error: InterfaceError | None = None
+        try:
+            value = order.effect()
+        except InterfaceError as raised:
+            error = raised
+        self.judge.after(order.operation, order.subject)
+        answer = "ok" if error is None else f"{type(error).__name__}: {error}"
+        self.trace.answers[order.operation, "ok" if error is None else type(error).__name__] += 1
+        if order.fault is not None:
+            answer += f" ({order.fault.value})"
+        self._note(order.number, f"{order.operation} {order.subject}", answer)
+        future = order.future
+        if order.fault is FaultKind.CRASH_AFTER:
+            self.die()
+        if self.incarnation.dead:
+            if not future.done():
+                future.set_exception(Dead("crashed before the answer came"))
+        elif order.fault is FaultKind.UNKNOWN_DONE:
+            self.loop.call_later(TIMEOUT_SECONDS, _time_out, future, f"{order.operation} {order.subject}")
+        elif future.done():
+            return
+        elif error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(value)
+
+    def _note(self, number: int, operation: str, answer: str) -> None:
+        now = self.world.timeline.now
+        self.trace.lines.append(TraceLine(number, now, self.incarnation.number, operation, answer))
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _time_out(future: asyncio.Future[T], what: str) -> None:
+    if not future.done():
+        future.set_exception(OutcomeUnknown(f"{what}: timed out (injected)"))

@@ -1,0 +1,143 @@
+"""One seeded world: provider, endpoint, etcd, Kubernetes and store, with the join rules between them.
+
+It is plain data with its own timeline; nothing here knows an engine, an incarnation or asyncio. A world at rest
+can be copied (`World.copied`), so that many faults are tried on one brought-up cluster.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, field
+from random import Random
+
+from risen.codec import records
+from risen.core.events import Event, Joined
+from risen.core.fold import fold
+from risen.core.history import History
+from risen.core.names import ClusterUid, ImageDigest, InstanceName, PoolName, Role
+from risen.core.spec import Revision
+from risen.core.step import Birth, Bootstrap
+from risen.sim.api_endpoint import EndpointTruth
+from risen.sim.bucket import Bucket
+from risen.sim.etcd_cluster import EtcdTruth
+from risen.sim.instances import Instance, Instances
+from risen.sim.kubernetes_api import KubernetesTruth
+from risen.sim.timeline import WorldTimeline
+from risen.sim.workloads import Deployment
+
+UNIX_AT_START = 1_800_000_000.0
+
+
+@dataclass(slots=True)
+class World:
+    """Everything there is. Made by `World.fresh`."""
+
+    uid: ClusterUid
+    timeline: WorldTimeline
+    any_pool: PoolName
+    any_image: ImageDigest
+    network_addons: tuple[str, ...] = ()
+    addon_deployments: dict[str, tuple[Deployment, ...]] = field(default_factory=dict)
+    store: Bucket = field(default_factory=Bucket)
+    controller_alive: bool = False
+    """Join is answered by a living controller."""
+    never_joins: str = ""
+    violations: list[str] = field(default_factory=list)
+    instances: Instances = field(init=False)
+    etcd: EtcdTruth = field(init=False)
+    kubernetes: KubernetesTruth = field(init=False)
+    endpoint: EndpointTruth = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.instances = Instances(self)
+        self.etcd = EtcdTruth(self)
+        self.kubernetes = KubernetesTruth(self)
+        self.endpoint = EndpointTruth(self)
+
+    @classmethod
+    def fresh(cls, seed: int, revision: Revision) -> World:
+        """An empty world whose store holds a cluster record and the revision wanted."""
+        random = Random(seed)
+        pool = revision.releases[0]
+        world = cls(
+            ClusterUid(f"{random.getrandbits(64):016x}"), WorldTimeline(random), pool.pool, pool.image
+        )
+        record = records.ClusterRecord(world.uid, revision.spec.name, UNIX_AT_START)
+        world.store.put(records.CLUSTER, records.encode(record), None)
+        world.want(revision)
+        world.timeline.after(0.0, world.kubernetes.tick)
+        return world
+
+    def want(self, revision: Revision) -> None:
+        """Put a revision into the store, as `apply` does."""
+        self.store.put(records.revision_key(revision.number), records.encode(revision), None)
+
+    def copied(self) -> World:
+        """A second world, the same to the last random bit. Only at rest: nothing may be under way."""
+        world: World = pickle.loads(pickle.dumps(self))
+        return world
+
+    def unix(self, at: float | None = None) -> float:
+        """Wall-clock seconds at a virtual moment (now by default)."""
+        return UNIX_AT_START + (self.timeline.now if at is None else at)
+
+    def violation(self, text: str) -> None:
+        """Something has happened that may never happen."""
+        self.violations.append(f"{self.timeline.now:.3f}s {text}")
+
+    # --- what the store says, read from its truth ----------------------------------------------------------
+    def history(self) -> History:
+        """As a controller that starts now would fold it."""
+        events: list[Event] = [
+            records.decode_event(data, number) for number, data in self.store.read(records.EVENTS, 0)
+        ]
+        births = [
+            records.decode(self.store.objects[key].data, Birth, key)
+            for key in self.store.list(records.BIRTHS)
+        ]
+        return fold(self.uid, events, births, self.bootstraps(), self.recorded_cluster_id())
+
+    def bootstraps(self) -> tuple[Bootstrap, ...]:
+        """Bootstrap objects by generation."""
+        keys = self.store.list(records.BOOTSTRAPS)
+        return tuple(records.decode(self.store.objects[key].data, Bootstrap, key) for key in keys)
+
+    def recorded_cluster_id(self) -> str:
+        """Empty while none is recorded."""
+        key = records.ETCD_CLUSTER_ID
+        there = self.store.get(key)
+        return "" if there is None else records.decode(there.data, records.EtcdClusterId, key).cluster_id
+
+    def born(self, name: InstanceName) -> bool:
+        """Whether there is a birth record."""
+        return self.store.get(records.birth_key(name)) is not None
+
+    # --- join ----------------------------------------------------------------------------------------------
+    def join_answer(self, item: Instance) -> str:
+        """What join answers: `worker`, `new` (found a cluster), `existing`, or empty for later.
+
+        A founder is answered only while its bootstrap is the newest and no cluster id is recorded; any other
+        that holds etcd only once etcd has a member of its peer URL that has not started.
+        """
+        if not self.controller_alive or self.store.read_only:
+            return ""
+        if not self.born(item.name):
+            item.condemned = "no such birth"
+            return ""
+        answer = "worker"
+        if item.request.role is not Role.WORKER:
+            answer = self._etcd_answer(item)
+        if answer:
+            self.store.append(records.EVENTS, records.encode(Joined(self.unix(), item.name)))
+        return answer
+
+    def _etcd_answer(self, item: Instance) -> str:
+        bootstraps = self.bootstraps()
+        if bootstraps and bootstraps[-1].founder == item.name and not self.recorded_cluster_id():
+            return "new"
+        if not self.etcd.works():
+            return ""
+        for member in self.etcd.members.values():
+            if member.peer_url == item.peer_url and not member.name:
+                return "existing"
+        return ""
