@@ -24,6 +24,8 @@ class Now:
 
     boot: float
     unix: float
+    leading_since_unix: float = 0.0
+    """Since when this controller has led and answered joins: bounds on joining count from here at the earliest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,103 @@
+"""What is concluded of each instance, with its evidence. It proposes nothing.
+
+Evidence here is the provider's state, the Node's condition and lease, etcd's view of the member, and the
+bound within which a launched instance has to join. Not seen is not gone: an unseen section gives Unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from risen.core.history import Life
+from risen.core.judge.facts import RUNS, Facts
+from risen.core.judge.joining import join_deadline
+from risen.core.names import InstanceName, may_hold_etcd
+from risen.core.picture import InstanceState, NodeSeen
+
+LEASE_STALE_SECONDS = 25.0
+"""A kubelet renews its lease every 10 s: two renewals missed and the third late."""
+
+
+class Verdict(StrEnum):
+    """What is concluded of an instance."""
+
+    STARTING = "Starting"
+    HEALTHY = "Healthy"
+    SUSPECT = "Suspect"
+    SICK = "Sick"
+    DEAD = "Dead"
+    STOPPED = "Stopped"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict and why. `give_up_at` (boot seconds) is when a Starting instance counts as never joined."""
+
+    instance: InstanceName
+    verdict: Verdict
+    evidence: tuple[str, ...]
+    never_joined: bool = False
+    give_up_at: float | None = None
+
+
+def judge(facts: Facts) -> Mapping[InstanceName, Judgement]:
+    """The verdict on every instance whose story is not over, by name."""
+    return {name: _judge_one(facts, life) for name, life in facts.lives.items()}
+
+
+def _judge_one(facts: Facts, life: Life) -> Judgement:
+    name = life.birth.instance
+    if facts.is_gone(life):
+        return Judgement(name, Verdict.DEAD, ("provider: gone",))
+    if facts.provider is None:
+        return Judgement(name, Verdict.UNKNOWN, ("provider: not seen",))
+    state = facts.state(name)
+    if not facts.was_launched(life):
+        return Judgement(name, Verdict.STARTING, ("not launched yet",))
+    if state is InstanceState.STOPPED:
+        return Judgement(name, Verdict.STOPPED, ("provider: powered off, disk exists",))
+    if state not in RUNS:
+        return Judgement(name, Verdict.UNKNOWN, (f"provider: {state or 'not listed'}",))
+    if life.condemned:
+        return Judgement(name, Verdict.SICK, (f"join: condemned, {life.condemned}",), never_joined=True)
+    deadline = join_deadline(facts, life)
+    if deadline is not None and facts.now.unix >= deadline.unix:
+        return Judgement(name, Verdict.SICK, (deadline.evidence,), never_joined=True)
+    give_up_at = facts.boot_of(deadline.unix) if deadline is not None else None
+    verdict, evidence = _judge_running(facts, life)
+    return Judgement(name, verdict, evidence, give_up_at=give_up_at)
+
+
+def _judge_running(facts: Facts, life: Life) -> tuple[Verdict, tuple[str, ...]]:
+    name, served = life.birth.instance, life.ready_at_unix is not None
+    if facts.kubernetes is None:
+        return (Verdict.UNKNOWN if served else Verdict.STARTING), ("Kubernetes: not seen",)
+    node = facts.nodes.get(name)
+    if node is None:
+        return (Verdict.SUSPECT if served else Verdict.STARTING), ("Kubernetes: no Node",)
+    verdict, evidence = _judge_node(facts, node, served)
+    if verdict is not Verdict.HEALTHY or not may_hold_etcd(life.birth.role):
+        return verdict, (evidence,)
+    member = facts.member_of(name)
+    if facts.etcd is None:
+        return Verdict.UNKNOWN, (evidence, "etcd: not seen")
+    if member is None or member.learner:
+        return Verdict.STARTING, (evidence, "etcd: not a voter yet")
+    if not member.healthy:
+        return Verdict.SUSPECT, (evidence, "etcd: member not healthy")
+    return Verdict.HEALTHY, (evidence, "etcd: voter healthy")
+
+
+def _judge_node(facts: Facts, node: NodeSeen, served: bool) -> tuple[Verdict, str]:
+    if node.waiting_for_addons:
+        return Verdict.STARTING, "Node: waiting for add-ons"
+    if not node.ready:
+        word = "Ready=Unknown" if node.ready is None else "NotReady"
+        return (Verdict.SUSPECT if served else Verdict.STARTING), f"Node: {word}"
+    renewed = node.lease_renewed_unix
+    if renewed is not None and facts.now.unix - renewed > LEASE_STALE_SECONDS:
+        return Verdict.SUSPECT, f"Node: lease older than {LEASE_STALE_SECONDS:.0f} s"
+    return Verdict.HEALTHY, "Node: Ready"

@@ -1,0 +1,98 @@
+"""Bring-up: the bootstrap object before anything, then every birth record's launch, side by side.
+
+It founds etcd once: a new generation is written only while no cluster id was ever recorded and the founder
+is proven gone. Births are `births.py`'s, membership is `membership.py`'s.
+"""
+
+from __future__ import annotations
+
+from risen.core.blocked import Waiting
+from risen.core.judge.facts import Facts
+from risen.core.judge.verdict import Verdict
+from risen.core.names import InstanceName
+from risen.core.picture import InstanceState
+from risen.core.rules.names import fresh_names
+from risen.core.rules.view import RuleOutput, View, gather
+from risen.core.step import Bootstrap, Launch, RecordClusterId, Step, WriteBootstrap
+
+TOKEN_CHARACTERS = 16
+
+
+def propose(view: View) -> RuleOutput:
+    """WriteBootstrap, RecordClusterId, Launch."""
+    unseen = view.cannot_see("provider")
+    if unseen is not None:
+        return unseen
+    steps = (*_bootstrap(view), *_cluster_id(view), *_launches(view))
+    return gather(RuleOutput(steps=steps), _starting(view))
+
+
+def lacks_founder(facts: Facts) -> bool:
+    """Whether a (new) founder has to be named: none is yet, or it is proven gone and etcd never was."""
+    if facts.history.etcd_cluster_id:
+        return False
+    newest = facts.founder
+    if newest is None:
+        return True
+    if facts.etcd is not None and facts.etcd.members:
+        return False
+    if newest.founder not in facts.history.lives:
+        return False
+    life = facts.lives.get(newest.founder)
+    return life is None or facts.is_gone(life)
+
+
+def _bootstrap(view: View) -> tuple[Step, ...]:
+    if not lacks_founder(view.facts):
+        return ()
+    names = fresh_names(view, view.revision.spec.control_plane.name)
+    founder = next(names, None)
+    if founder is None or not view.supplies.nonces:
+        return ()
+    newest = view.facts.founder
+    generation = newest.generation + 1 if newest is not None else 1
+    return (WriteBootstrap(Bootstrap(generation, founder, view.supplies.nonces[0][:TOKEN_CHARACTERS])),)
+
+
+def _cluster_id(view: View) -> tuple[Step, ...]:
+    """Recorded when the founder's own member is seen; membership waits for it."""
+    etcd, founder = view.facts.etcd, view.facts.founder
+    if view.facts.history.etcd_cluster_id or etcd is None or founder is None or not etcd.cluster_id:
+        return ()
+    if not any(member.name == founder.founder for member in etcd.members):
+        return ()
+    return (RecordClusterId(etcd.cluster_id),)
+
+
+def _launches(view: View) -> tuple[Step, ...]:
+    """Launch is idempotent by name, so a lost answer is simply asked again."""
+    facts = view.facts
+    return tuple(
+        Launch(name)
+        for name, life in facts.lives.items()
+        if not facts.was_launched(life)
+        and facts.state(name) in (None, InstanceState.GONE)
+        and name not in facts.entries
+    )
+
+
+def _starting(view: View) -> RuleOutput:
+    waiting = []
+    for name, judged in view.verdicts.items():
+        life = view.facts.lives[name]
+        if judged.verdict is Verdict.STARTING and life.launched_at_unix is not None:
+            since = view.facts.boot_of(life.launched_at_unix)
+            waiting.append(Waiting(name, awaited(view, name), since, judged.give_up_at))
+    return RuleOutput(waiting=tuple(waiting))
+
+
+def awaited(view: View, name: InstanceName) -> str:
+    """What a starting instance waits for, in its order."""
+    life = view.facts.lives[name]
+    if life.joined_at_unix is None:
+        founder = view.facts.founder
+        waits = founder is not None and founder.founder != name and life.birth.role.value != "worker"
+        if waits and view.facts.member_of(name) is None:
+            return "its turn to join etcd"
+        return "join"
+    return view.verdicts[name].evidence[-1]

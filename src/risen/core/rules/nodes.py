@@ -1,0 +1,77 @@
+"""Nodes: role and pool labels and taints on those that are ours, and the Nodes of what is gone deleted.
+
+A Node whose providerID is not one of ours is listed and left alone. A pool's labels and taints are applied
+to living Nodes: they roll nothing.
+"""
+
+from __future__ import annotations
+
+from risen.core.blocked import Blocked
+from risen.core.names import ReleaseId, Role
+from risen.core.picture import NodeSeen
+from risen.core.rules.view import RuleOutput, View
+from risen.core.spec import PoolSpec, Taint
+from risen.core.step import DeleteNode, MarkNode, Step
+
+OUR_LABELS = "risen.dev/"
+CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
+UNINITIALIZED = "risen/uninitialized"
+FOREIGN_TAINTS = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
+"""Taints that Kubernetes itself sets and lifts."""
+
+
+def propose(view: View) -> RuleOutput:
+    """MarkNode, DeleteNode."""
+    unseen = view.cannot_see("kubernetes", "provider")
+    if unseen is not None:
+        return unseen
+    facts = view.facts
+    steps: list[Step] = []
+    blocked: list[Blocked] = []
+    for name, node in facts.nodes.items():
+        life = facts.lives.get(name)
+        if life is None or node.provider_id not in facts.provider_ids(name):
+            blocked.append(
+                Blocked("foreign", name, f"Node with providerID {node.provider_id!r} is not ours: left alone")
+            )
+        elif facts.is_gone(life):
+            steps += _deletion(view, node)
+        elif name not in facts.entries:
+            pool = view.revision.spec.pool(life.birth.pool)
+            if pool is not None:
+                steps += _mark(node, pool, life.birth.release)
+    return RuleOutput(steps=tuple(steps), blocked=tuple(blocked))
+
+
+def wanted_labels(pool: PoolSpec, release: ReleaseId) -> tuple[tuple[str, str], ...]:
+    """Labels of a pool's Nodes, sorted."""
+    labels = dict(pool.labels)
+    labels[f"{OUR_LABELS}pool"] = pool.name
+    labels[f"{OUR_LABELS}release"] = release
+    if pool.role is Role.CONTROL_PLANE:
+        labels[CONTROL_PLANE_LABEL] = ""
+    return tuple(sorted(labels.items()))
+
+
+def wanted_taints(pool: PoolSpec) -> tuple[Taint, ...]:
+    """Taints of a pool's Nodes, sorted; a control plane takes no ordinary pods."""
+    taints = set(pool.taints)
+    if pool.role is Role.CONTROL_PLANE:
+        taints.add(Taint(CONTROL_PLANE_LABEL, "", "NoSchedule"))
+    return tuple(sorted(taints))
+
+
+def _mark(node: NodeSeen, pool: PoolSpec, release: ReleaseId) -> tuple[Step, ...]:
+    labels, taints = wanted_labels(pool, release), wanted_taints(pool)
+    ours = {taint for taint in node.taints if not taint.key.startswith(FOREIGN_TAINTS)}
+    if set(labels) <= set(node.labels) and ours == set(taints):
+        return ()
+    return (MarkNode(node.name, node.uid, labels, taints),)
+
+
+def _deletion(view: View, node: NodeSeen) -> tuple[Step, ...]:
+    """Once its pods are freed: volumes detach while the Node is there, not after."""
+    pods = view.facts.pods.get(node.name, ())
+    if any(not pod.daemon and not pod.mirror for pod in pods) or node.name not in view.facts.entries:
+        return ()
+    return (DeleteNode(node.name, node.uid),)

@@ -1,0 +1,142 @@
+"""Repair: what is gone, stopped, never joined or asked to be killed gets a ledger entry, then its end.
+
+A stopped instance may be powered on instead (`power.py`). The replacement is born by `births.py` as soon as
+the entry is open. With `repair.mode: observe` it only says what it would do; a person's kill still goes.
+"""
+
+from __future__ import annotations
+
+from risen.core.blocked import Blocked, Waiting
+from risen.core.history import Life
+from risen.core.judge.joining import NEVER_JOINED
+from risen.core.judge.verdict import Judgement, Verdict
+from risen.core.names import InstanceName
+from risen.core.picture import InstanceState
+from risen.core.rules.power import power_on_reason
+from risen.core.rules.view import RuleOutput, View, gather
+from risen.core.safety.budget import storm
+from risen.core.step import Destroy, OpenEntry, PowerOn, Step
+
+STOP_SETTLE_SECONDS = 1.0
+"""A power cut takes its time to reach every instance: a stop is judged after this long."""
+KILL, REPAIR = "kill", "repair"
+ENDS_RUNNING = (KILL, NEVER_JOINED)
+"""Entries that end a running instance; a repaired one that came back by itself is let live."""
+
+
+def propose(view: View) -> RuleOutput:
+    """OpenEntry, PowerOn, Destroy."""
+    unseen = view.cannot_see("provider")
+    if unseen is not None:
+        return unseen
+    outputs = [_without_entry(view, life) for life in view.facts.lives.values()]
+    outputs += [_with_entry(view, life) for life in view.facts.lives.values()]
+    return gather(*outputs)
+
+
+def entry_id(view: View, subject: InstanceName) -> str:
+    """`SUBJECT-N`: the N-th entry of this subject. Deterministic, so that a retry meets its own."""
+    before = sum(1 for entry in view.facts.history.entries.values() if entry.subject == subject)
+    return f"{subject}-{before + 1}"
+
+
+def open_entry(view: View, name: InstanceName, reason: str, *evidence: str) -> OpenEntry:
+    """The step that opens an entry."""
+    return OpenEntry(entry_id(view, name), name, reason, evidence)
+
+
+def _without_entry(view: View, life: Life) -> RuleOutput:
+    facts, name = view.facts, life.birth.instance
+    if name in facts.entries:
+        return RuleOutput()
+    kill = next((k for k in sorted(facts.history.kills, key=lambda k: k.id) if k.instance == name), None)
+    if kill is not None:
+        return RuleOutput(steps=(open_entry(view, name, KILL, f"asked: {kill.reason}"),))
+    judged = view.verdicts[name]
+    match judged.verdict:
+        case Verdict.DEAD:
+            return _open_repair(view, life, judged)
+        case Verdict.STOPPED:
+            return _stopped(view, life, judged)
+        case Verdict.SICK if judged.never_joined:
+            return _observed(view, open_entry(view, name, _reason_to_end(life), *judged.evidence), judged)
+        case _:
+            return RuleOutput()
+
+
+def _reason_to_end(life: Life) -> str:
+    return NEVER_JOINED if life.ready_at_unix is None else KILL
+
+
+def _stopped(view: View, life: Life, judged: Judgement) -> RuleOutput:
+    name = life.birth.instance
+    reason = power_on_reason(view, life)
+    if reason is not None:
+        return _power_on(view, life, reason)
+    settled = _settles_at(view, name)
+    if settled > view.facts.now.boot:
+        stopped_at = settled - STOP_SETTLE_SECONDS
+        return RuleOutput(waiting=(Waiting(name, "its stop to settle", stopped_at, settled),))
+    return _open_repair(view, life, judged)
+
+
+def _settles_at(view: View, name: InstanceName) -> float:
+    seen = view.facts.ours.get(name)
+    if seen is None or seen.stopped_at is None:
+        return view.facts.now.boot
+    return seen.stopped_at + STOP_SETTLE_SECONDS
+
+
+def _power_on(view: View, life: Life, reason: str) -> RuleOutput:
+    name = life.birth.instance
+    seen = view.facts.ours[name]
+    if view.revision.spec.repair.mode == "observe":
+        return RuleOutput(blocked=(Blocked("observe-only", name, f"would be powered on: {reason}"),))
+    return RuleOutput(steps=(PowerOn(name, seen.provider_id),))
+
+
+def _open_repair(view: View, life: Life, judged: Judgement) -> RuleOutput:
+    raging = storm(view.revision.spec, view.facts, view.verdicts, life.birth.pool)
+    if raging is not None:
+        return RuleOutput(blocked=(raging,))
+    return _observed(view, open_entry(view, life.birth.instance, REPAIR, *judged.evidence), judged)
+
+
+def _observed(view: View, step: OpenEntry, judged: Judgement) -> RuleOutput:
+    if view.revision.spec.repair.mode != "observe":
+        return RuleOutput(steps=(step,))
+    why = f"would be replaced: {step.reason}, {'; '.join(judged.evidence)}"
+    return RuleOutput(blocked=(Blocked("observe-only", step.subject, why),))
+
+
+def _with_entry(view: View, life: Life) -> RuleOutput:
+    """The fence: the instance ends, confirmed by the provider's GONE in a later picture."""
+    facts, name = view.facts, life.birth.instance
+    entry = facts.entries.get(name)
+    if entry is None or entry.reason == "scale-down" or facts.is_gone(life):
+        return RuleOutput()
+    state = facts.state(name)
+    since = facts.boot_of(entry.opened_unix)
+    if state is InstanceState.STOPPED:
+        reason = power_on_reason(view, life) if entry.reason == REPAIR or facts.holds_data(life) else None
+        if reason is not None and not _accepts_loss(view, name):
+            return _power_on(view, life, reason)
+        return RuleOutput(steps=_destroy(view, life))
+    if state in (InstanceState.STARTING, InstanceState.RUNNING):
+        if entry.reason in ENDS_RUNNING:
+            return RuleOutput(steps=_destroy(view, life))
+        return RuleOutput(waiting=(Waiting(name, "it came back: Ready, or its end", since),))
+    if state is InstanceState.UNKNOWN:
+        return RuleOutput(
+            blocked=(Blocked("cannot-see", name, "the provider says unknown: that is not gone"),)
+        )
+    return RuleOutput(waiting=(Waiting(name, "the provider's word that it is gone", since),))
+
+
+def _accepts_loss(view: View, name: InstanceName) -> bool:
+    return any(kill.instance == name and kill.accept_data_loss for kill in view.facts.history.kills)
+
+
+def _destroy(view: View, life: Life) -> tuple[Step, ...]:
+    seen = view.facts.ours[life.birth.instance]
+    return (Destroy(life.birth.instance, seen.provider_id, view.facts.holds_data(life)),)

@@ -1,0 +1,91 @@
+"""What a rule looks at and what it answers. The counts of a pool that more than one rule needs are here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from risen.core.blocked import Blocked, Waiting
+from risen.core.history import Life
+from risen.core.judge.facts import Facts
+from risen.core.judge.verdict import Judgement, Verdict
+from risen.core.names import InstanceName, PoolName, Role
+from risen.core.picture import Unseen
+from risen.core.plan import Supplies
+from risen.core.spec import PoolSpec, Revision
+from risen.core.step import Birth, Step, WriteBirth
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOutput:
+    """What one rule proposes, awaits and refuses. `recheck_at` in boot seconds."""
+
+    steps: tuple[Step, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+    recheck_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Facts, what is wanted, and what was concluded of each instance."""
+
+    revision: Revision
+    facts: Facts
+    verdicts: Mapping[InstanceName, Judgement]
+    supplies: Supplies
+
+    @property
+    def pools(self) -> tuple[PoolSpec, ...]:
+        """Wanted pools: control plane first, then by name."""
+        return tuple(
+            sorted(
+                self.revision.spec.pools, key=lambda pool: (pool.role is not Role.CONTROL_PLANE, pool.name)
+            )
+        )
+
+    def verdict(self, name: InstanceName) -> Verdict:
+        """The verdict on one of ours; Unknown for others."""
+        judged = self.verdicts.get(name)
+        return judged.verdict if judged is not None else Verdict.UNKNOWN
+
+    def of_pool(self, pool: PoolName) -> tuple[Life, ...]:
+        """Lives of a pool whose story is not over, by name."""
+        return tuple(life for life in self.facts.lives.values() if life.birth.pool == pool)
+
+    def staying(self, pool: PoolName) -> tuple[Life, ...]:
+        """Those of them that no open entry takes. One that is gone stays until its entry is open."""
+        return tuple(life for life in self.of_pool(pool) if life.birth.instance not in self.facts.entries)
+
+    def births_in_flight(self, pool: PoolName) -> tuple[Birth, ...]:
+        """Births on their way into the store: they count as born."""
+        births = (step.birth for step in self.facts.steps if isinstance(step, WriteBirth))
+        return tuple(b for b in births if b.pool == pool and b.instance not in self.facts.history.lives)
+
+    def cannot_see(self, *sections: str) -> RuleOutput | None:
+        """The answer of a rule whose sections are unseen. Before a section ever existed it is a wait."""
+        for section in sections:
+            seen = getattr(self.facts.picture, section)
+            if isinstance(seen, Unseen):
+                return self._unseen(section, seen)
+        return None
+
+    def _unseen(self, section: str, seen: Unseen) -> RuleOutput:
+        rising = {
+            "etcd": not self.facts.history.etcd_cluster_id,
+            "kubernetes": self.facts.ever_ready is None,
+        }.get(section, False)
+        if rising:
+            return RuleOutput(waiting=(Waiting(section, "its first answer", seen.since),))
+        return RuleOutput(blocked=(Blocked("cannot-see", section, seen.error),))
+
+
+def gather(*outputs: RuleOutput) -> RuleOutput:
+    """Several outputs as one, in their order."""
+    moments = [output.recheck_at for output in outputs if output.recheck_at is not None]
+    return RuleOutput(
+        steps=tuple(step for output in outputs for step in output.steps),
+        waiting=tuple(item for output in outputs for item in output.waiting),
+        blocked=tuple(item for output in outputs for item in output.blocked),
+        recheck_at=min(moments, default=None),
+    )

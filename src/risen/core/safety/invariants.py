@@ -1,0 +1,235 @@
+"""What may never happen, as a named list: each invariant says of one step, on given facts, why it must not be.
+
+Checked on every plan, again right before each step on freshly read facts, and by the simulator's checker on
+the truth at the moment a step takes effect. They judge a step alone; they propose nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from risen.core.blocked import Blocked
+from risen.core.judge.facts import Facts
+from risen.core.names import InstanceName, ProviderId
+from risen.core.picture import MemberSeen
+from risen.core.safety import quorum
+from risen.core.step import (
+    AddLearner,
+    CordonNode,
+    DeleteNode,
+    Destroy,
+    EvictPod,
+    FreePod,
+    Launch,
+    MoveLeader,
+    OpenEntry,
+    PowerOn,
+    PressPowerButton,
+    PromoteMember,
+    RemoveMember,
+    Step,
+    TaintOutOfService,
+    WriteBirth,
+    WriteBootstrap,
+)
+
+Check = Callable[[Facts, Step], Blocked | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """`check` gives None when the step keeps the invariant."""
+
+    name: str
+    says: str
+    check: Check
+
+
+def _quorum_kept(facts: Facts, step: Step) -> Blocked | None:
+    match step:
+        case RemoveMember(member=member_id):
+            member = find_member(facts, member_id)
+            return quorum.blocks_removal(facts, member) if member is not None else None
+        case PromoteMember(member=member_id, instance=name):
+            member = find_member(facts, member_id)
+            if member is None:
+                return Blocked("cannot-see", name, f"etcd does not list member {member_id}")
+            return quorum.blocks_promotion(facts, member) if member.learner else None
+        case MoveLeader(to=member_id):
+            member = find_member(facts, member_id)
+            if member is None or member.learner or not member.healthy:
+                return Blocked("quorum", member_id, "leadership moves only to a healthy voter")
+            return None
+        case _:
+            return None
+
+
+def _data_before_cattle(facts: Facts, step: Step) -> Blocked | None:
+    match step:
+        case Destroy(instance=name) | PressPowerButton(instance=name):
+            life = facts.lives.get(name)
+            if life is None or facts.is_gone(life):
+                return None
+            return quorum.blocks_loss(facts, life, accepts_data_loss(facts, name))
+        case OpenEntry(subject=name):
+            life = facts.lives.get(name)
+            if life is None or facts.is_gone(life):
+                return None
+            return quorum.blocks_loss(facts, life, accepts_data_loss(facts, name))
+        case _:
+            return None
+
+
+def _foreign_untouched(facts: Facts, step: Step) -> Blocked | None:
+    name, provider_id = named_by(step)
+    if name is None:
+        return None
+    if name not in facts.history.lives:
+        return Blocked("foreign", name, "it has no birth record here: it is not ours to touch")
+    seen = facts.ours.get(name)
+    if provider_id is not None and seen is not None and seen.provider_id and seen.provider_id != provider_id:
+        return Blocked(
+            "foreign", name, f"the provider shows {seen.provider_id}, the step names {provider_id}"
+        )
+    if provider_id is not None and provider_id not in facts.provider_ids(name):
+        return Blocked("foreign", name, f"{provider_id} does not carry this cluster's uid")
+    if isinstance(step, CordonNode | TaintOutOfService | DeleteNode):
+        node = facts.nodes.get(name)
+        if node is not None and node.provider_id not in facts.provider_ids(name):
+            return Blocked("foreign", name, f"the Node's providerID {node.provider_id!r} is not ours")
+    return None
+
+
+def _bootstrap_once(facts: Facts, step: Step) -> Blocked | None:
+    if not isinstance(step, WriteBootstrap):
+        return None
+    if facts.history.etcd_cluster_id:
+        return Blocked(
+            "bootstrap-once", "bootstrap", f"etcd {facts.history.etcd_cluster_id} was founded already"
+        )
+    if facts.etcd is not None and facts.etcd.members:
+        return Blocked("bootstrap-once", "bootstrap", "etcd has members: it was founded already")
+    newest = facts.founder
+    expected = newest.generation + 1 if newest is not None else 1
+    if step.bootstrap.generation != expected:
+        return Blocked(
+            "bootstrap-once", "bootstrap", f"generation {step.bootstrap.generation} is not {expected}"
+        )
+    if newest is None:
+        return None
+    life = facts.lives.get(newest.founder)
+    if newest.founder in facts.history.lives and (life is None or facts.is_gone(life)):
+        return None
+    return Blocked("bootstrap-once", "bootstrap", f"founder {newest.founder} is not proven gone")
+
+
+def _birth_before_launch(facts: Facts, step: Step) -> Blocked | None:
+    match step:
+        case Launch(instance=name) if name not in facts.history.lives:
+            return Blocked("birth-before-launch", name, "it has no birth record")
+        case Launch(instance=name) if facts.history.lives[name].gone_at_unix is not None:
+            return Blocked("birth-before-launch", name, "it is gone: names are never used again")
+        case WriteBirth(birth=birth) if birth.instance in facts.history.lives:
+            return Blocked(
+                "birth-before-launch", birth.instance, "it was born already: names are never used again"
+            )
+        case WriteBirth(birth=birth) if facts.founder is None:
+            return Blocked("birth-before-launch", birth.instance, "no bootstrap object names a founder yet")
+        case _:
+            return None
+
+
+def _entry_before_harm(facts: Facts, step: Step) -> Blocked | None:
+    match step:
+        case Destroy(instance=name) | PressPowerButton(instance=name):
+            subject = name
+        case CordonNode(node=name) | TaintOutOfService(node=name) | DeleteNode(node=name):
+            subject = name
+        case EvictPod(node=name) | FreePod(node=name):
+            subject = name
+        case RemoveMember(instance=name, voter=True):
+            subject = name
+        case _:
+            return None
+    if subject in facts.entries:
+        return None
+    return Blocked("entry-before-harm", subject, "no open ledger entry names it")
+
+
+def _one_membership_change(facts: Facts, step: Step) -> Blocked | None:
+    if not isinstance(step, AddLearner | PromoteMember | RemoveMember):
+        return None
+    other = next(
+        (one for one in facts.steps if isinstance(one, AddLearner | PromoteMember | RemoveMember)), None
+    )
+    if other is not None:
+        return Blocked(
+            "quorum", "etcd", f"one membership change at a time: {type(other).__name__} is in flight"
+        )
+    if isinstance(step, AddLearner) and facts.etcd is not None:
+        learner = quorum.learner_of(facts.etcd)
+        if learner is not None:
+            return Blocked(
+                "quorum", step.instance, f"one learner at a time: {learner.name or learner.peer_url}"
+            )
+    return None
+
+
+def named_by(step: Step) -> tuple[InstanceName | None, ProviderId | None]:
+    """The instance that a step touches, and the provider id by which it does."""
+    match step:
+        case (
+            Destroy(instance=name, provider_id=provider_id) | PowerOn(instance=name, provider_id=provider_id)
+        ):
+            return name, provider_id
+        case PressPowerButton(instance=name, provider_id=provider_id):
+            return name, provider_id
+        case CordonNode(node=name) | TaintOutOfService(node=name) | DeleteNode(node=name):
+            return name, None
+        case FreePod(node=name) | EvictPod(node=name):
+            return name, None
+        case OpenEntry(subject=name) | AddLearner(instance=name):
+            return name, None
+        case RemoveMember(instance=name) if name:
+            return name, None
+        case _:
+            return None, None
+
+
+def find_member(facts: Facts, member_id: str) -> MemberSeen | None:
+    """A member by id."""
+    members = facts.etcd.members if facts.etcd is not None else ()
+    return next((member for member in members if member.id == member_id), None)
+
+
+def accepts_data_loss(facts: Facts, name: InstanceName) -> bool:
+    """Whether a person who asked for this instance's end took its data's loss upon themselves."""
+    return any(kill.instance == name and kill.accept_data_loss for kill in facts.history.kills)
+
+
+INVARIANTS = (
+    Invariant("quorum-kept", "after a step healthy voters are a quorum", _quorum_kept),
+    Invariant("data-before-cattle", "etcd data is ended only beside a healthy quorum", _data_before_cattle),
+    Invariant("foreign-untouched", "only what has our uid and a birth record is touched", _foreign_untouched),
+    Invariant("bootstrap-once", "etcd is founded once", _bootstrap_once),
+    Invariant("birth-before-launch", "a birth record is written before the launch", _birth_before_launch),
+    Invariant("entry-before-harm", "a ledger entry is open before the first harm", _entry_before_harm),
+    Invariant(
+        "one-membership-change-at-a-time", "etcd's membership changes serially", _one_membership_change
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Violation:
+    """A named invariant that a step would break, and the arithmetic."""
+
+    invariant: str
+    blocked: Blocked
+
+
+def violations(step: Step, facts: Facts) -> tuple[Violation, ...]:
+    """Every invariant that `step` breaks on these facts, in the list's order."""
+    broken = ((invariant.name, invariant.check(facts, step)) for invariant in INVARIANTS)
+    return tuple(Violation(name, blocked) for name, blocked in broken if blocked is not None)
