@@ -1,0 +1,156 @@
+"""HAProxy's configuration and admin socket. The backends kept in `backends.json` are rendered into its
+configuration, so that they outlive it; the socket changes the running one. Source: HAProxy's management guide.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import socket
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from risen.adapters.local.host import write_file
+from risen.adapters.local.settings import API_PORT, LocalSettings
+from risen.interfaces.errors import Corrupt, OutcomeUnknown, Unreachable
+
+SLOTS = 24
+BACKEND = "apiservers"
+SOCKET_TIMEOUT_SECONDS = 3.0
+CONNECTIONS_WANTED = 8000
+NOWHERE = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One of HAProxy's fixed servers, lent to an instance. `leaving` until its sessions are seen ended."""
+
+    number: int
+    instance: str
+    address: str
+    draining: bool = False
+    leaving: bool = False
+
+    @property
+    def server(self) -> str:
+        """HAProxy's name of it."""
+        return f"slot{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What the running HAProxy says of a slot."""
+
+    address: str
+    status: str
+    check: str
+
+
+def endpoint_folder(settings: LocalSettings) -> Path:
+    """Where configuration, CA and backends lie."""
+    return settings.folder / "endpoint"
+
+
+def read_slots(settings: LocalSettings) -> tuple[Slot, ...]:
+    """Kept backends. Raises Corrupt."""
+    file = endpoint_folder(settings) / "backends.json"
+    try:
+        return tuple(Slot(**item) for item in json.loads(file.read_bytes()))
+    except FileNotFoundError:
+        return ()
+    except (ValueError, TypeError) as error:
+        raise Corrupt(f"{file}: {error}") from error
+
+
+def write_slots(settings: LocalSettings, slots: tuple[Slot, ...]) -> None:
+    """Durable, and rendered into the configuration that HAProxy starts with next time."""
+    ordered = sorted(slots, key=lambda slot: slot.number)
+    text = json.dumps([asdict(slot) for slot in ordered], indent=1)
+    write_file(endpoint_folder(settings) / "backends.json", text.encode())
+    write_file(endpoint_folder(settings) / "haproxy.cfg", render(settings, tuple(ordered)).encode())
+
+
+def change_slot(slots: tuple[Slot, ...], changed: Slot) -> tuple[Slot, ...]:
+    """The slots with one replaced or added."""
+    return (*(slot for slot in slots if slot.number != changed.number), changed)
+
+
+def free_slot(slots: tuple[Slot, ...]) -> int | None:
+    """The lowest slot that nobody has."""
+    used = {slot.number for slot in slots}
+    return next((number for number in range(1, SLOTS + 1) if number not in used), None)
+
+
+def _server_line(settings: LocalSettings, number: int, slot: Slot | None) -> str:
+    address = slot.address if slot else NOWHERE
+    off = " disabled" if slot is None or slot.leaving else ""
+    weight = " weight 0" if slot is not None and slot.draining else ""
+    return f"  server slot{number} {address}:{API_PORT}{weight}{off}\n"
+
+
+def render(settings: LocalSettings, slots: tuple[Slot, ...]) -> str:
+    """haproxy.cfg. A backend serves only while its /readyz answers 200 over TLS that chains to the cluster CA
+    and names `kubernetes`; one that fails loses its sessions at once (Go clients would wait 45 s)."""
+    by_number = {slot.number: slot for slot in slots}
+    servers = "".join(_server_line(settings, n, by_number.get(n)) for n in range(1, SLOTS + 1))
+    authority = endpoint_folder(settings) / "cluster-ca.crt"
+    return (
+        "global\n"
+        f"  stats socket {settings.admin_socket} mode 600 level admin\n"
+        f"  maxconn {_connections()}\n"
+        "defaults\n  mode tcp\n  timeout connect 2s\n  timeout client 24h\n  timeout server 24h\n"
+        "  timeout check 2s\n  retries 3\n  option redispatch\n  option clitcpka\n  option srvtcpka\n"
+        f"frontend api\n  bind {settings.gateway}:{API_PORT}\n  default_backend {BACKEND}\n"
+        f"backend {BACKEND}\n  balance leastconn\n  option httpchk\n"
+        "  http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host kubernetes\n"
+        "  http-check expect status 200\n"
+        f"  default-server check check-ssl verify required ca-file {authority} check-sni kubernetes "
+        "verifyhost kubernetes inter 250ms fastinter 250ms downinter 250ms fall 2 rise 1 on-marked-down shutdown-sessions\n"
+        f"{servers}"
+    )
+
+
+def _connections() -> int:
+    """As many as the hard limit of open files allows: two per connection, and some for itself."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        return CONNECTIONS_WANTED
+    return max(100, min(CONNECTIONS_WANTED, (hard - 200) // 2))
+
+
+def ask(settings: LocalSettings, *commands: str) -> str:
+    """Send commands to the admin socket. Raises Unreachable (HAProxy is not there), OutcomeUnknown."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(SOCKET_TIMEOUT_SECONDS)
+        try:
+            link.connect(str(settings.admin_socket))
+        except OSError as error:
+            raise Unreachable(f"API endpoint of {settings.name}: {error}") from error
+        try:
+            link.sendall((";".join(commands) + "\n").encode())
+            parts = []
+            while data := link.recv(65536):
+                parts.append(data)
+        except OSError as error:
+            raise OutcomeUnknown(f"API endpoint of {settings.name}: {error}") from error
+    return b"".join(parts).decode(errors="replace")
+
+
+def stats(settings: LocalSettings) -> dict[str, Stat]:
+    """What HAProxy shows, by server name. Raises Unreachable, OutcomeUnknown."""
+    lines = ask(settings, f"show stat {BACKEND} 4 -1").splitlines()
+    if not lines or not lines[0].startswith("# "):
+        raise OutcomeUnknown(f"API endpoint of {settings.name}: no statistics: {lines[:1]}")
+    keys = lines[0][2:].split(",")
+    found = {}
+    for line in lines[1:]:
+        row = dict(zip(keys, line.split(","), strict=False))
+        if row.get("pxname") == BACKEND:
+            address = row.get("addr", "").rsplit(":", 1)[0]
+            found[row["svname"]] = Stat(address, row.get("status", ""), row.get("check_status", ""))
+    return found
+
+
+def leaving(slot: Slot) -> Slot:
+    """The slot on its way out."""
+    return replace(slot, leaving=True)

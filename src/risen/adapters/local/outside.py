@@ -1,0 +1,127 @@
+"""The way out of the cluster, for pulling images: NAT and forwarding, only where the host has a default route.
+
+Everything is added by name (own nft table, commented rules in Docker's and ufw's own user chains) and removed
+by name; nothing is flushed. Host sysctls are recorded before their first change and put back.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from risen.adapters.local.host import boot_id, file_lock, ip_json, run, write_file
+from risen.adapters.local.settings import LocalSettings
+from risen.interfaces.errors import OutcomeUnknown
+
+SHARED = Path("/run/risen")
+"""What several clusters of one host share; gone with a reboot, as the sysctls it records are."""
+FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+USER_CHAINS = ("DOCKER-USER", "ufw-user-forward")
+"""Chains that Docker and ufw keep for rules of others, passed before their own drop."""
+
+
+def has_outside() -> bool:
+    """Whether the host has an IPv4 default route."""
+    return bool(ip_json("-4", "route", "show", "default"))
+
+
+def nat_rules(settings: LocalSettings) -> str:
+    """Our table: masquerade what leaves, let in only answers. Priorities as nft(8) names them."""
+    table, link = settings.table, settings.host_link
+    return (
+        f"table ip {table} {{\n"
+        "  chain postrouting {\n"
+        "    type nat hook postrouting priority srcnat; policy accept;\n"
+        f'    ip saddr {settings.network} oifname != "{link}" masquerade\n'
+        "  }\n"
+        "  chain forward {\n"
+        "    type filter hook forward priority filter; policy accept;\n"
+        f'    oifname "{link}" ct state established,related accept\n'
+        f'    oifname "{link}" drop\n'
+        "  }\n"
+        "}\n"
+    )
+
+
+def open_outside(settings: LocalSettings) -> None:
+    """Add NAT; repeated, it changes nothing."""
+    if settings.table not in _tables():
+        run(["nft", "-f", "-"], stdin=nat_rules(settings))
+    for rule in _user_rules(settings):
+        if not _has_rule(rule):
+            run(["iptables", "-w", "-I", *rule])
+    with file_lock(SHARED / "host.lock"):
+        if FORWARD.read_text().strip() != "1":
+            record_sysctl(FORWARD)
+            FORWARD.write_text("1")
+
+
+def close_outside(settings: LocalSettings) -> None:
+    """Remove our table and rules; put sysctls back when no other cluster of ours has a table."""
+    for rule in _user_rules(settings):
+        if _has_rule(rule):
+            run(["iptables", "-w", "-D", *rule])
+    if shutil.which("nft") and settings.table in _tables():
+        run(["nft", "delete", "table", "ip", settings.table])
+    with file_lock(SHARED / "host.lock"):
+        if not shutil.which("nft") or not any(name.startswith("risen_") for name in _tables()):
+            restore_sysctls()
+
+
+def _tables() -> frozenset[str]:
+    listed = json.loads(run(["nft", "-j", "list", "tables"]))
+    tables = (item["table"] for item in listed["nftables"] if "table" in item)
+    return frozenset(str(table["name"]) for table in tables if table["family"] == "ip")
+
+
+def _user_rules(settings: LocalSettings) -> tuple[tuple[str, ...], ...]:
+    """Rules for the user chains that exist on this host."""
+    if not shutil.which("iptables"):
+        return ()
+    comment = ("-m", "comment", "--comment", settings.table, "-j", "ACCEPT")
+    rules: list[tuple[str, ...]] = []
+    for chain in USER_CHAINS:
+        try:
+            run(["iptables", "-w", "-n", "-L", chain])
+        except OutcomeUnknown:  # no such chain here
+            continue
+        rules.append((chain, "-i", settings.host_link, *comment))
+        rules.append(
+            (chain, "-o", settings.host_link, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", *comment)
+        )
+    return tuple(rules)
+
+
+def _has_rule(rule: tuple[str, ...]) -> bool:
+    try:
+        run(["iptables", "-w", "-C", *rule])
+    except OutcomeUnknown:  # exit 1: not there
+        return False
+    return True
+
+
+def record_sysctl(file: Path) -> None:
+    """Remember a value of the host before its first change in this boot."""
+    kept = _recorded()
+    if str(file) not in kept:
+        kept[str(file)] = file.read_text().strip()
+        value = {"boot": boot_id(), "sysctls": kept}
+        write_file(SHARED / "host.json", json.dumps(value, sort_keys=True).encode())
+
+
+def restore_sysctls() -> None:
+    """Put back what was recorded in this boot, and forget the record."""
+    for name, value in _recorded().items():
+        file = Path(name)
+        if file.exists() and file.read_text().strip() != value:
+            file.write_text(value)
+    (SHARED / "host.json").unlink(missing_ok=True)
+
+
+def _recorded() -> dict[str, str]:
+    try:
+        value = json.loads((SHARED / "host.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return dict(value["sysctls"]) if value.get("boot") == boot_id() else {}

@@ -1,0 +1,177 @@
+"""What surrounds a local cluster's instances: network, endpoint program, way out. Implements `provider.Site`.
+
+`prepare` may be repeated at any time and mends what is missing; `clear` removes exactly what was added, also
+after a crash of either. What is ours is recognised by labels on the host: link aliases, cgroup paths, the nft
+table's name; only host sysctls, which carry no label, are recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from risen.adapters.local import cgroups
+from risen.adapters.local.disk import disk_file
+from risen.adapters.local.haproxy import ask, endpoint_folder, read_slots, render, write_slots
+from risen.adapters.local.host import file_lock, in_netns, mounts_under, run, wait_until, write_file
+from risen.adapters.local.launcher import Launcher, Program, console_tail, launcher_for
+from risen.adapters.local.machine import bridge_ports
+from risen.adapters.local.network import UPLINK, clear_network, make_network, set_outside_route
+from risen.adapters.local.outside import SHARED, close_outside, has_outside, open_outside
+from risen.adapters.local.records import write_site
+from risen.adapters.local.settings import LocalSettings, bridge_port
+from risen.interfaces.errors import Conflict, Invalid, OutcomeUnknown, Unreachable
+
+__all__ = ["UPLINK", "LocalSite"]
+
+ENDPOINT_UNIT = "_endpoint"
+ENDPOINT_TIMEOUT_SECONDS = 5.0
+MODULES = ("br_netfilter", "overlay", "vxlan", "nf_tables", "loop")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSite:
+    """The surroundings of one local cluster on this host."""
+
+    settings: LocalSettings
+
+    async def prepare(self) -> None:
+        """Make or mend everything. Raises Conflict (the host uses a name or the subnet), Invalid."""
+        await asyncio.to_thread(self._prepare)
+
+    async def clear(self) -> None:
+        """Remove everything. Raises Conflict while instances or foreign machines are still there."""
+        await asyncio.to_thread(self._clear)
+
+    def listen(self, address: str, port: int) -> socket.socket:
+        """A TCP socket that listens inside the cluster's namespace, for a server that lives outside of it."""
+        return in_netns(self.settings.netns_path, lambda: _listening(address, port))
+
+    @property
+    def _launcher(self) -> Launcher:
+        return launcher_for(self.settings.name)
+
+    def _prepare(self) -> None:
+        settings = self.settings
+        with file_lock(settings.folder / "locks" / "site.lock"):
+            settings.instances.mkdir(parents=True, exist_ok=True)
+            self._keep_authority()
+            write_site(settings)
+            _load_modules()
+            make_network(settings)
+            outside = has_outside()
+            if outside:
+                open_outside(settings)
+            set_outside_route(settings, outside)
+            self._run_endpoint()
+
+    def _keep_authority(self) -> None:
+        file = endpoint_folder(self.settings) / "cluster-ca.crt"
+        wanted = self.settings.cluster_ca
+        if wanted is None:
+            if not file.exists():
+                raise Invalid(f"{file} does not exist: the endpoint cannot check apiservers without the CA")
+        elif not file.exists() or file.read_bytes() != wanted:
+            write_file(file, wanted, 0o644)
+
+    def _run_endpoint(self) -> None:
+        """Start HAProxy unless it runs with this configuration (backends aside, which its socket changes)."""
+        settings, launcher = self.settings, self._launcher
+        folder = endpoint_folder(settings)
+        authority = (folder / "cluster-ca.crt").read_bytes()
+        digest = hashlib.sha256(render(settings, ()).encode() + authority).hexdigest()
+        running = folder / "running"
+        if self._endpoint_answers() and running.exists() and running.read_text() == digest:
+            return
+        cgroups.kill(launcher.group(ENDPOINT_UNIT), ENDPOINT_TIMEOUT_SECONDS)
+        launcher.clear(ENDPOINT_UNIT)
+        settings.runtime.mkdir(parents=True, exist_ok=True)
+        write_slots(settings, tuple(slot for slot in read_slots(settings) if not slot.leaving))
+        config, log = folder / "haproxy.cfg", folder / "haproxy.log"
+        log.unlink(missing_ok=True)
+        argv = ("haproxy", "-db", "-f", str(config))
+        launcher.start(Program(ENDPOINT_UNIT, argv, log, settings.netns_path))
+        if not wait_until(self._endpoint_answers, ENDPOINT_TIMEOUT_SECONDS, 0.02):
+            raise OutcomeUnknown(
+                f"HAProxy does not answer: {console_tail(log, 800).decode(errors='replace')}"
+            )
+        write_file(running, digest.encode())
+
+    def _endpoint_answers(self) -> bool:
+        try:
+            return "Uptime" in ask(self.settings, "show info")
+        except (Unreachable, OutcomeUnknown):
+            return False
+
+    def _clear(self) -> None:
+        settings, launcher = self.settings, self._launcher
+        with file_lock(settings.folder / "locks" / "site.lock"):
+            self._refuse_while_used()
+            for unit in sorted(launcher.units()):
+                cgroups.kill(launcher.group(unit), ENDPOINT_TIMEOUT_SECONDS)
+                launcher.clear(unit)
+            launcher.clear_all()
+            for point in mounts_under(settings.instances):
+                run(["umount", point])
+            close_outside(settings)
+            clear_network(settings)
+            shutil.rmtree(settings.runtime, ignore_errors=True)
+            for name in ("endpoint", "instances"):
+                shutil.rmtree(settings.folder / name, ignore_errors=True)
+            for name in ("site.json", "addresses.json"):
+                (settings.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(settings.folder / "locks", ignore_errors=True)
+        _remove_if_empty(settings.folder)
+        (SHARED / "host.lock").unlink(missing_ok=True)
+        _remove_if_empty(SHARED)
+
+    def _refuse_while_used(self) -> None:
+        settings = self.settings
+        folders = [folder for folder in settings.instances.glob("[!.]*") if disk_file(folder).exists()]
+        if folders:
+            names = ", ".join(sorted(folder.name for folder in folders))
+            raise Conflict(f"cluster {settings.name} still has instances: {names}; destroy them first")
+        ours = {UPLINK, *(bridge_port(settings.name, unit) for unit in self._launcher.units())}
+        foreign = [port for port in bridge_ports(settings) if port not in ours]
+        if foreign:
+            raise Conflict(
+                f"on the bridge of {settings.name} are links not made by Risen: {', '.join(foreign)}"
+            )
+
+
+def _listening(address: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(128)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _load_modules() -> None:
+    """Load what is not there yet. Built-in features answer "not found": `doctor` looks at what they do."""
+    bridge_rules = Path("/proc/sys/net/bridge")
+    had = bridge_rules.exists()
+    for name in MODULES:
+        if Path("/sys/module", name).exists():
+            continue
+        try:
+            run(["modprobe", name])
+        except (OutcomeUnknown, Invalid):  # built in, or missing: doctor tells which
+            continue
+    if not had and bridge_rules.exists():
+        for file in bridge_rules.glob("bridge-nf-call-*"):
+            file.write_text("0")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
