@@ -7,6 +7,7 @@ leaves Risen: they lie sealed in the store.
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -65,6 +66,11 @@ class Authorities:
             CLUSTER: self.cluster, ETCD_PEER: self.etcd_peer, ETCD_CLIENT: self.etcd_client,
             FRONT_PROXY: self.front_proxy, JOIN: self.join,
         }[name]  # fmt: skip
+
+    @property
+    def join_digest(self) -> str:
+        """SHA-256 (hex) of the join authority's PEM bytes: what user data carries."""
+        return hashlib.sha256(self.join.certificate.encode()).hexdigest()
 
     @property
     def ticket_secret(self) -> bytes:

@@ -117,12 +117,16 @@ class Refusal:
     condemns: bool = False
 
 
+NOT_A_TICKET = Refusal("this is not a ticket of this instance")
+"""Said alike for an unknown name and a wrong ticket: it tells nothing about which names exist."""
+
+
 def decide(
     record: Birth | None, request: JoinRequest, now_unix: float, context: JoinContext
 ) -> Grant | Later | Refusal:
     """Whether `request` is granted. `record` is the birth record of the name it gives, or None."""
     if record is None or not is_genuine(request.ticket, context.ticket_key, context.cluster, record):
-        return Refusal("this is not a ticket of this instance")
+        return NOT_A_TICKET
     refused = _standing(record, request, now_unix, context)
     if refused is not None:
         return refused
