@@ -1,0 +1,267 @@
+"""Bakes the images of a lock: each step's layer from the cache or made now, and one record per role.
+
+Uses the lock and nothing else: what it does not pin is not fetched. One bake at a time per home and cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from risen.adapters.builder import debian, golang, official
+from risen.adapters.builder.apt import Apt, check_sha256
+from risen.adapters.builder.shelf import Layer, Shelf, disk_errors, only_one
+from risen.adapters.builder.trees import lay_file, lay_link
+from risen.bakery.archive import ContainerImage, coredns_image, pause_image, render_archive
+from risen.bakery.components import COMPONENTS
+from risen.bakery.layers import base_step, content_step, program_steps
+from risen.bakery.lock import Lock, LockedComponent, LockError, lock_digest, parse_lock
+from risen.bakery.recipe import EVERY_ROLE, Recipe
+from risen.bakery.steps import BaseStep, ContentStep, ProgramsStep, Step, step_digest
+from risen.codec.recipe_yaml import load_recipe
+from risen.core.names import Role
+from risen.instance.content import ImageContent
+from risen.interfaces.builder import BakedImage, BakeProgress, Report
+from risen.interfaces.errors import Corrupt, Invalid, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class BakeRequest:
+    """What to bake and where. `kubernetes` may be empty where the lock holds one version only."""
+
+    recipe: Path
+    lock: Path
+    home: Path
+    cache: Path
+    content: Callable[[Role], ImageContent]
+    roles: tuple[Role, ...] = EVERY_ROLE
+    kubernetes: str = ""
+
+
+def bake(request: BakeRequest, report: Report) -> dict[Role, BakedImage]:
+    """Bake an image for each role. A second call with nothing changed takes every layer from the cache.
+
+    Raises NotFound (no lock, a package no longer served), Conflict (another bake), Corrupt (a digest
+    mismatch), Unreachable, NoCapacity, Invalid, and codec's Problems for a wrong recipe."""
+    recipe, lock = read_inputs(request.recipe, request.lock)
+    kubernetes = _kubernetes_of(lock, request.kubernetes)
+    shelf = Shelf(request.home)
+    with ExitStack() as held:
+        held.enter_context(disk_errors(str(request.home)))
+        held.enter_context(only_one(shelf.folder / "lock"))
+        held.enter_context(only_one(request.cache / "lock"))
+        shelf.sweep()
+        oven = _Oven(request, recipe, lock, kubernetes, shelf, report)
+        return oven.images()
+
+
+def read_inputs(recipe_path: Path, lock_path: Path) -> tuple[Recipe, Lock]:
+    """The recipe and its lock. Raises NotFound or Invalid that says to run `risen recipe lock`."""
+    try:
+        text = recipe_path.read_text()
+    except FileNotFoundError:
+        raise NotFound(f"{recipe_path} is not there: `risen init` writes one") from None
+    recipe = load_recipe(text, str(recipe_path))
+    try:
+        lock = parse_lock(lock_path.read_text())
+    except FileNotFoundError:
+        raise NotFound(f"{lock_path} is not there: run `risen recipe lock`") from None
+    except LockError as error:
+        raise Invalid(f"{lock_path} {error}") from None
+    if lock.recipe_sha256 != hashlib.sha256(text.encode()).hexdigest():
+        raise Invalid(f"{recipe_path} has changed since {lock_path.name} was made: run `risen recipe lock`")
+    return recipe, lock
+
+
+def _kubernetes_of(lock: Lock, wanted: str) -> str:
+    versions = lock.kubernetes_versions()
+    if not wanted and len(versions) == 1:
+        return versions[0]
+    if wanted in versions:
+        return wanted
+    raise Invalid(
+        f"the lock holds Kubernetes {', '.join(versions) or 'in no version'}, wanted is"
+        f" {wanted or 'one of them'}: run `risen recipe lock --kubernetes {wanted or 'VERSION'}`"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Oven:
+    """One bake."""
+
+    request: BakeRequest
+    recipe: Recipe
+    lock: Lock
+    kubernetes: str
+    shelf: Shelf
+    report: Report
+
+    def images(self) -> dict[Role, BakedImage]:
+        base = base_step(self.lock)
+        lowest = self.layer(base, f"{len(base.packages)} Debian packages", self.fill_base(base))
+        sources, archives = self.own_files()
+        baked = {}
+        for role in self.request.roles:
+            stack = [lowest]
+            stack.extend(
+                self.layer(step, "compiling and copying", self.fill_programs(step, lowest))
+                for step in program_steps(self.lock, self.kubernetes, lowest.digest, role)
+            )
+            content = content_step(
+                self.recipe, role, lowest.digest, self.request.content(role), sources, archives
+            )
+            stack.append(self.layer(content, "copying", self.fill_content(content, lowest)))
+            facts = {
+                "kubernetes": self.kubernetes,
+                "lock": lock_digest(self.lock),
+                "compiled_here": sorted(one.name for one in self.lock.components if one.compiled),
+            }
+            baked[role] = self.shelf.keep_image(role, stack, facts)
+        self.tools()
+        return baked
+
+    def layer(self, step: Step, waits_for: str, fill: Callable[[Path, Path], None]) -> Layer:
+        """A step's layer, from the cache or made now."""
+        digest = step_digest(step)
+        found = self.shelf.layer_of(digest)
+        if found is not None:
+            self.report(BakeProgress(step.name, step.describe(), 0.0, cached=True))
+            return found
+        started = time.monotonic()
+        self.report(BakeProgress(step.name, waits_for))
+        layer = self.shelf.make_layer(digest, step.describe(), fill)
+        self.report(BakeProgress(step.name, step.describe(), time.monotonic() - started))
+        return layer
+
+    def fill_base(self, step: BaseStep) -> Callable[[Path, Path], None]:
+        """How to make the Debian tree."""
+
+        def fill(tree: Path, scratch: Path) -> None:
+            cache = self.request.cache
+            self.report(BakeProgress("base", "packages from this host's Debian mirrors"))
+            apt = Apt(cache / "apt" / f"{step.suite}-{step.architecture}", step.suite, step.architecture)
+            apt.fetch(step.packages, cache / "debs")
+            self.report(BakeProgress("base", "mmdebstrap to install them"))
+            debian.make_base(step, cache / "debs", tree, scratch)
+
+        return fill
+
+    def fill_programs(self, step: ProgramsStep, base: Layer) -> Callable[[Path, Path], None]:
+        """How to lay programs and pack baked container images."""
+
+        def fill(tree: Path, scratch: Path) -> None:
+            tree.mkdir()
+            for placed in step.programs:
+                source = self.program(placed.component, placed.version, placed.program)
+                lay_file(tree, base.path, placed.path, source, placed.mode)
+            for archived in step.archives:
+                if archived.component == "base":
+                    image = pause_image((base.path / archived.program).read_bytes(), self.lock.architecture)
+                else:
+                    data = self.program(archived.component, archived.version, archived.program).read_bytes()
+                    image = _image_of(archived.component, archived.version, data, self.lock.architecture)
+                lay_file(tree, base.path, archived.path, render_archive(image), 0o644)
+
+        return fill
+
+    def fill_content(self, step: ContentStep, base: Layer) -> Callable[[Path, Path], None]:
+        """How to lay Risen's own files and the recipe's."""
+
+        def fill(tree: Path, scratch: Path) -> None:
+            tree.mkdir()
+            for one in step.files:
+                if one.link:
+                    lay_link(tree, base.path, one.path, one.link)
+                else:
+                    lay_file(tree, base.path, one.path, one.data, one.mode)
+            for copied in step.copied:
+                lay_file(tree, base.path, copied.path, self.beside(copied.source), copied.mode)
+                check_sha256(tree / copied.path, copied.sha256)
+
+        return fill
+
+    def program(self, name: str, version: str, program: str) -> Path:
+        """The file of a locked program, fetched or compiled if the cache lacks it."""
+        component = self.lock.component(name, version)
+        cache, architecture = self.request.cache, self.lock.architecture
+        if component.source == "path":
+            path = self.beside(component.origin) / program
+            _same_bytes(path, component.program(program).sha256)
+            return path
+        if component.source == "official":
+            return official.fetched(component, program, cache)
+        if not golang.is_compiled(component, architecture, cache):
+            self.compile(component)
+        return golang.compiled(component, architecture, cache) / program
+
+    def compile(self, component: LockedComponent) -> None:
+        """Compile a component, saying so: it takes minutes."""
+        started = time.monotonic()
+        step = f"compile {component.name}"
+        self.report(BakeProgress(step, f"the Go compiler, {component.toolchain} (minutes, once)"))
+        golang.compiled(component, self.lock.architecture, self.request.cache)
+        self.report(BakeProgress(step, f"{component.name} {component.version}", time.monotonic() - started))
+
+    def own_files(self) -> tuple[Mapping[str, bytes], Mapping[str, str]]:
+        """The recipe's own files by source path, each as the lock pins it, and its images' sha256.
+
+        Raises Corrupt when one has changed since the lock was made."""
+        pinned = {one.path: one.sha256 for one in self.lock.files}
+        files = {}
+        for path in self.recipe.own_sources():
+            data = self.beside(path).read_bytes()
+            if hashlib.sha256(data).hexdigest() != pinned.get(path):
+                raise Corrupt(f"{path} is not the file that was locked: run `risen recipe lock` again")
+            files[path] = data
+        return files, {one.path: pinned[one.path] for one in self.recipe.images}
+
+    def beside(self, path: str) -> Path:
+        """A path relative to the recipe. Raises NotFound."""
+        found = self.request.recipe.parent / path
+        if not found.exists():
+            raise NotFound(f"{found}, named in {self.request.recipe}, is not there")
+        return found
+
+    def tools(self) -> None:
+        """Put what only this host uses (kubectl, etcdctl) where the CLI looks for it."""
+        for name, version in (("kubernetes", self.kubernetes), ("etcd", None)):
+            try:
+                component = self.lock.component(name, version)
+            except KeyError:
+                continue
+            for program in COMPONENTS[name].programs:
+                if not program.roles:
+                    source = self.program(name, component.version, program.name)
+                    _keep_tool(source, tool_path(self.request.home, name, component.version, program.name))
+
+
+def tool_path(home: Path, component: str, version: str, program: str) -> Path:
+    """Where a bake puts a program for the host's own use: `HOME/images/tools/COMPONENT-VERSION/PROGRAM`."""
+    return home / "images" / "tools" / f"{component}-{version}" / program
+
+
+def _keep_tool(source: Path, path: Path) -> None:
+    if path.is_file() and path.stat().st_size == source.stat().st_size:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(source.read_bytes())
+    partial.chmod(0o755)
+    partial.replace(path)
+
+
+def _image_of(component: str, version: str, data: bytes, architecture: str) -> ContainerImage:
+    if component == "coredns":
+        return coredns_image(version, data, architecture)
+    raise Invalid(f"no container image is made of {component}")
+
+
+def _same_bytes(path: Path, wanted: str) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != wanted:
+        raise Corrupt(f"{path} has sha256 {found}, the lock pins {wanted}: put the right file there, or lock")

@@ -1,0 +1,181 @@
+"""Makes a lock: each component from the first of the recipe's sources that has it, saying why.
+
+The only place that decides where something comes from. Compiles and installs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from risen.adapters.builder import golang, official
+from risen.adapters.builder.apt import Apt
+from risen.adapters.builder.shelf import write_whole
+from risen.bakery.components import BASE_PACKAGES, COMPONENTS, TOOLCHAIN, Component
+from risen.bakery.lock import Lock, LockedComponent, LockedFile, LockedPackage, LockedProgram, render_lock
+from risen.bakery.recipe import LocalFolder, NamedSource, Recipe, Source
+from risen.codec.recipe_yaml import load_recipe
+from risen.interfaces.builder import BakeProgress, Report
+from risen.interfaces.errors import Invalid, NotFound, Unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class LockRequest:
+    """What to lock and where. `kubernetes` holds every version that images shall be baked for."""
+
+    recipe: Path
+    lock: Path
+    cache: Path
+    kubernetes: tuple[str, ...]
+    upstream: official.Upstream = official.UPSTREAM
+
+
+def make_lock(request: LockRequest, report: Report) -> Lock:
+    """Resolve a recipe and write its lock.
+
+    Raises NotFound (a version no source has, with what each said; a file that is not there), Unreachable,
+    Invalid, NoCapacity, and codec's Problems for a wrong recipe."""
+    try:
+        text = request.recipe.read_text()
+    except FileNotFoundError:
+        raise NotFound(f"{request.recipe} is not there: `risen init` writes one") from None
+    recipe = load_recipe(text, str(request.recipe))
+    packages = _packages(recipe, request, report)
+    components = tuple(
+        _component(name, version, recipe, request, packages, report)
+        for name, version in (*(("kubernetes", one) for one in request.kubernetes), *recipe.components)
+    )
+    lock = Lock(
+        recipe_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        architecture=recipe.architecture,
+        suite=recipe.suite,
+        requested=_requested(recipe),
+        packages=packages,
+        components=components,
+        files=_files(recipe, request.recipe.parent),
+    )
+    write_whole(request.lock, render_lock(lock))
+    return lock
+
+
+def _requested(recipe: Recipe) -> tuple[str, ...]:
+    """Debian packages asked for by name."""
+    components = [COMPONENTS[name].debian for name, version in recipe.components if version == "debian"]
+    return tuple(sorted({*BASE_PACKAGES, *recipe.packages, *components}))
+
+
+def _packages(recipe: Recipe, request: LockRequest, report: Report) -> tuple[LockedPackage, ...]:
+    started = time.monotonic()
+    report(BakeProgress("packages", "this host's Debian mirrors"))
+    root = request.cache / "apt" / f"{recipe.suite}-{recipe.architecture}"
+    found = Apt(root, recipe.suite, recipe.architecture).resolve(_requested(recipe))
+    report(BakeProgress("packages", f"{len(found)} Debian packages", time.monotonic() - started))
+    return found
+
+
+def _component(
+    name: str, version: str, recipe: Recipe, request: LockRequest, packages: tuple[LockedPackage, ...],
+    report: Report,
+) -> LockedComponent:  # fmt: skip
+    """The first source that has it."""
+    component = COMPONENTS[name]
+    if version == "debian":
+        return _from_debian(component, packages)
+    started = time.monotonic()
+    refused = []
+    for source in recipe.sources:
+        try:
+            found = _from(source, component, version, recipe, request)
+        except (NotFound, Unreachable) as error:
+            refused.append(f"{_word(source)}: {error}")
+            continue
+        why = "; ".join([f"taken from {_word(source)}: {found.why}", *(f"not {one}" for one in refused)])
+        report(BakeProgress(f"{name} {version}", why, time.monotonic() - started))
+        return _with_why(found, _word(source), refused)
+    said = "".join(f"\n  {one}" for one in refused)
+    raise NotFound(f"no source has {name} {version}:{said}")
+
+
+def _with_why(found: LockedComponent, source: str, refused: list[str]) -> LockedComponent:
+    """The lock says why, without what changes from try to try (an error's exact words)."""
+    passed_over = [one.partition(":")[0] for one in refused]
+    why = found.why + (f" ({', '.join(passed_over)} did not have it)" if passed_over else "")
+    return LockedComponent(
+        found.name, found.version, found.source, found.origin, why, found.sha256, found.compiled,
+        found.toolchain, found.programs,
+    )  # fmt: skip
+
+
+def _word(source: Source) -> str:
+    return source.path if isinstance(source, LocalFolder) else source.name
+
+
+def _from(
+    source: Source, component: Component, version: str, recipe: Recipe, request: LockRequest
+) -> LockedComponent:
+    match source:
+        case LocalFolder(path):
+            return _from_folder(component, version, path, request.recipe.parent)
+        case NamedSource("official"):
+            return official.lock_official(
+                component, version, recipe.architecture, request.cache, request.upstream
+            )
+        case NamedSource("go-modules"):
+            return _from_modules(component, version, recipe.architecture)
+        case NamedSource("debian"):
+            raise NotFound(f'only where the recipe says "{component.name}: debian"')
+        case NamedSource(name):
+            raise Invalid(f"unknown source {name}")
+
+
+def _from_folder(component: Component, version: str, path: str, beside: Path) -> LockedComponent:
+    """Ready binaries in `PATH/NAME-VERSION/`."""
+    origin = f"{path.rstrip('/')}/{component.name}-{version}"
+    folder = beside / origin
+    if not folder.is_dir():
+        raise NotFound(f"{folder} is not there")
+    missing = [one.name for one in component.programs if not (folder / one.name).is_file()]
+    if missing:
+        raise NotFound(f"{folder} lacks {', '.join(missing)}")
+    programs = tuple(LockedProgram(one.name, _sha256(folder / one.name)) for one in component.programs)
+    return LockedComponent(
+        component.name, version, "path", origin, "binaries in a local folder", programs=programs
+    )
+
+
+def _from_modules(component: Component, version: str, architecture: str) -> LockedComponent:
+    modules = golang.module_set(component.name, version)
+    pinned = modules.pinned(architecture)
+    return LockedComponent(
+        component.name, version, "go-modules", f"{component.name}-{version}", "compiled here from Go modules",
+        modules.sha256, True, TOOLCHAIN,
+        tuple(LockedProgram(one.name, pinned.get(one.name, "")) for one in component.programs),
+    )  # fmt: skip
+
+
+def _from_debian(component: Component, packages: tuple[LockedPackage, ...]) -> LockedComponent:
+    if not component.debian:
+        raise NotFound(f"{component.name} is not taken from Debian: name a version")
+    package = next((one for one in packages if one.name == component.debian), None)
+    if package is None:
+        raise NotFound(f"Debian has no package {component.debian}")
+    return LockedComponent(
+        component.name, package.version, "debian", package.name, "the recipe says debian", package.sha256
+    )
+
+
+def _files(recipe: Recipe, beside: Path) -> tuple[LockedFile, ...]:
+    named = {*recipe.own_sources(), *(one.path for one in recipe.images)}
+    found = []
+    for path in sorted(named):
+        if not (beside / path).is_file():
+            raise NotFound(f"{beside / path}, named in the recipe, is not there")
+        found.append(LockedFile(path, _sha256(beside / path)))
+    return tuple(found)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
