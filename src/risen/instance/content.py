@@ -3,7 +3,7 @@
 Two contracts with a provider:
 
 - **Power button.** It binds a directory of the host's, one per instance, at `/run/risen-host` (read-only is
-  enough) and presses the button by creating `power-button` in it; it removes that file before it powers the
+  enough) and presses the button by creating `power` in it; it removes that file before it powers the
   instance on again. Inside, a path unit sees the file and asks logind to power off, so that the kubelet's
   inhibitor holds until pods have ended. Providers with ACPI need none of this.
 - **Join.** `/etc/risen/identity` is there once cloud-init has read the user data; what the cluster is needed for
