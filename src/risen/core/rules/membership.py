@@ -53,7 +53,7 @@ def _stale_member(facts: Facts, etcd: EtcdSeen) -> Step | None:
     for member in sorted(etcd.members, key=lambda m: (not m.learner, m.id)):
         life = facts.lives.get(InstanceName(member.name)) if member.name else None
         if member.name:
-            stale = life is not None and facts.is_gone(life)
+            stale = life is not None and facts.is_gone(life) and member.name in facts.entries
         else:
             stale = member.learner and _nobody_is_at(facts, member.peer_url)
         if stale:

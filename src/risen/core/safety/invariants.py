@@ -148,7 +148,7 @@ def _entry_before_harm(facts: Facts, step: Step) -> Blocked | None:
             subject = name
         case EvictPod(node=name) | FreePod(node=name):
             subject = name
-        case RemoveMember(instance=name, voter=True):
+        case RemoveMember(instance=name) if name:
             subject = name
         case _:
             return None
