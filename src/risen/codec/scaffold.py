@@ -1,0 +1,87 @@
+"""The commented cluster.yaml that `risen init` writes. Renders text; writes no file and checks no value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from risen.codec.cluster_checks import KUBERNETES_VERSIONS
+from risen.core.spec import LocalProvider, Networking, PoolSpec, Repair
+
+_REMARK_COLUMN = 38
+_TEXT = """\
+# A Risen cluster on this host. Everything below the word "default" may be left out.
+# What a change does: replicas, labels, taints and repair replace nothing; the rest is set when it rises.
+# All fields: docs/reference.md
+apiVersion: risen/v1alpha1
+kind: Cluster
+metadata: {{name: {name}}}
+spec:
+  kubernetes:
+    version: "{version}"  ## in quotes; this Risen has {versions}
+    # apiServer:
+    #   certSANs: [api.example.com]  ## further names and addresses of the API server
+    #   extraArgs: {{v: "2"}}  ## further flags of kube-apiserver
+  provider:
+    local:  ## instances are systemd machines on this host
+      subnet: {subnet}  ## a /24 that nothing on this host uses
+      disk: {disk}  ## bound of each instance's own file system
+  pools:
+  - name: control-plane
+    role: control-plane  ## API server, scheduler, controllers and an etcd member each
+    replicas: {control_plane}  ## 1, 3 or 5: three bear the loss of one
+    image: {{recipe: ./recipe.yaml}}
+  - name: worker
+    role: worker
+    replicas: {workers}
+    image: {{recipe: ./recipe.yaml}}
+    # labels: {{tier: general}}  ## of its Nodes
+    # taints: [{{key: example.com/dedicated, value: batch, effect: NoSchedule}}]
+    # kubelet: {{maxPods: {max_pods}}}  ## pods an instance takes
+
+  # --- default ---
+  # networking:
+  #   podSubnet: {pod_subnet}  ## each instance takes a /24 of it
+  #   serviceSubnet: {service_subnet}
+  #   dnsDomain: {dns_domain}
+  # repair:
+  #   mode: {repair_mode}  ## repair replaces what is gone; observe only records it
+  #   maxUnhealthy: {max_unhealthy}%  ## repair stops while more of a pool is unhealthy
+  # deletionProtection: false  ## true: `risen down` asks for the cluster's name
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaffold:
+    """What `risen init` is told."""
+
+    name: str = "dev"
+    control_plane: int = 3
+    workers: int = 2
+    subnet: str = LocalProvider().subnet
+
+
+def cluster_yaml_text(scaffold: Scaffold) -> str:
+    """A commented cluster.yaml of two pools. Its values are checked by reading it back."""
+    networking, repair = Networking(), Repair()
+    text = _TEXT.format(
+        name=scaffold.name,
+        version=KUBERNETES_VERSIONS[0],
+        versions=" and ".join(KUBERNETES_VERSIONS),
+        subnet=scaffold.subnet,
+        disk=f"{LocalProvider().disk_gib}Gi",
+        control_plane=scaffold.control_plane,
+        workers=scaffold.workers,
+        max_pods=PoolSpec.__dataclass_fields__["max_pods"].default,
+        pod_subnet=networking.pod_subnet,
+        service_subnet=networking.service_subnet,
+        dns_domain=networking.dns_domain,
+        repair_mode=repair.mode,
+        max_unhealthy=repair.max_unhealthy_percent,
+    )
+    return "".join(f"{_aligned(line)}\n" for line in text.splitlines())
+
+
+def _aligned(line: str) -> str:
+    """A line whose remark, after `##`, stands in one column with the others."""
+    field, mark, remark = line.partition("  ## ")
+    return f"{field:<{_REMARK_COLUMN}}# {remark}" if mark else line
