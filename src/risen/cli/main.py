@@ -11,9 +11,9 @@ from risen import __version__
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("init", "risen.cli.init:init", "Write a commented cluster.yaml and recipe.yaml."),
-    ("recipe", "risen.cli.bakery:recipe", "Resolve a recipe into its recipe.lock."),
-    ("bake", "risen.cli.bakery:bake", "Bake images from a recipe.lock."),
-    ("images", "risen.cli.bakery:images", "List, show, compare and prune baked images."),
+    ("recipe", "risen.cli.bakery:recipe_group", "Resolve a recipe into its recipe.lock."),
+    ("bake", "risen.cli.bakery:bake_command", "Bake images from a recipe.lock."),
+    ("images", "risen.cli.bakery:images_group", "List, show, compare and prune baked images."),
     ("plan", "risen.cli.apply:plan", "Show what applying cluster.yaml would change."),
     ("apply", "risen.cli.apply:apply", "Apply cluster.yaml."),
     ("up", "risen.cli.up:up", "Bake, start and watch a cluster rise."),

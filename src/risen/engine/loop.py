@@ -170,22 +170,28 @@ class Engine:
             task.cancel()
         self.ended.clear()
 
-    async def finish(self) -> None:
-        """Let the steps that were sent end; nothing new is sent."""
+    async def keep(self, stop: Callable[[], bool]) -> None:
+        """Cycle until `stop`; then let the steps that were sent end."""
+        while not stop():
+            await self.rest(await self.cycle_or_say())
         if self.running:
             await asyncio.wait(set(self.running))
 
 
-async def run(world: EngineWorld, stop: Callable[[], bool]) -> None:
-    """Lead and keep the cluster until `stop` answers True. Returns early only if it never came to lead."""
+async def lead_and_load(world: EngineWorld, stop: Callable[[], bool]) -> Engine | None:
+    """Wait to lead, then read the store; None when `stop` said so first. Raises what the store raises."""
     lead = await wait_to_lead(world, stop)
     if lead is None:
-        return
+        return None
     records = await Records.load(world.store, world.clock)
-    engine = Engine(world, lead, records, Eyes(world, {}))
-    try:
-        while not stop():
-            await engine.rest(await engine.cycle_or_say())
-        await engine.finish()
-    finally:
-        await lead.release()
+    return Engine(world, lead, records, Eyes(world, {}))
+
+
+async def run(world: EngineWorld, stop: Callable[[], bool]) -> None:
+    """Lead and keep the cluster until `stop` answers True. Returns early only if it never came to lead."""
+    engine = await lead_and_load(world, stop)
+    if engine is not None:
+        try:
+            await engine.keep(stop)
+        finally:
+            await engine.lead.release()

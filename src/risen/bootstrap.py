@@ -1,0 +1,253 @@
+"""Where adapters are chosen for interfaces: the only file that names both. Decides nothing about clusters."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from risen.adapters.builder.shelf import Shelf
+from risen.adapters.etcd.client import EtcdClient
+from risen.adapters.kubernetes.api import Credentials
+from risen.adapters.kubernetes.client import KubernetesClient
+from risen.adapters.local.endpoint import LocalEndpoint
+from risen.adapters.local.provider import LocalProvider
+from risen.adapters.local.settings import LocalSettings
+from risen.adapters.local.site import LocalSite
+from risen.adapters.store.directory import DirectoryStore
+from risen.adapters.store.leadership import DirectoryLeadership
+from risen.adapters.store.sealing_key import create_sealing_key, read_sealing_key
+from risen.adapters.system import SystemClock, SystemEntropy
+from risen.authority.authorities import JOIN, Authorities, make_authorities
+from risen.authority.identities import Identity, IdentityKind, short_lived
+from risen.authority.tickets import make_ticket
+from risen.codec import records
+from risen.core.names import ClusterUid
+from risen.core.spec import ClusterSpec, Revision
+from risen.core.step import Birth
+from risen.engine.world import EngineWorld, Observer
+from risen.instance.addons import addon_bundle
+from risen.instance.userdata.cloud_config import UserData, render_cloud_config
+from risen.interfaces.errors import Conflict, Invalid, NotFound
+from risen.interfaces.store import IfAbsent
+from risen.services.revise import read_newest
+from risen.transport.tls import TlsIdentity
+
+ENGINE_HOURS = 12.0
+JOIN_PORT = 9443
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where Risen keeps its things on this host."""
+
+    home: Path
+    cache: Path
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Host:
+        """RISEN_HOME and RISEN_CACHE, or their defaults."""
+        return cls(
+            Path(environment.get("RISEN_HOME", "/var/lib/risen")),
+            Path(environment.get("RISEN_CACHE", "/var/cache/risen")),
+        )
+
+    def folder(self, cluster: str) -> Path:
+        """All of one cluster on this host, but for its sealing key."""
+        return self.home / "clusters" / cluster
+
+    def key_file(self, cluster: str) -> Path:
+        """The sealing key: outside the store."""
+        return self.home / "keys" / f"{cluster}.key"
+
+    def clusters(self) -> tuple[str, ...]:
+        """Names of clusters that have a folder here."""
+        folder = self.home / "clusters"
+        return tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster whose store was opened."""
+
+    host: Host
+    name: str
+    uid: ClusterUid
+    store: DirectoryStore
+    revision: Revision | None
+
+    @property
+    def spec(self) -> ClusterSpec:
+        """The spec in force. Raises NotFound before the first `up`."""
+        if self.revision is None:
+            raise NotFound(f"cluster {self.name} has no revision yet: `risen up` applies the first")
+        return self.revision.spec
+
+    @property
+    def leadership(self) -> DirectoryLeadership:
+        """Who leads."""
+        return DirectoryLeadership(self.host.folder(self.name) / "store", SystemClock())
+
+
+async def create_cluster(host: Host, name: str) -> Cluster:
+    """Make the store, its sealing key and authorities, or open what is there; safe to repeat after any crash.
+
+    Raises Conflict where instances of that name live on this host without a store (an empty store never
+    takes over instances), Denied, NoCapacity.
+    """
+    entropy, clock = SystemEntropy(), SystemClock()
+    store = DirectoryStore.create(host.folder(name) / "store")
+    if await store.get(records.CLUSTER) is None:
+        if any((host.folder(name) / "instances").glob("*")):
+            raise Conflict(
+                f"instances of a cluster {name} are on this host, but their store is empty: put "
+                f"{host.folder(name) / 'store'} back, or delete them with `risen down -c {name}`"
+            )
+        key = create_sealing_key(host.key_file(name), entropy.token(32))
+        made = make_authorities(name, clock.unix(), entropy.token)
+        if await store.get(records.AUTHORITIES) is None:
+            sealed = records.seal_authorities(made, key, entropy.token(12))
+            with contextlib.suppress(Conflict):
+                await store.put(records.AUTHORITIES, sealed, IfAbsent())
+        record = records.ClusterRecord(ClusterUid(entropy.token(16).hex()), name, clock.unix())
+        with contextlib.suppress(Conflict):
+            await store.put(records.CLUSTER, records.encode(record), IfAbsent())
+    return await open_cluster(host, name)
+
+
+async def open_cluster(host: Host, name: str) -> Cluster:
+    """The cluster of that name on this host. Raises NotFound, Corrupt, TooNew."""
+    root = host.folder(name) / "store"
+    there = "none" if not host.clusters() else ", ".join(host.clusters())
+    if not root.is_dir():
+        raise NotFound(f"no cluster {name} on this host (there is: {there}); `risen up` makes one")
+    store = DirectoryStore(root)
+    found = await store.get(records.CLUSTER)
+    if found is None:
+        raise NotFound(f"{root}: the store of {name} was never finished; `risen up` finishes it")
+    record = records.decode(found.data, records.ClusterRecord, records.CLUSTER)
+    return Cluster(host, name, record.uid, store, await read_newest(store))
+
+
+async def open_authorities(cluster: Cluster) -> Authorities:
+    """The cluster's authorities. Raises NotFound or Denied for the sealing key, Corrupt."""
+    key = read_sealing_key(cluster.host.key_file(cluster.name))
+    sealed = await cluster.store.get(records.AUTHORITIES)
+    if sealed is None:
+        raise NotFound(f"{records.AUTHORITIES}: not in the store of {cluster.name}")
+    return records.open_authorities(sealed.data, key)
+
+
+def local_settings(cluster: Cluster, authorities: Authorities | None = None) -> LocalSettings:
+    """What the local provider, site and endpoint of a cluster are made from."""
+    local = cluster.spec.provider
+    ca = None if authorities is None else authorities.cluster.certificate.encode()
+    return LocalSettings(cluster.name, cluster.uid, cluster.host.home, local.subnet, local.disk_gib, ca)
+
+
+def images_of(host: Host) -> Shelf:
+    """Baked images of this host."""
+    return Shelf(host.home)
+
+
+@dataclass(slots=True)
+class Clients:
+    """Everything of one cluster that a process talks to. `close` it."""
+
+    settings: LocalSettings
+    provider: LocalProvider
+    endpoint: LocalEndpoint
+    etcd: EtcdClient
+    kubernetes: KubernetesClient
+    authorities: Authorities
+
+    def renew(self) -> None:
+        """Take new certificates for the engine; to be called well before they end."""
+        self.etcd.renew(_tls(self.authorities, IdentityKind.ETCD))
+        self.kubernetes.renew(_credentials(self.settings, self.authorities))
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self.kubernetes.close()
+        await self.etcd.close()
+
+
+async def connect(cluster: Cluster) -> Clients:
+    """Clients under certificates of hours. Opens no connection yet."""
+    authorities = await open_authorities(cluster)
+    settings = local_settings(cluster, authorities)
+    return Clients(
+        settings,
+        LocalProvider(settings, images_of(cluster.host)),
+        LocalEndpoint(settings),
+        EtcdClient(_tls(authorities, IdentityKind.ETCD)),
+        KubernetesClient(_credentials(settings, authorities)),
+        authorities,
+    )
+
+
+def identity_of(authorities: Authorities, kind: IdentityKind, hours: float) -> Identity:
+    """A fresh identity from now on."""
+    return short_lived(authorities, kind, hours, SystemClock().unix(), SystemEntropy().token)
+
+
+def _tls(authorities: Authorities, kind: IdentityKind) -> TlsIdentity:
+    made = identity_of(authorities, kind, ENGINE_HOURS)
+    return TlsIdentity(made.certificate.encode(), made.key.encode(), made.authority.encode())
+
+
+def _credentials(settings: LocalSettings, authorities: Authorities) -> Credentials:
+    return Credentials(f"https://{settings.gateway}:6443", _tls(authorities, IdentityKind.CONTROLLER))
+
+
+def engine_world(cluster: Cluster, clients: Clients, observer: Observer) -> EngineWorld:
+    """The engine's world on this host."""
+    return EngineWorld(
+        provider=clients.provider,
+        endpoint=clients.endpoint,
+        etcd=clients.etcd,
+        kubernetes=clients.kubernetes,
+        store=cluster.store,
+        leadership=cluster.leadership,
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+        user_data=_user_data(cluster, clients),
+        manifest=_manifest(cluster),
+        observer=observer,
+        holder=f"{socket.gethostname()} {os.getpid()}",
+    )
+
+
+def _user_data(cluster: Cluster, clients: Clients) -> Callable[[Birth], bytes]:
+    secret = clients.authorities.ticket_secret
+    digest = hashlib.sha256(clients.authorities.named(JOIN).certificate.encode()).hexdigest()
+    join_url = f"https://{clients.settings.gateway}:{JOIN_PORT}"
+
+    def render(birth: Birth) -> bytes:
+        ticket = make_ticket(secret, cluster.uid, birth)
+        return render_cloud_config(
+            UserData(birth.instance, birth.pool, cluster.uid, join_url, (digest,), ticket)
+        )
+
+    return render
+
+
+def _manifest(cluster: Cluster) -> Callable[[str], Mapping[str, object]]:
+    """Manifests of the add-ons of the spec in force when the engine started; `apply` cannot change them yet."""
+    bundle = {addon.key: addon.manifest for addon in addon_bundle(cluster.spec)}
+
+    def find(key: str) -> Mapping[str, object]:
+        if key not in bundle:
+            raise Invalid(f"add-on {key} is not in the bundle of this Risen")
+        return bundle[key]
+
+    return find
+
+
+def local_site(settings: LocalSettings) -> LocalSite:
+    """What surrounds the instances of a local cluster."""
+    return LocalSite(settings)

@@ -1,0 +1,89 @@
+"""A glimpse: one look at a cluster, with what the rules would do now. Sends nothing, leads nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from risen.bootstrap import Clients, Cluster, connect, engine_world
+from risen.core.deciding import decide
+from risen.core.history import History
+from risen.core.picture import KubernetesSeen, Picture, Seen
+from risen.core.plan import Now, Plan, Supplies
+from risen.core.spec import Revision
+from risen.engine.observe import Eyes
+from risen.engine.record import load_history
+from risen.engine.world import Observer
+
+LOOK_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """What was seen, what the store remembers, what the rules say, and who leads."""
+
+    cluster: Cluster
+    history: History
+    picture: Picture
+    plan: Plan
+    leader: str | None
+    boot: float
+    unix: float
+
+    @property
+    def settled(self) -> bool:
+        """Everything wanted is there: no step to take, nothing awaited, nothing refused, nothing unseen."""
+        seen = isinstance(self.picture.kubernetes, Seen) and isinstance(self.picture.etcd, Seen)
+        nothing = not (self.plan.steps or self.plan.waiting or self.plan.blocked)
+        return seen and nothing and not self.history.open_entries and not self.not_ready
+
+    @property
+    def not_ready(self) -> tuple[str, ...]:
+        """Living instances whose Node is not Ready."""
+        ready: set[str] = set()
+        match self.picture.kubernetes:
+            case Seen(value=KubernetesSeen(nodes=nodes)):
+                ready = {node.name for node in nodes if node.ready}
+        living = (name for name, life in self.history.lives.items() if life.gone_at_unix is None)
+        return tuple(sorted(name for name in living if name not in ready))
+
+
+class Looker:
+    """Keeps clients open between glimpses."""
+
+    def __init__(self, cluster: Cluster, clients: Clients) -> None:
+        self.cluster, self.clients = cluster, clients
+        self.world = engine_world(cluster, clients, Observer())
+        self.eyes = Eyes(self.world, {})
+
+    @classmethod
+    async def open(cls, cluster: Cluster) -> Looker:
+        """Connect, and give the Kubernetes cache a moment to fill."""
+        looker = cls(cluster, await connect(cluster))
+        looker.clients.kubernetes.start()
+        return looker
+
+    async def look(self) -> Glimpse:
+        """One look."""
+        history = await load_history(self.cluster.store)
+        picture = await self.eyes.look(history, ())
+        clock = self.world.clock
+        suffixes = tuple(self.world.entropy.suffix() for _ in range(64))
+        supplies = Supplies(suffixes, tuple("0" * 32 for _ in range(64)))
+        now = Now(clock.boot(), clock.unix())
+        plan = decide(_revision(self.cluster), picture, history, now, supplies)
+        leader = await self.cluster.leadership.leader()
+        return Glimpse(self.cluster, history, picture, plan, leader, now.boot, now.unix)
+
+    async def look_in_sync(self, bound_seconds: float = LOOK_SECONDS) -> Glimpse:
+        """A look once Kubernetes can be seen, or at the bound without it."""
+        await self.clients.kubernetes.synced(bound_seconds)
+        return await self.look()
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self.clients.close()
+
+
+def _revision(cluster: Cluster) -> Revision:
+    assert cluster.revision is not None, "a cluster is looked at only after its first revision"
+    return cluster.revision

@@ -1,0 +1,95 @@
+"""`risen kubeconfig` and `risen kubectl`: access to the Kubernetes API for hours."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from risen.adapters.builder.bake import tool_path
+from risen.authority.identities import IdentityKind
+from risen.bootstrap import Cluster, identity_of, local_settings, open_authorities
+from risen.cli.context import cluster_option, host, opened, run
+from risen.interfaces.errors import NotFound
+
+
+@click.command()
+@cluster_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write to this file (mode 0600) instead of printing."
+)
+@click.option("--hours", default=8.0, show_default=True, help="How long it is good for, at most 168.")
+def kubeconfig(name: str | None, out: Path | None, hours: float) -> None:
+    """Issue a kubeconfig of the group risen:admins that is good for hours."""
+    if not 0 < hours <= 168:
+        raise click.UsageError("--hours: between 0 and 168 (a week)")
+    text = run(_render(name, hours))
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    _write_private(out, text)
+    click.echo(f"next    export KUBECONFIG={out.absolute()}   (good for {hours:g} h)")
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@cluster_option
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def kubectl(name: str | None, words: tuple[str, ...]) -> None:
+    """Run the cluster's own kubectl: risen kubectl get nodes."""
+    program = run(_program(name))
+    with tempfile.TemporaryDirectory(prefix="risen-kubectl-") as folder:
+        file = Path(folder) / "kubeconfig"
+        _write_private(file, run(_render(name, 1.0)))
+        done = subprocess.run([program, *words], env={**os.environ, "KUBECONFIG": str(file)}, check=False)
+    sys.exit(done.returncode)
+
+
+async def _program(name: str | None) -> Path:
+    """The kubectl that was baked with the cluster's Kubernetes version."""
+    version = (await opened(name)).spec.kubernetes_version
+    program = tool_path(host().home, "kubernetes", version, "kubectl")
+    if not program.exists():
+        raise NotFound(f"{program}: not there; `risen bake` puts kubectl {version} there")
+    return program
+
+
+async def _render(name: str | None, hours: float) -> str:
+    cluster = await opened(name)
+    return await render_kubeconfig(cluster, hours)
+
+
+async def render_kubeconfig(cluster: Cluster, hours: float) -> str:
+    """A kubeconfig with a new key and certificate in it."""
+    authorities = await open_authorities(cluster)
+    made = identity_of(authorities, IdentityKind.ADMIN, hours)
+    inline = {key: base64.b64encode(text.encode()).decode() for key, text in (
+        ("certificate", made.certificate), ("key", made.key), ("authority", authorities.cluster.certificate),
+    )}  # fmt: skip
+    server = f"https://{local_settings(cluster).gateway}:6443"
+    return f"""apiVersion: v1
+kind: Config
+current-context: {cluster.name}
+clusters:
+- name: {cluster.name}
+  cluster: {{server: "{server}", certificate-authority-data: {inline["authority"]}}}
+contexts:
+- name: {cluster.name}
+  context: {{cluster: {cluster.name}, user: {cluster.name}-admin}}
+users:
+- name: {cluster.name}-admin
+  user: {{client-certificate-data: {inline["certificate"]}, client-key-data: {inline["key"]}}}
+"""
+
+
+def _write_private(file: Path, text: str) -> None:
+    """Write with mode 0600 from the first byte; under sudo the file belongs to the caller."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as output:
+        output.write(text)
+    if os.geteuid() == 0 and "SUDO_UID" in os.environ:
+        os.chown(file, int(os.environ["SUDO_UID"]), int(os.environ.get("SUDO_GID", "-1")))

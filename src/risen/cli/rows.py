@@ -1,0 +1,72 @@
+"""Instances as rows for people: what provider, Kubernetes and the rules say of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from risen.cli.glimpse import Glimpse
+from risen.core.judge.facts import look
+from risen.core.judge.verdict import judge
+from risen.core.picture import InstanceSeen, NodeSeen, Seen
+from risen.core.plan import Now
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """One instance that lives, or that is foreign (`pool` is then empty)."""
+
+    name: str
+    pool: str
+    address: str
+    state: str
+    verdict: str
+    ready: bool
+    release: str
+    provider_id: str
+    evidence: str
+
+
+def instance_rows(glimpse: Glimpse) -> tuple[InstanceRow, ...]:
+    """Rows by name."""
+    history, picture = glimpse.history, glimpse.picture
+    judgements = judge(look(picture, history, Now(glimpse.boot, glimpse.unix)))
+    seen: dict[str, InstanceSeen] = {}
+    nodes: dict[str, NodeSeen] = {}
+    if isinstance(picture.provider, Seen):
+        seen = {instance.name: instance for instance in picture.provider.value.instances}
+    if isinstance(picture.kubernetes, Seen):
+        nodes = {node.name: node for node in picture.kubernetes.value.nodes}
+    rows = []
+    for name, life in history.lives.items():
+        if life.gone_at_unix is not None:
+            continue
+        instance, node, judgement = seen.get(name), nodes.get(name), judgements.get(name)
+        rows.append(
+            InstanceRow(
+                name=name,
+                pool=life.birth.pool,
+                address=(instance.address or "") if instance else "",
+                state=str(instance.state) if instance else "not seen",
+                verdict=str(judgement.verdict) if judgement else "Unknown",
+                ready=bool(node and node.ready),
+                release=life.birth.release,
+                provider_id=life.provider_id or "",
+                evidence="; ".join(judgement.evidence) if judgement else "",
+            )
+        )
+    rows += [
+        InstanceRow(
+            name,
+            "",
+            one.address or "",
+            str(one.state),
+            "foreign",
+            False,
+            "",
+            one.provider_id,
+            "never touched",
+        )
+        for name, one in seen.items()
+        if name not in history.lives
+    ]
+    return tuple(sorted(rows, key=lambda row: (row.pool == "", row.pool, row.name)))

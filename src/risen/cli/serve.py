@@ -1,0 +1,78 @@
+"""`risen serve`: the controller. Surroundings first, then the join service, then the engine until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import AsyncExitStack
+
+import click
+
+from risen.adapters.system import SystemClock
+from risen.bootstrap import Clients, Cluster, connect, engine_world, local_site
+from risen.cli.context import cluster_option, need_root, opened, run
+from risen.cli.joining import serve_joins
+from risen.engine.journal import Journal
+from risen.engine.loop import Engine, lead_and_load
+
+RENEW_SECONDS = 3600.0
+
+
+@click.command()
+@cluster_option
+def serve(name: str | None) -> None:
+    """Run the controller in the foreground; one leads, others wait for their turn.
+
+    Its journal, one JSON object a line, goes to standard output.
+    """
+    need_root("the controller starts and ends instances")
+    run(_serve(name))
+
+
+async def _serve(name: str | None) -> None:
+    cluster = await opened(name)
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    clients = await connect(cluster)
+    try:
+        await _keep(cluster, clients, stopping)
+    finally:
+        await clients.close()
+
+
+async def _keep(cluster: Cluster, clients: Clients, stopping: asyncio.Event) -> None:
+    journal = Journal(SystemClock(), _print_line)
+    world = engine_world(cluster, clients, journal)
+    engine = await lead_and_load(world, stopping.is_set)
+    if engine is None:
+        return
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(engine.lead.release)
+        site = local_site(clients.settings)
+        await site.prepare()
+        clients.kubernetes.start()
+        await stack.enter_async_context(serve_joins(cluster, clients, engine.records))
+        renewing = asyncio.create_task(_renew(clients))
+        stack.callback(renewing.cancel)
+        await _until_stopped(engine, stopping)
+
+
+async def _until_stopped(engine: Engine, stopping: asyncio.Event) -> None:
+    keeping = asyncio.create_task(engine.keep(stopping.is_set))
+    waiting = asyncio.create_task(stopping.wait())
+    await asyncio.wait({keeping, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    await keeping
+
+
+async def _renew(clients: Clients) -> None:
+    while True:
+        await asyncio.sleep(RENEW_SECONDS)
+        clients.renew()
+
+
+def _print_line(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

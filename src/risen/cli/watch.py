@@ -1,0 +1,68 @@
+"""Events as lines for people: the one rendering of the stream."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from risen.codec import records
+from risen.core import events as happened
+from risen.core.events import Event
+from risen.interfaces.store import Store
+
+
+@dataclass(slots=True)
+class EventLines:
+    """The lines of events after a sequence number."""
+
+    store: Store
+    after: int = 0
+
+    @staticmethod
+    async def newest(store: Store) -> int:
+        """Sequence number of the newest event; 0 for none."""
+        found = await store.read(records.EVENTS)
+        return found[-1][0] if found else 0
+
+    async def new(self) -> list[str]:
+        """Lines of what was added since the last call."""
+        lines = []
+        for seq, data in await self.store.read(records.EVENTS, self.after):
+            lines.append(line_of(records.decode_event(data, seq)))
+            self.after = seq
+        return lines
+
+
+def line_of(event: Event) -> str:
+    """One line, beginning with the time of day and a word."""
+    word, text = _words(event)
+    clock = time.strftime("%H:%M:%S", time.localtime(event.unix))
+    return f"{clock} {word:<8}{text}"
+
+
+def _words(event: Event) -> tuple[str, str]:
+    match event:
+        case happened.BootstrapWritten(bootstrap=bootstrap):
+            return "found", f"etcd is founded on {bootstrap.founder}"
+        case happened.ClusterIdSeen(cluster_id=cluster_id):
+            return "etcd", f"cluster id {cluster_id}: nothing is ever founded again"
+        case happened.Born(birth=birth):
+            return "born", f"{birth.instance} ({birth.reason}) release {birth.release}"
+        case happened.Launched(instance=instance):
+            return "launch", instance
+        case happened.Joined(instance=instance):
+            return "join", instance
+        case happened.BecameReady(instance=instance):
+            return "rise", f"{instance} is Ready"
+        case happened.SeenGone(instance=instance):
+            return "gone", instance
+        case happened.EntryOpened(entry=entry, subject=subject, reason=reason, evidence=evidence):
+            return reason, f"{subject}: {'; '.join(evidence)} (ledger {entry})"
+        case happened.EntryClosed(entry=entry, outcome=outcome):
+            return "closed", f"ledger {entry}: {outcome}"
+        case happened.KillAsked(instance=instance, reason=reason):
+            return "asked", f"end {instance} now: {reason}"
+        case happened.KillDone(intent=intent):
+            return "done", f"kill {intent}"
+        case happened.Alarm(kind=kind, subject=subject, text=text):
+            return "ALARM", f"{subject}: {kind}: {text}"

@@ -1,0 +1,82 @@
+"""One real cluster for the whole run: what an earlier crashed run left is cleared first, nothing is left after."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from host import host_facts, leftovers
+from load import credentials_of
+from pieces import Cluster, Credentials
+
+NAME = "risen-test"
+SUBNET_HEAD = "10.78.0"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order of one file is the order of one story."""
+    for item in items:
+        if "e2e" not in item.keywords and item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def host_before() -> dict[str, str]:
+    """Host facts before anything of this run was added."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory, host_before: dict[str, str]) -> Iterator[Cluster]:
+    """Three control-plane instances and two workers, started by `risen up`."""
+    folder = tmp_path_factory.mktemp("cluster")
+    found = Cluster(NAME, folder, SUBNET_HEAD)
+    found.run("down", "-c", NAME, "--yes", bound_seconds=300)
+    assert leftovers(NAME) == [], "an earlier run's pieces are still there after `risen down`"
+    host_before.update(host_facts())
+    found.risen(
+        "init", "--name", NAME, "--subnet", f"{SUBNET_HEAD}.0/24", "--control-plane", "3", "--workers", "2"
+    )
+    add_test_image(folder)
+    found.risen("up", "--yes", bound_seconds=2400)
+    try:
+        yield found
+    finally:
+        found.run("down", "-c", NAME, "--yes", bound_seconds=300)
+
+
+def add_test_image(folder: Path) -> None:
+    """Put a busybox image into the recipe, made from this host's static busybox."""
+    from risen.adapters.builder.images_tar import busybox_archive
+
+    archive = folder / "busybox.tar"
+    archive.write_bytes(busybox_archive())
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(recipe.read_text() + "  images: [{path: ./busybox.tar}]\n")
+
+
+@pytest.fixture(scope="session")
+def credentials(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Credentials:
+    """A kubeconfig of hours, split into files."""
+    folder = tmp_path_factory.mktemp("credentials")
+    kubeconfig = folder / "kubeconfig"
+    cluster.risen("kubeconfig", "--out", str(kubeconfig))
+    return credentials_of(kubeconfig, folder)
+
+
+@pytest.fixture(autouse=True)
+def console_on_failure(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Print the controller's last lines when a test fails."""
+    failed = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed:
+        home = Path(os.environ.get("RISEN_HOME", "/var/lib/risen"))
+        log = home / "clusters" / NAME / "controller.log"
+        subprocess.run(["tail", "-n", "60", str(log)], check=False)

@@ -1,0 +1,122 @@
+"""The story of one cluster, told in order: it rises, serves, loses a worker, an etcd leader, all power, and goes."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from host import end_hard, host_facts, leftovers, processes_of
+from load import Load
+from pieces import WEB, Cluster, Credentials, wait_for
+
+pytestmark = pytest.mark.root
+
+
+def workers(cluster: Cluster) -> list[str]:
+    """Names of the instances of the worker pool that are not gone."""
+    return [one["name"] for one in cluster.status()["instances"] if one["pool"] == "worker"]
+
+
+def test_every_instance_of_the_spec_is_a_ready_node(cluster: Cluster) -> None:
+    names = {one["name"] for one in cluster.status()["instances"]}
+    assert len(names) == 5
+    assert cluster.ready_nodes() == names
+
+
+def test_a_second_up_finds_nothing_to_do_and_says_who_leads(cluster: Cluster) -> None:
+    before = {one["name"] for one in cluster.status()["instances"]}
+    told = cluster.risen("up", "--yes", bound_seconds=120)
+    assert "lead" in told
+    assert {one["name"] for one in cluster.status()["instances"]} == before
+
+
+def test_a_web_deployment_answers_by_service_node_port_and_name_from_every_node(cluster: Cluster) -> None:
+    cluster.kubectl("apply", "-f", "-", stdin=WEB)
+    wait_for("4 web pods ready", lambda: len(cluster.ready_pods("app=web")) == 4, 120)
+    service = cluster.objects("services", "-l", "")
+    address = next(one["spec"]["clusterIP"] for one in service if one["metadata"]["name"] == "web")
+    pods = {pod["spec"]["nodeName"]: pod["metadata"]["name"] for pod in cluster.ready_pods("app=web")}
+    assert len(pods) == 2, "the web pods are spread over both workers"
+    for pod in pods.values():
+        for url in (f"http://{address}/", "http://web/", "http://web.default.svc.cluster.local/"):
+            asked = ("exec", pod, "--", "wget", "-qO-", url)
+            wait_for(
+                f"{url} answers in {pod}", lambda asked=asked: cluster.kubectl(*asked).startswith("web-"), 30
+            )
+    for node in cluster.status()["instances"]:
+        url = f"http://{node['address']}:30080/"
+        answer = lambda url=url: subprocess.run(  # noqa: E731
+            ["curl", "-sS", "-m", "3", url], capture_output=True, text=True, check=False
+        ).stdout.startswith("web-")
+        wait_for(f"NodePort on {node['name']}", answer, 30)
+
+
+def test_a_pod_reaches_its_own_service_on_its_own_node(cluster: Cluster) -> None:
+    pod = cluster.ready_pods("app=web")[0]["metadata"]["name"]
+    seen = {cluster.kubectl("exec", pod, "--", "wget", "-qO-", "http://web/").strip() for _ in range(20)}
+    assert pod in seen, "hairpin: a pod is among those that answer it"
+
+
+def test_exec_and_logs_reach_every_node_that_has_pods(cluster: Cluster) -> None:
+    for pod in cluster.ready_pods("app=web"):
+        name = pod["metadata"]["name"]
+        assert cluster.kubectl("exec", name, "--", "hostname").strip() == name
+        assert "serving" in cluster.kubectl("logs", name)
+
+
+def test_a_worker_whose_processes_ended_hard_is_replaced_and_its_pods_serve_again(cluster: Cluster) -> None:
+    victim = workers(cluster)[0]
+    end_hard(cluster.name, victim)
+    wait_for(
+        "another worker is Ready",
+        lambda: victim not in cluster.ready_nodes() and len(cluster.ready_nodes()) == 5,
+        120,
+    )
+    wait_for("4 web pods ready again", lambda: len(cluster.ready_pods("app=web")) == 4, 60)
+    assert processes_of(cluster.name, victim) == []
+    assert victim in cluster.risen("events")
+
+
+def test_the_etcd_leaders_instance_ended_hard_is_replaced_without_a_lost_write(
+    cluster: Cluster, credentials: Credentials
+) -> None:
+    leader = next(one["name"] for one in cluster.status()["etcd"]["members"] if one["leader"])
+    with Load(cluster.endpoint, credentials, "leader") as load:
+        end_hard(cluster.name, leader)
+        wait_for("three started voters without the old one", lambda: _voters(cluster, leader), 180)
+    found = {one["metadata"]["name"] for one in cluster.objects("configmaps", "-l", "load=leader")}
+    assert set(load.acknowledged) - found == set(), "every acknowledged write is found again"
+    assert load.writes.longest_gap_seconds() <= 30
+    assert load.reads.longest_gap_seconds() <= 30
+    hashes = cluster.status()["etcd"]
+    assert len({member["revision"] for member in hashes["members"]}) <= 3
+
+
+def _voters(cluster: Cluster, gone: str) -> bool:
+    etcd = cluster.status()["etcd"]
+    names = {one["name"] for one in etcd["members"] if not one["learner"] and one["healthy"]}
+    return len(names) == 3 and gone not in names
+
+
+def test_after_everything_ended_at_once_up_brings_the_same_cluster_back(cluster: Cluster) -> None:
+    before = cluster.status()
+    cluster.kubectl("create", "configmap", "before-the-cut", "--from-literal=kept=yes")
+    for process in processes_of(cluster.name):
+        _end(process)
+    wait_for("nothing of the cluster runs", lambda: processes_of(cluster.name) == [], 30)
+    cluster.risen("up", "--yes", bound_seconds=300)
+    after = cluster.status()
+    assert after["etcd"]["cluster_id"] == before["etcd"]["cluster_id"]
+    assert after["etcd"]["revision"] >= before["etcd"]["revision"]
+    assert {one["name"] for one in after["instances"]} == {one["name"] for one in before["instances"]}
+    assert "before-the-cut" in cluster.kubectl("get", "configmaps", "-o", "name")
+
+
+def _end(process: int) -> None:
+    subprocess.run(["kill", "-9", str(process)], capture_output=True, check=False)
+
+
+def test_down_leaves_nothing_behind(cluster: Cluster, host_before: dict[str, str]) -> None:
+    cluster.risen("down", "--yes", bound_seconds=300)
+    assert leftovers(cluster.name) == []
+    assert host_facts() == host_before
