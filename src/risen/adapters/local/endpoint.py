@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 from risen.adapters.local.haproxy import (
     BACKEND,
+    Shown,
     Slot,
-    Stat,
     ask,
     change_slot,
     free_slot,
     leaving,
     read_slots,
-    stats,
+    shown_slots,
     write_slots,
 )
 from risen.adapters.local.host import file_lock
@@ -55,14 +55,13 @@ class LocalEndpoint:
             act()
 
     def _list(self) -> tuple[BackendSeen, ...]:
-        shown = stats(self.settings)
+        by_server = shown_slots(self.settings)
         seen = []
         for slot in read_slots(self.settings):
-            stat = shown.get(slot.server)
-            if stat is not None and _serves(slot, stat):
-                draining = stat.status.startswith("DRAIN")
-                up = (draining or stat.status.startswith("UP")) and stat.check.endswith("OK")
-                seen.append(BackendSeen(InstanceName(slot.instance), slot.address, up, draining))
+            shown = by_server.get(slot.server)
+            if shown is not None and _serves(slot, shown):
+                up = shown.up and shown.checked
+                seen.append(BackendSeen(InstanceName(slot.instance), slot.address, up, shown.draining))
         return tuple(sorted(seen, key=lambda backend: backend.name))
 
     def _slot_of(self, instance: InstanceName) -> Slot | None:
@@ -74,8 +73,8 @@ class LocalEndpoint:
         slot = Slot(number, instance, address)
         write_slots(self.settings, change_slot(read_slots(self.settings), slot))
         server = f"{BACKEND}/{slot.server}"
-        stat = stats(self.settings).get(slot.server)
-        if stat is not None and not _serves(slot, stat):
+        shown = shown_slots(self.settings).get(slot.server)
+        if shown is not None and not _serves(slot, shown):
             self._tell(
                 f"set server {server} state maint",
                 f"shutdown sessions server {server}",
@@ -86,9 +85,9 @@ class LocalEndpoint:
             ask(self.settings, f"set server {server} state ready", f"set server {server} health down")
         else:
             self._tell(f"set server {server} weight 1", f"set server {server} state ready")
-        stat = stats(self.settings).get(slot.server)
-        if stat is None or not _serves(slot, stat):
-            raise OutcomeUnknown(f"{instance}: HAProxy shows {stat} after adding it")
+        shown = shown_slots(self.settings).get(slot.server)
+        if shown is None or not _serves(slot, shown):
+            raise OutcomeUnknown(f"{instance}: HAProxy shows {shown} after adding it")
 
     def _free(self) -> int:
         number = free_slot(read_slots(self.settings))
@@ -122,5 +121,5 @@ class LocalEndpoint:
                 raise OutcomeUnknown(f"HAProxy refused `{command}`: {answer}")
 
 
-def _serves(slot: Slot, stat: Stat) -> bool:
-    return stat.address == slot.address and not stat.status.startswith("MAINT")
+def _serves(slot: Slot, shown: Shown) -> bool:
+    return shown.address == slot.address and not shown.maintenance

@@ -19,6 +19,11 @@ BACKEND = "apiservers"
 SOCKET_TIMEOUT_SECONDS = 3.0
 CONNECTIONS_WANTED = 8000
 NOWHERE = "127.0.0.1"
+STARTING, RUNNING = "1", "2"
+CHECK_PASSED = "3"
+ANY_MAINTENANCE = 0x01 | 0x02 | 0x20 | 0x40
+"""Without 0x04, which only tells that the configuration began with it disabled."""
+ANY_DRAIN = 0x08 | 0x10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +43,14 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Stat:
-    """What the running HAProxy says of a slot."""
+class Shown:
+    """What the running HAProxy shows of a slot. `checked` when its last check passed."""
 
     address: str
-    status: str
-    check: str
+    up: bool
+    maintenance: bool
+    draining: bool
+    checked: bool
 
 
 def endpoint_folder(settings: LocalSettings) -> Path:
@@ -136,19 +143,28 @@ def ask(settings: LocalSettings, *commands: str) -> str:
     return b"".join(parts).decode(errors="replace")
 
 
-def stats(settings: LocalSettings) -> dict[str, Stat]:
-    """What HAProxy shows, by server name. Raises Unreachable, OutcomeUnknown."""
-    lines = ask(settings, f"show stat {BACKEND} 4 -1").splitlines()
-    if not lines or not lines[0].startswith("# "):
-        raise OutcomeUnknown(f"API endpoint of {settings.name}: no statistics: {lines[:1]}")
-    keys = lines[0][2:].split(",")
-    found = {}
-    for line in lines[1:]:
-        row = dict(zip(keys, line.split(","), strict=False))
-        if row.get("pxname") == BACKEND:
-            address = row.get("addr", "").rsplit(":", 1)[0]
-            found[row["svname"]] = Stat(address, row.get("status", ""), row.get("check_status", ""))
-    return found
+def shown_slots(settings: LocalSettings) -> dict[str, Shown]:
+    """What HAProxy shows, by its names of the slots. Raises Unreachable, OutcomeUnknown.
+
+    Source: HAProxy's management guide, `show servers state`.
+    """
+    lines = ask(settings, f"show servers state {BACKEND}").splitlines()
+    if len(lines) < 2 or not lines[1].startswith("# "):
+        raise OutcomeUnknown(f"API endpoint of {settings.name}: no server states: {lines[:2]}")
+    keys = lines[1][2:].split()
+    rows = (dict(zip(keys, line.split(), strict=False)) for line in lines[2:] if line)
+    return {row["srv_name"]: _shown(row) for row in rows}
+
+
+def _shown(row: dict[str, str]) -> Shown:
+    admin = int(row["srv_admin_state"])
+    return Shown(
+        address=row["srv_addr"],
+        up=row["srv_op_state"] in (STARTING, RUNNING),
+        maintenance=bool(admin & ANY_MAINTENANCE),
+        draining=bool(admin & ANY_DRAIN) or row["srv_uweight"] == "0",
+        checked=row["srv_check_result"] == CHECK_PASSED,
+    )
 
 
 def leaving(slot: Slot) -> Slot:

@@ -17,6 +17,11 @@ from risen.interfaces.errors import OutcomeUnknown
 SHARED = Path("/run/risen")
 """What several clusters of one host share; gone with a reboot, as the sysctls it records are."""
 FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+LEAST = {
+    Path("/proc/sys/fs/inotify/max_user_instances"): 4096,
+    Path("/proc/sys/fs/inotify/max_user_watches"): 524288,
+}
+"""Host limits raised to at least this: a machine takes some 40 inotify instances, the default is 128 in all."""
 USER_CHAINS = ("DOCKER-USER", "ufw-user-forward")
 """Chains that Docker and ufw keep for rules of others, passed before their own drop."""
 
@@ -55,6 +60,15 @@ def open_outside(settings: LocalSettings) -> None:
         if FORWARD.read_text().strip() != "1":
             record_sysctl(FORWARD)
             FORWARD.write_text("1")
+
+
+def raise_limits() -> None:
+    """Raise what all machines of a host share: as root without user namespaces they count as one user."""
+    with file_lock(SHARED / "host.lock"):
+        for file, least in LEAST.items():
+            if int(file.read_text()) < least:
+                record_sysctl(file)
+                file.write_text(str(least))
 
 
 def close_outside(settings: LocalSettings) -> None:

@@ -60,7 +60,12 @@ def read_record(folder: Path) -> Record | None:
 
 def write_site(settings: LocalSettings) -> None:
     """Keep what a start without the store needs: `site.json`, written before anything is added to the host."""
-    value = {"uid": settings.uid, "subnet": settings.subnet, "disk_gib": settings.disk_gib}
+    value = {
+        "uid": settings.uid,
+        "subnet": settings.subnet,
+        "disk_gib": settings.disk_gib,
+        "boot_command": list(settings.boot_command),
+    }
     write_file(settings.folder / "site.json", json.dumps(value, sort_keys=True).encode())
 
 
@@ -72,7 +77,12 @@ def read_site(home: Path, cluster: str) -> LocalSettings:
         raise NotFound(f"no cluster {cluster} on this host ({file} does not exist)")
     try:
         return LocalSettings(
-            cluster, ClusterUid(value["uid"]), home, str(value["subnet"]), int(value["disk_gib"])
+            cluster,
+            ClusterUid(value["uid"]),
+            home,
+            str(value["subnet"]),
+            int(value["disk_gib"]),
+            boot_command=tuple(value["boot_command"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{file}: {error}") from error

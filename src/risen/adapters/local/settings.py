@@ -29,6 +29,8 @@ class LocalSettings:
     subnet: str = "10.77.0.0/24"
     disk_gib: int = 8
     cluster_ca: bytes | None = None
+    boot_command: tuple[str, ...] = ()
+    """What a systemd host runs at boot to start the cluster again; empty for nothing."""
 
     @property
     def folder(self) -> Path:

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from risen.adapters.local import cgroups
+from risen.adapters.local.boot_unit import keep_boot_unit, remove_boot_unit
 from risen.adapters.local.disk import disk_file
 from risen.adapters.local.haproxy import ask, endpoint_folder, read_slots, render, write_slots
 from risen.adapters.local.host import file_lock, in_netns, mounts_under, run, wait_until, write_file
 from risen.adapters.local.launcher import Launcher, Program, console_tail, launcher_for
 from risen.adapters.local.machine import bridge_ports
 from risen.adapters.local.network import UPLINK, clear_network, make_network, set_outside_route
-from risen.adapters.local.outside import SHARED, close_outside, has_outside, open_outside
+from risen.adapters.local.outside import SHARED, close_outside, has_outside, open_outside, raise_limits
 from risen.adapters.local.records import write_site
 from risen.adapters.local.settings import LocalSettings, bridge_port
 from risen.interfaces.errors import Conflict, Invalid, OutcomeUnknown, Unreachable
@@ -62,12 +63,14 @@ class LocalSite:
             self._keep_authority()
             write_site(settings)
             _load_modules()
+            raise_limits()
             make_network(settings)
             outside = has_outside()
             if outside:
                 open_outside(settings)
             set_outside_route(settings, outside)
             self._run_endpoint()
+            keep_boot_unit(settings)
 
     def _keep_authority(self) -> None:
         file = endpoint_folder(self.settings) / "cluster-ca.crt"
@@ -117,10 +120,11 @@ class LocalSite:
             launcher.clear_all()
             for point in mounts_under(settings.instances):
                 run(["umount", point])
+            remove_boot_unit(settings)
             close_outside(settings)
             clear_network(settings)
             shutil.rmtree(settings.runtime, ignore_errors=True)
-            for name in ("endpoint", "instances"):
+            for name in ("endpoint", "instances", "dead"):
                 shutil.rmtree(settings.folder / name, ignore_errors=True)
             for name in ("site.json", "addresses.json"):
                 (settings.folder / name).unlink(missing_ok=True)

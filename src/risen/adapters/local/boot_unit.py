@@ -1,0 +1,62 @@
+"""A systemd unit that starts a cluster when its host boots. Written outside of /etc; removed with the site."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from risen.adapters.local.host import is_systemd_host, run, write_file
+from risen.adapters.local.settings import LocalSettings
+
+UNITS = Path("/usr/local/lib/systemd/system")
+"""Searched by systemd and left to the administrator (systemd.unit(5))."""
+
+
+def unit_text(settings: LocalSettings) -> str:
+    """The unit: one run of the boot command, once the network is up."""
+    command = " ".join(_quoted(word) for word in settings.boot_command)
+    return (
+        f"[Unit]\nDescription=Risen cluster {settings.name}\nAfter=network-online.target\n"
+        "Wants=network-online.target\n\n"
+        f"[Service]\nType=oneshot\nRemainAfterExit=yes\nKillMode=process\nEnvironment=RISEN_HOME={settings.home}\n"
+        f"ExecStart={command}\n\n[Install]\nWantedBy=multi-user.target\n"
+    )
+
+
+def _quoted(word: str) -> str:
+    """One word of ExecStart=: `%` and `$` are doubled (systemd.service(5), command lines)."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{escaped}"'
+
+
+def _files(settings: LocalSettings) -> tuple[Path, Path]:
+    name = f"{settings.netns}.service"
+    return UNITS / name, UNITS / "multi-user.target.wants" / name
+
+
+def keep_boot_unit(settings: LocalSettings) -> None:
+    """Write and enable the unit where systemd is process 1 and a command is given."""
+    if not settings.boot_command or not is_systemd_host():
+        return
+    unit, wanted = _files(settings)
+    text = unit_text(settings).encode()
+    if unit.exists() and unit.read_bytes() == text and wanted.is_symlink():
+        return
+    write_file(unit, text, 0o644)
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    if not wanted.is_symlink():
+        os.symlink(f"../{unit.name}", wanted)
+    run(["systemctl", "daemon-reload"])
+
+
+def remove_boot_unit(settings: LocalSettings) -> None:
+    """Remove unit and link, and the folders if that leaves them empty."""
+    unit, wanted = _files(settings)
+    if not unit.exists() and not wanted.is_symlink():
+        return
+    for file in (wanted, unit):
+        file.unlink(missing_ok=True)
+        if not any(file.parent.iterdir()):
+            file.parent.rmdir()
+    if is_systemd_host():
+        run(["systemctl", "daemon-reload"])
