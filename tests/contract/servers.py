@@ -59,7 +59,7 @@ class Authority:
 
     def __init__(self, name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name}-{os.urandom(4).hex()}")])
         builder = self._builder(self._name, self._key.public_key()).add_extension(
             x509.BasicConstraints(ca=True, path_length=None), critical=True
         )
@@ -155,16 +155,19 @@ class EtcdMember:
 class EtcdServers:
     """Members of one etcd cluster; `join` adds an existing-cluster member."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, authority: Authority | None = None) -> None:
         self.folder = folder
-        self.authority = Authority("etcd")
+        self.authority = authority or Authority("etcd")
         self.identity = self.authority.identity("etcd-test")
+        self.prepared: list[EtcdMember] = []
         self.members: list[EtcdMember] = []
 
     def prepare(self, name: str) -> EtcdMember:
         """A member that is not started."""
         client, peer = free_ports(2)
-        return EtcdMember(name, client, peer, Program([], self.folder / f"{name}.log"))
+        member = EtcdMember(name, client, peer, Program([], self.folder / f"{name}.log"))
+        self.prepared.append(member)
+        return member
 
     def found(self, count: int) -> None:
         """Start a new cluster of `count` members and wait until each answers."""
@@ -204,9 +207,13 @@ class EtcdServers:
         """Until the member says that it is alive."""
         wait_until_ok(f"https://{member.address}/readyz", self.identity, self.folder, member.program)
 
+    def wait_listening(self, member: EtcdMember) -> None:
+        """Until it takes connections: a learner is not ready before it is promoted."""
+        wait_until_ok(f"https://{member.address}/livez", self.identity, self.folder, member.program)
+
     def stop(self) -> None:
         """End every member."""
-        for member in self.members:
+        for member in self.prepared:
             member.program.kill()
 
 
@@ -286,9 +293,9 @@ class ApiServer:
 
 
 @contextlib.contextmanager
-def etcd_servers(folder: Path, count: int) -> Iterator[EtcdServers]:
+def etcd_servers(folder: Path, count: int, authority: Authority | None = None) -> Iterator[EtcdServers]:
     """A founded cluster, ended afterwards."""
-    servers = EtcdServers(folder)
+    servers = EtcdServers(folder, authority)
     try:
         servers.found(count)
         yield servers

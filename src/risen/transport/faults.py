@@ -41,7 +41,8 @@ def _certificate_trouble(error: BaseException) -> str | None:
     """Text when either side refused the other's certificate, also where aiohttp or asyncio wrapped it."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the server's certificate is not accepted: {cause.verify_message}"
+            said = getattr(cause, "verify_message", "") or str(cause)
+            return f"the server's certificate is not accepted: {said}"
         if isinstance(cause, ssl.SSLError) and "ALERT" in (cause.reason or "").upper():
             alert = (cause.reason or "").lower().replace("_", " ")
             if any(word in alert for word in ("certificate", "unknown ca", "access denied")):

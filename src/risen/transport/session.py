@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import aiohttp
 
-from risen.interfaces.errors import OutcomeUnknown, Unreachable
+from risen.interfaces.errors import Denied, OutcomeUnknown, Unreachable
 from risen.transport.faults import TRANSPORT_FAULTS, fault
 from risen.transport.tls import TlsIdentity, client_context
 
@@ -77,6 +79,7 @@ class Session:
     """Connections under one identity. Built in any place, used in one event loop."""
 
     def __init__(self, identity: TlsIdentity) -> None:
+        self._identity = identity
         self._context = client_context(identity)
         self._session: aiohttp.ClientSession | None = None
         self._retired: set[asyncio.Task[None]] = set()
@@ -85,6 +88,7 @@ class Session:
     def renew(self, identity: TlsIdentity) -> None:
         """New connections are made under `identity`; running requests end under the old one (≤ 30 s)."""
         self._context = client_context(identity)
+        self._identity = identity
         old, self._session = self._session, None
         if old is not None:
             retired = asyncio.get_running_loop().create_task(_close_later(old))
@@ -134,7 +138,29 @@ class Session:
                 body = await response.read()
                 return Answer(response.status, response.headers, body, request.what)
         except TRANSPORT_FAULTS as error:
-            raise fault(error, request.what, sent=sent.any) from error
+            mapped = fault(error, request.what, sent=sent.any)
+            if isinstance(mapped, OutcomeUnknown) and not isinstance(error, TimeoutError):
+                raise await self._why_cut(request, mapped) from error
+            raise mapped from error
+
+    async def _why_cut(self, request: Request, mapped: OutcomeUnknown) -> OutcomeUnknown | Denied:
+        """Denied if the connection was cut because our certificate is refused, else the fault as it was.
+
+        Under TLS 1.3 a server judges the client's certificate after the handshake, when the request is on
+        its way already, and its alert is often lost to the reset that follows. Under 1.2 the same refusal
+        ends the handshake, so one handshake more tells (RFC 8446 §4.4.2.4, RFC 5246 §7.4.6).
+        """
+        url = urlsplit(request.url)
+        context = client_context(self._identity)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, writer = await asyncio.open_connection(url.hostname, url.port, ssl=context)
+        except TRANSPORT_FAULTS as error:
+            found = fault(error, request.what, sent=True)
+            return found if isinstance(found, Denied) else mapped
+        writer.transport.abort()
+        return mapped
 
     @contextlib.asynccontextmanager
     async def stream(self, request: Request, silence_seconds: float) -> AsyncIterator[Lines]:

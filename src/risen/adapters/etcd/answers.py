@@ -78,7 +78,7 @@ class Refusal(msgspec.Struct, frozen=True):
     code: int = 2
 
 
-_ALARM = re.compile(r"memberID:(\d+) alarm:(\w+)")
+_ALARM = re.compile(r"(?:memberID:(\d+) )?alarm:(\w+)")
 
 _BY_MESSAGE: tuple[tuple[str, type[InterfaceError]], ...] = (
     ("in sync with leader", Later),
@@ -130,7 +130,7 @@ def refusal(status: int, body: bytes, what: str) -> InterfaceError:
 def alarms_of(statuses: Iterable[Status]) -> frozenset[tuple[str, str]]:
     """(member id, alarm) raised anywhere in the cluster: NOSPACE is the cluster's trouble, CORRUPT its member's."""
     return frozenset(
-        (found.group(1), found.group(2))
+        (found.group(1) or "", found.group(2))
         for status in statuses
         for error in status.errors
         for found in _ALARM.finditer(error)

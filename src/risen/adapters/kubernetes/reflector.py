@@ -47,7 +47,7 @@ class Reflector(Generic[Item]):
         self._api = api
         self._kind = kind
         self._tell = tell
-        self._version = version
+        self.version = version
         self._contact = float("-inf")
         self.fault: InterfaceError = Unreachable(f"{kind.table}: not listed yet")
         self.listings = 0
@@ -63,12 +63,12 @@ class Reflector(Generic[Item]):
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
-                if not self._version:
+                if not self.version:
                     await self._list()
                 await self._watch()
                 pause = FIRST_PAUSE_SECONDS
             except Expired as error:
-                self.fault, self._version = error, ""
+                self.fault, self.version = error, ""
             except InterfaceError as error:
                 self.fault = error
                 wish = error.after_seconds if isinstance(error, Later) else None
@@ -80,7 +80,7 @@ class Reflector(Generic[Item]):
         listing = Listing(kind.path, kind.type, self._keep, kind.params, kind.page)
         kept, version = await self._api.list_all(listing)
         self._tell(Listed(kind.table, tuple((key, entry) for key, entry in kept if entry is not None)))
-        self._version = version
+        self.version = version
         self.listings += 1
         self._contact = self._now()
 
@@ -92,7 +92,7 @@ class Reflector(Generic[Item]):
             **self._kind.params,
             "watch": "1",
             "allowWatchBookmarks": "true",
-            "resourceVersion": self._version,
+            "resourceVersion": self.version,
             "timeoutSeconds": str(WATCH_SECONDS),
         }
         async with self._api.watch(self._kind.path, params, SILENCE_SECONDS) as lines:
@@ -105,7 +105,7 @@ class Reflector(Generic[Item]):
     def _take(self, piece: list[bytes]) -> None:
         """One piece of the stream becomes one event, so that a busy stream copies a table once, not per line."""
         changes: list[tuple[str, Entry | None]] = []
-        version = self._version
+        version = self.version
         trouble: InterfaceError | None = None
         for raw in piece:
             try:
@@ -118,14 +118,14 @@ class Reflector(Generic[Item]):
                     continue
                 item = self._decoder.decode(line.object)
             except msgspec.DecodeError as error:
-                self._version = ""
+                self.version = ""
                 raise Corrupt(f"watch {self._kind.table}: a line that cannot be read: {error}") from error
             version = item.metadata.resource_version
             gone = line.type == "DELETED"
             changes.append((_key(item), None if gone else self._kind.boil_down(item)))
         if changes:
             self._tell(Changes(self._kind.table, tuple(changes)))
-        self._version = version
+        self.version = version
         if trouble is not None:
             raise trouble
 

@@ -1,0 +1,22 @@
+"""Real servers that several contract tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from servers import ApiServer, EtcdServers, api_server, etcd_servers
+
+
+@pytest.fixture(scope="session")
+def real_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """etcd and kube-apiserver on loopback, one for the whole run."""
+    with api_server(tmp_path_factory.mktemp("api")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def real_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServers]:
+    """One etcd member on loopback whose membership no test changes."""
+    with etcd_servers(tmp_path_factory.mktemp("etcd"), 1) as servers:
+        yield servers
