@@ -64,16 +64,20 @@ class Engine:
             return LOOK_AGAIN_SECONDS
 
     async def cycle(self) -> float:
-        """One look, decision and send. Returns for how many seconds nothing new is expected."""
+        """One look, decision and send. Returns for how many seconds nothing new is expected.
+
+        What ends during the look counts as in flight still: picture and history are of the look's beginning.
+        """
         clock = self.world.clock
         await self.records.refresh()
-        picture = await self.eyes.look(self.records.history, self._in_flight())
-        await notice(self.records, picture, clock.unix())
+        before = self.records.history
+        picture = await self.eyes.look(before, self._in_flight())
+        history = await notice(self.records, before, picture, clock.unix())
         if self.records.revision is None:
             return LOOK_AGAIN_SECONDS
         now = Now(clock.boot(), clock.unix())
-        plan = decide(self.records.revision, picture, self.records.history, now, self._supplies())
-        self.world.observer.cycle(picture, self.records.history, plan)
+        plan = decide(self.records.revision, picture, history, now, self._supplies())
+        self.world.observer.cycle(picture, history, plan)
         self._say(plan)
         await self._send(picture, plan)
         return self._pause(plan, clock.boot())

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from risen.core.events import BecameReady, Event, KillDone, SeenGone
+from risen.core.fold import apply
 from risen.core.history import History
 from risen.core.picture import InstanceState, Picture, Seen
 from risen.engine.record import Records
 
 
-async def notice(records: Records, picture: Picture, unix: float) -> None:
-    """Append an event for each instance first seen ready or gone, and for each kill that is done."""
-    for event in noticed(records.history, picture, unix):
+async def notice(records: Records, before: History, picture: Picture, unix: float) -> History:
+    """Append an event for each instance first seen ready or gone, and for each kill that is done.
+
+    `before` is the history from before the look: an instance that was launched during it is not gone
+    because the list was read a moment earlier. Returns `before` with these events.
+    """
+    for event in noticed(before, picture, unix):
         await records.append(event)
+        before = apply(before, event)
+    return before
 
 
 def noticed(history: History, picture: Picture, unix: float) -> tuple[Event, ...]:

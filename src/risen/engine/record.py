@@ -43,26 +43,37 @@ class Records:
     revision: Revision | None = None
     doubtful: bool = False
     """The answer of a write was lost: read all again first."""
+    seq: int = 0
+    """The last record of the stream that `history` holds. Join appends to it too."""
 
     @classmethod
     async def load(cls, store: Store, clock: Clock) -> Records:
         """Read everything. Raises NotFound for an empty store, Corrupt, TooNew, Unreachable."""
-        found = cls(store, clock, await load_history(store))
+        history, seq = await _load(store)
+        found = cls(store, clock, history, seq=seq)
         await found._read_revision()
         return found
 
     async def refresh(self) -> None:
-        """Take in people's intents and a newer revision; after a lost answer, everything."""
+        """Take in what others appended, people's intents, a newer revision; after a lost answer, everything."""
         if self.doubtful:
-            self.history = await load_history(self.store)
+            self.history, self.seq = await _load(self.store)
             self.doubtful = False
+        await self._follow()
         await self._take_intents()
         await self._read_revision()
 
     async def append(self, event: Event) -> None:
-        """Add to the stream and to history."""
+        """Add to the stream and to history, behind what others appended meanwhile."""
         await self._sure(self.store.append(records.EVENTS, records.encode(event)))
-        self.history = apply(self.history, event)
+        await self._follow()
+
+    async def _follow(self) -> None:
+        """Apply what lies in the stream behind `seq`, in its order."""
+        for seq, data in await self.store.read(records.EVENTS, self.seq):
+            if seq > self.seq:
+                self.history = apply(self.history, records.decode_event(data, seq))
+                self.seq = seq
 
     async def write_bootstrap(self, bootstrap: Bootstrap) -> None:
         """Create the bootstrap object, or take the one of that generation that is there."""
@@ -149,18 +160,24 @@ async def read_revision(store: Store, key: str) -> Revision:
 
 async def load_history(store: Store) -> History:
     """History from all that lies in the store. Raises NotFound when it is not a cluster's store."""
+    return (await _load(store))[0]
+
+
+async def _load(store: Store) -> tuple[History, int]:
+    """History, and the last record of the stream that is in it."""
     cluster = await store.get(records.CLUSTER)
     if cluster is None:
         raise NotFound("the store has no cluster in it: `risen up` makes one")
     uid = records.decode(cluster.data, records.ClusterRecord, records.CLUSTER).uid
-    events = [records.decode_event(data, seq) for seq, data in await store.read(records.EVENTS)]
+    stream = await store.read(records.EVENTS)
+    events = [records.decode_event(data, seq) for seq, data in stream]
     births = [await _object(store, key, Birth) for key in await store.list(records.BIRTHS)]
     bootstraps = [await _object(store, key, Bootstrap) for key in await store.list(records.BOOTSTRAPS)]
     seen = await store.get(records.ETCD_CLUSTER_ID)
     etcd_id = ""
     if seen is not None:
         etcd_id = records.decode(seen.data, records.EtcdClusterId, records.ETCD_CLUSTER_ID).cluster_id
-    return fold(uid, events, births, bootstraps, etcd_id)
+    return fold(uid, events, births, bootstraps, etcd_id), stream[-1][0] if stream else 0
 
 
 async def _object(store: Store, key: str, kind: type[T]) -> T:

@@ -15,6 +15,7 @@ from risen.interfaces.store import IfAbsent, IfVersion, Lead, Object
 from risen.sim.line import Line
 
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+PAIRS = tuple(one + two for one in ALPHABET for two in ALPHABET)[:512]
 FOR_EVER = float("inf")
 STORE_SECONDS = (0.0005, 0.003)
 PROVIDER_SECONDS = (0.02, 0.4)
@@ -49,7 +50,11 @@ class SimEntropy:
 
     def suffix(self) -> str:
         """5 characters."""
-        return "".join(self.random.choices(ALPHABET, k=5))
+        return (
+            PAIRS[self.random.getrandbits(9)]
+            + PAIRS[self.random.getrandbits(9)]
+            + ALPHABET[self.random.getrandbits(4)]
+        )
 
     def token(self, count: int) -> bytes:
         """`count` bytes."""
