@@ -1,0 +1,75 @@
+"""Races between the engine's look and its own steps, found by seeds. Each failed before its mend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from risen.codec import records
+from risen.core.events import Joined
+from risen.core.names import InstanceName
+from risen.engine.record import Records
+from risen.interfaces.store import IfAbsent, IfVersion, Object
+from risen.sim.bucket import Bucket
+from risen.sim.harness import fresh_world, simulate
+from risen.sim.scenario import Scenario
+
+
+@pytest.mark.parametrize("seed", [10, 19])
+def test_a_launch_that_lands_during_the_look_is_not_taken_for_gone(seed: int) -> None:
+    trace = simulate(Scenario(3, 0), seed)
+    assert trace.violations == ()
+    launches = {line.operation for line in trace.lines if line.operation.startswith("provider.launch")}
+    assert len(launches) == 3
+
+
+@dataclass
+class PlainStore:
+    """A bucket behind the interface, without delay or fault."""
+
+    bucket: Bucket
+
+    async def get(self, key: str) -> Object | None:
+        return self.bucket.get(key)
+
+    async def put(self, key: str, data: bytes, condition: IfAbsent | IfVersion | None = None) -> str:
+        return self.bucket.put(key, data, condition)
+
+    async def delete(self, key: str) -> None:
+        self.bucket.delete(key)
+
+    async def list(self, prefix: str) -> tuple[str, ...]:
+        return self.bucket.list(prefix)
+
+    async def append(self, stream: str, data: bytes) -> int:
+        return self.bucket.append(stream, data)
+
+    async def read(self, stream: str, after: int = 0) -> tuple[tuple[int, bytes], ...]:
+        return self.bucket.read(stream, after)
+
+
+class StillClock:
+    """Time stands."""
+
+    def boot(self) -> float:
+        return 0.0
+
+    def unix(self) -> float:
+        return 1_800_000_000.0
+
+    async def sleep(self, seconds: float) -> None:
+        return None
+
+
+async def test_what_join_appends_reaches_a_running_engines_history() -> None:
+    world = fresh_world(Scenario(1, 1), 1)
+    store = PlainStore(world.store)
+    known = await Records.load(store, StillClock())
+    joined = Joined(5.0, InstanceName("worker-1"))
+    await store.append(records.EVENTS, records.encode(joined))
+    await known.append(Joined(6.0, InstanceName("worker-2")))
+    assert known.seq == 2
+    await store.append(records.EVENTS, records.encode(joined))
+    await known.refresh()
+    assert known.seq == 3
