@@ -42,27 +42,19 @@ def fold(
     births: Iterable[Birth] = (),
     bootstraps: Iterable[Bootstrap] = (),
     etcd_cluster_id: str = "",
-    intents: Iterable[KillIntent] = (),
 ) -> History:
     """The history of a cluster. The objects stand in for events that a crash kept from being written."""
     history = History(cluster=cluster)
     born: set[InstanceName] = set()
-    done: set[str] = set()
     for event in events:
         history = apply(history, event)
-        match event:
-            case Born(birth=birth):
-                born.add(birth.instance)
-            case KillDone(intent=intent):
-                done.add(intent)
+        if isinstance(event, Born):
+            born.add(event.birth.instance)
     for bootstrap in sorted(bootstraps, key=lambda one: one.generation):
         history = _with_bootstrap(history, bootstrap)
     for birth in sorted(births, key=lambda one: (one.born_unix, one.instance)):
         if birth.instance not in born:
             history = _with_birth(history, birth)
-    for kill in sorted(intents, key=lambda one: one.id):
-        if kill.id not in done:
-            history = _with_kill(history, kill)
     if etcd_cluster_id:
         history = replace(history, etcd_cluster_id=etcd_cluster_id)
     return history

@@ -1,57 +1,123 @@
-"""Whether a stopped instance is powered on from its own disk instead of being replaced.
+"""What a stop means: powered on from its own disk, waited for, or dead and to be replaced.
 
-It is when its host has rebooted since, when etcd has no quorum without it, or when more than
-max(1, 20 %) of its pool, or of the cluster, are out together: then power was cut, and nothing died.
+An instance is powered on when its host has rebooted since, when more than max(1, 20 %) of its pool, or of the
+cluster, are out together (power was cut, nothing died), or when etcd has no quorum without it. The death of
+etcd's leader stops etcd and Kubernetes for some seconds: what a lone stop means is judged after that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from risen.core.history import Life
-from risen.core.judge.verdict import Verdict
-from risen.core.names import may_hold_etcd
+from risen.core.judge.facts import Facts
+from risen.core.judge.verdict import Verdict, node_is_late
+from risen.core.names import InstanceName, may_hold_etcd
 from risen.core.picture import InstanceState
 from risen.core.rules.view import View
-from risen.core.safety.quorum import may_lose_with_quorum
+from risen.core.safety.quorum import may_lose_with_quorum, quorum_of
 
 TOGETHER_SHARE = 0.2
-OUT = (Verdict.STOPPED, Verdict.SUSPECT, Verdict.UNKNOWN)
+SETTLE_SECONDS = 1.0
+"""A power cut takes its time to reach every instance."""
+ELECTION_SECONDS = 10.0
+"""For etcd to elect and for the API to answer again after a control-plane instance stopped."""
 
 
-def power_on_reason(view: View, life: Life) -> str | None:
-    """Why this stopped instance is powered on; None when it is to be treated as dead."""
+@dataclass(frozen=True, slots=True)
+class PowerOnBecause:
+    """Its disk lives and it is wanted back."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeLater:
+    """Not decided yet; `at` and `since` in boot seconds."""
+
+    for_what: str
+    since: float
+    at: float
+
+
+StopMeans: TypeAlias = PowerOnBecause | JudgeLater | None
+"""None: it counts as dead."""
+
+
+def what_stop_means(view: View, life: Life) -> StopMeans:
+    """Judge a stopped instance."""
     facts, name = view.facts, life.birth.instance
     seen, provider = facts.ours.get(name), facts.provider
     if seen is None or provider is None:
         return None
     if seen.host_boot and provider.host_boot and seen.host_boot != provider.host_boot:
-        return "its host has rebooted since"
-    if may_hold_etcd(life.birth.role) and facts.holds_data(life) and not may_lose_with_quorum(facts, name):
-        return "etcd has no quorum without it"
-    pool = _together(view, view.of_pool(life.birth.pool))
-    if pool is not None:
-        return f"{pool} of its pool stopped together"
-    cluster = _together(view, facts.lives.values())
-    return f"{cluster} of the cluster stopped together" if cluster is not None else None
+        return PowerOnBecause("its host has rebooted since")
+    together = _together(view, life, blind=False)
+    if together is not None:
+        return PowerOnBecause(together)
+    since = seen.stopped_at if seen.stopped_at is not None else facts.now.boot - ELECTION_SECONDS
+    if facts.now.boot < since + SETTLE_SECONDS:
+        return JudgeLater("its stop to settle", since, since + SETTLE_SECONDS)
+    return _beside_etcd(view, life, since) or _beside_kubernetes(view, life, since)
 
 
-def _together(view: View, lives: Iterable[Life]) -> str | None:
-    """`K of N` when more than max(1, 20 %) are out: off, or on again and not serving yet.
+def _beside_etcd(view: View, life: Life, since: float) -> StopMeans:
+    """Without a quorum of others it is wanted back; the others may still be electing."""
+    facts, name = view.facts, life.birth.instance
+    if not facts.holds_data(life) or may_lose_with_quorum(facts, name):
+        return None
+    if facts.now.boot < since + ELECTION_SECONDS and _others_could_elect(facts, name):
+        return JudgeLater("etcd to elect a leader", since, since + ELECTION_SECONDS)
+    return PowerOnBecause("etcd has no quorum without it")
+
+
+def _others_could_elect(facts: Facts, name: InstanceName) -> bool:
+    """Whether enough of the other instances with etcd data run at all."""
+    holders = {
+        n for n, life in facts.lives.items() if may_hold_etcd(life.birth.role) and facts.holds_data(life)
+    }
+    running = [n for n in holders - {name} if facts.state(n) is InstanceState.RUNNING]
+    return len(running) >= quorum_of(len(holders))
+
+
+def _beside_kubernetes(view: View, life: Life, since: float) -> StopMeans:
+    """While Kubernetes does not answer nobody knows whether the others serve: after a while they do not."""
+    facts = view.facts
+    if facts.kubernetes is not None or facts.ever_ready is None:
+        return None
+    if facts.now.boot < since + ELECTION_SECONDS:
+        return JudgeLater("Kubernetes to answer", since, since + ELECTION_SECONDS)
+    together = _together(view, life, blind=True)
+    return PowerOnBecause(together) if together is not None else None
+
+
+def _together(view: View, life: Life, blind: bool) -> str | None:
+    """Which group went out together: more than max(1, 20 %) of it are off, or on again and not serving yet.
 
     One that was powered on a moment ago counts, so that the last of many is not taken for a lone death.
     """
-    facts = view.facts
-    there = [life for life in lives if not facts.is_gone(life) and facts.was_launched(life)]
-    out = [life for life in there if _is_out(view, life)]
-    if len(out) <= max(1.0, TOGETHER_SHARE * len(there)):
-        return None
-    return f"{len(out)} of {len(there)}"
+    pool = [other for other in view.facts.lives.values() if other.birth.pool == life.birth.pool]
+    groups: tuple[tuple[str, Iterable[Life]], ...] = (
+        ("its pool", pool),
+        ("the cluster", view.facts.lives.values()),
+    )
+    for group, lives in groups:
+        there = [one for one in lives if not view.facts.is_gone(one) and view.facts.was_launched(one)]
+        out = [one for one in there if _is_out(view, one, blind)]
+        if len(out) > max(1.0, TOGETHER_SHARE * len(there)):
+            return f"{len(out)} of {len(there)} of {group} went out together"
+    return None
 
 
-def _is_out(view: View, life: Life) -> bool:
-    name = life.birth.instance
-    if name in view.facts.entries and view.facts.state(name) is not InstanceState.STOPPED:
+def _is_out(view: View, life: Life, blind: bool) -> bool:
+    facts, name = view.facts, life.birth.instance
+    if facts.state(name) is InstanceState.STOPPED:
+        return True
+    if life.ready_at_unix is None or name in facts.entries:
         return False
-    served = life.ready_at_unix is not None
-    return view.verdict(name) in OUT if served else view.verdict(name) is Verdict.STOPPED
+    if blind and view.verdict(name) is Verdict.UNKNOWN:
+        return True
+    node = facts.nodes.get(name)
+    return node is not None and node_is_late(facts, node)

@@ -12,13 +12,12 @@ from risen.core.judge.joining import NEVER_JOINED
 from risen.core.judge.verdict import Judgement, Verdict
 from risen.core.names import InstanceName
 from risen.core.picture import InstanceState
-from risen.core.rules.power import power_on_reason
+from risen.core.rules.power import JudgeLater, PowerOnBecause, what_stop_means
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.safety.budget import storm
+from risen.core.safety.invariants import accepts_data_loss
 from risen.core.step import Destroy, OpenEntry, PowerOn, Step
 
-STOP_SETTLE_SECONDS = 1.0
-"""A power cut takes its time to reach every instance: a stop is judged after this long."""
 KILL, REPAIR = "kill", "repair"
 ENDS_RUNNING = (KILL, NEVER_JOINED)
 """Entries that end a running instance; a repaired one that came back by itself is let live."""
@@ -69,22 +68,13 @@ def _reason_to_end(life: Life) -> str:
 
 
 def _stopped(view: View, life: Life, judged: Judgement) -> RuleOutput:
-    name = life.birth.instance
-    reason = power_on_reason(view, life)
-    if reason is not None:
-        return _power_on(view, life, reason)
-    settled = _settles_at(view, name)
-    if settled > view.facts.now.boot:
-        stopped_at = settled - STOP_SETTLE_SECONDS
-        return RuleOutput(waiting=(Waiting(name, "its stop to settle", stopped_at, settled),))
-    return _open_repair(view, life, judged)
-
-
-def _settles_at(view: View, name: InstanceName) -> float:
-    seen = view.facts.ours.get(name)
-    if seen is None or seen.stopped_at is None:
-        return view.facts.now.boot
-    return seen.stopped_at + STOP_SETTLE_SECONDS
+    match what_stop_means(view, life):
+        case PowerOnBecause(reason=reason):
+            return _power_on(view, life, reason)
+        case JudgeLater(for_what=for_what, since=since, at=at):
+            return RuleOutput(waiting=(Waiting(life.birth.instance, for_what, since, at),))
+        case None:
+            return _open_repair(view, life, judged)
 
 
 def _power_on(view: View, life: Life, reason: str) -> RuleOutput:
@@ -118,10 +108,7 @@ def _with_entry(view: View, life: Life) -> RuleOutput:
     state = facts.state(name)
     since = facts.boot_of(entry.opened_unix)
     if state is InstanceState.STOPPED:
-        reason = power_on_reason(view, life) if entry.reason == REPAIR or facts.holds_data(life) else None
-        if reason is not None and not _accepts_loss(view, name):
-            return _power_on(view, life, reason)
-        return RuleOutput(steps=_destroy(view, life))
+        return _stopped_with_entry(view, life, entry.reason)
     if state in (InstanceState.STARTING, InstanceState.RUNNING):
         if entry.reason in ENDS_RUNNING:
             return RuleOutput(steps=_destroy(view, life))
@@ -133,8 +120,18 @@ def _with_entry(view: View, life: Life) -> RuleOutput:
     return RuleOutput(waiting=(Waiting(name, "the provider's word that it is gone", since),))
 
 
-def _accepts_loss(view: View, name: InstanceName) -> bool:
-    return any(kill.instance == name and kill.accept_data_loss for kill in view.facts.history.kills)
+def _stopped_with_entry(view: View, life: Life, reason: str) -> RuleOutput:
+    """What was to be ended and is off: ended, unless it is wanted back after all."""
+    name = life.birth.instance
+    if accepts_data_loss(view.facts, name) or (reason != REPAIR and not view.facts.holds_data(life)):
+        return RuleOutput(steps=_destroy(view, life))
+    match what_stop_means(view, life):
+        case PowerOnBecause(reason=why):
+            return _power_on(view, life, why)
+        case JudgeLater(for_what=for_what, since=since, at=at):
+            return RuleOutput(waiting=(Waiting(name, for_what, since, at),))
+        case None:
+            return RuleOutput(steps=_destroy(view, life))
 
 
 def _destroy(view: View, life: Life) -> tuple[Step, ...]:
