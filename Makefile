@@ -1,0 +1,56 @@
+# Every target finds and installs what it needs. `make` alone lists them.
+# Written for any folder (spaces too), for root without HOME, and for no terminal.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export HOME := $(or $(HOME),$(shell getent passwd "$$(id -u)" | cut -d: -f6),/root)
+export PYTHONUNBUFFERED := 1
+unexport VIRTUAL_ENV
+
+PYTHON := .venv/bin/python
+RISEN := $(PYTHON) -m risen.cli.main
+PYTEST := $(PYTHON) -m pytest
+# e2e: T=name picks one. down: YES=1 does not ask. soak and bench: ARGS is handed on.
+T ?=
+YES ?=
+ARGS ?=
+
+.PHONY: help setup python up down check test e2e soak bench reference
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: ## install what is missing: programs of the host (root), Python packages into .venv
+	@tools/setup.sh
+
+python:
+	@tools/setup.sh python
+
+up: setup ## raise the cluster of cluster.yaml (a new one if there is none) on this host; root
+	@[ -e cluster.yaml ] || $(RISEN) init
+	@$(RISEN) up --yes
+
+down: setup ## delete that cluster and everything that was added for it; root
+	@$(RISEN) down $(if $(YES),--yes)
+
+check: python ## format, lint, types, unit, scenarios, architecture, style, short simulation; no root; 2 minutes
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@$(PYTHON) -m mypy
+	@$(PYTEST) -q -m "not root and not cluster and not e2e and not soak" tests
+
+test: setup check ## check, then contracts against real parts, then one real cluster; root
+	@[ "$$(id -u)" = 0 ] || { echo "make test raises a real cluster and needs root: sudo make test" >&2; exit 1; }
+	@$(PYTEST) -m "(root or cluster) and not e2e and not soak" tests
+
+e2e: setup ## every real-cluster test, or one: make e2e T=name; root
+	@$(PYTEST) -m "cluster or e2e" $(if $(T),-k "$(T)") tests/e2e
+
+soak: setup ## hours of repetitions, seeds and enumerations; root
+	@$(PYTEST) -m soak $(ARGS) tests
+
+bench: setup ## measure, keep the figures in bench/results, compare with aims; root
+	@$(PYTHON) bench/run.py $(ARGS)
+
+reference: python ## write docs/reference.md anew from the code
+	@$(PYTHON) tools/reference.py
