@@ -6,16 +6,20 @@ import contextlib
 import hashlib
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from risen.adapters.builder.bake import BakeRequest, bake, tool_path
+from risen.adapters.builder.locking import LockRequest, make_lock
 from risen.adapters.builder.shelf import Shelf
 from risen.adapters.etcd.client import EtcdClient
 from risen.adapters.kubernetes.api import Credentials
 from risen.adapters.kubernetes.client import KubernetesClient
 from risen.adapters.local.endpoint import LocalEndpoint
 from risen.adapters.local.provider import LocalProvider
+from risen.adapters.local.records import read_site
 from risen.adapters.local.settings import LocalSettings
 from risen.adapters.local.site import LocalSite
 from risen.adapters.store.directory import DirectoryStore
@@ -26,19 +30,29 @@ from risen.authority.authorities import JOIN, Authorities, make_authorities
 from risen.authority.identities import Identity, IdentityKind, short_lived
 from risen.authority.tickets import make_ticket
 from risen.codec import records
-from risen.core.names import ClusterUid
+from risen.core.names import ClusterUid, Role
 from risen.core.spec import ClusterSpec, Revision
 from risen.core.step import Birth
+from risen.engine.record import Records
 from risen.engine.world import EngineWorld, Observer
 from risen.instance.addons import addon_bundle
+from risen.instance.content import image_content
 from risen.instance.userdata.cloud_config import UserData, render_cloud_config
+from risen.interfaces.builder import BakedImage, Report
 from risen.interfaces.errors import Conflict, Invalid, NotFound
 from risen.interfaces.store import IfAbsent
+from risen.services.join import JoinService
+from risen.services.join_desk import JoinDesk
+from risen.services.join_engine import EngineFacts
+from risen.services.join_facts import JoinCluster, Note
+from risen.services.join_tls import JoinTls
 from risen.services.revise import read_newest
 from risen.transport.tls import TlsIdentity
 
 ENGINE_HOURS = 12.0
 JOIN_PORT = 9443
+CLOCK = SystemClock()
+ENTROPY = SystemEntropy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +104,7 @@ class Cluster:
     @property
     def leadership(self) -> DirectoryLeadership:
         """Who leads."""
-        return DirectoryLeadership(self.host.folder(self.name) / "store", SystemClock())
+        return leadership_of(self.host, self.name)
 
 
 async def create_cluster(host: Host, name: str) -> Cluster:
@@ -99,7 +113,7 @@ async def create_cluster(host: Host, name: str) -> Cluster:
     Raises Conflict where instances of that name live on this host without a store (an empty store never
     takes over instances), Denied, NoCapacity.
     """
-    entropy, clock = SystemEntropy(), SystemClock()
+    entropy, clock = ENTROPY, CLOCK
     store = DirectoryStore.create(host.folder(name) / "store")
     if await store.get(records.CLUSTER) is None:
         if any((host.folder(name) / "instances").glob("*")):
@@ -192,7 +206,7 @@ async def connect(cluster: Cluster) -> Clients:
 
 def identity_of(authorities: Authorities, kind: IdentityKind, hours: float) -> Identity:
     """A fresh identity from now on."""
-    return short_lived(authorities, kind, hours, SystemClock().unix(), SystemEntropy().token)
+    return short_lived(authorities, kind, hours, CLOCK.unix(), ENTROPY.token)
 
 
 def _tls(authorities: Authorities, kind: IdentityKind) -> TlsIdentity:
@@ -213,8 +227,8 @@ def engine_world(cluster: Cluster, clients: Clients, observer: Observer) -> Engi
         kubernetes=clients.kubernetes,
         store=cluster.store,
         leadership=cluster.leadership,
-        clock=SystemClock(),
-        entropy=SystemEntropy(),
+        clock=CLOCK,
+        entropy=ENTROPY,
         user_data=_user_data(cluster, clients),
         manifest=_manifest(cluster),
         observer=observer,
@@ -251,3 +265,74 @@ def _manifest(cluster: Cluster) -> Callable[[str], Mapping[str, object]]:
 def local_site(settings: LocalSettings) -> LocalSite:
     """What surrounds the instances of a local cluster."""
     return LocalSite(settings)
+
+
+@asynccontextmanager
+async def serve_joins(
+    cluster: Cluster, clients: Clients, records: Records, note: Note
+) -> AsyncIterator[None]:
+    """Serve joins on the bridge's address, inside the cluster's network namespace."""
+    address = clients.settings.gateway
+    about = JoinCluster(cluster.uid, address, clients.authorities)
+    facts = EngineFacts(clients.provider, clients.etcd, records)
+    desk = JoinDesk(about, facts, cluster.store, CLOCK, records.append, note)
+    tls = JoinTls(clients.authorities, (address,), CLOCK, ENTROPY)
+    listening = LocalSite(clients.settings).listen(address, JOIN_PORT)
+    runner = await JoinService(desk).serve(listening, tls.context())
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@dataclass(frozen=True, slots=True)
+class OnHost:
+    """A local cluster as the host shows it, without its store."""
+
+    settings: LocalSettings
+    provider: LocalProvider
+    site: LocalSite
+
+
+def on_host(host: Host, name: str) -> OnHost:
+    """What an earlier start kept on this host. Raises NotFound, Corrupt."""
+    settings = read_site(host.home, name)
+    return OnHost(settings, LocalProvider(settings, images_of(host)), LocalSite(settings))
+
+
+def leadership_of(host: Host, name: str) -> DirectoryLeadership:
+    """Who leads the cluster of that name."""
+    return DirectoryLeadership(host.folder(name) / "store", CLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe on disk; its lock lies beside it."""
+
+    file: Path
+
+    @property
+    def lock(self) -> Path:
+        """`recipe.lock` beside `recipe.yaml`."""
+        return self.file.with_suffix(".lock")
+
+
+def lock_recipe(host: Host, recipe: Recipe, versions: tuple[str, ...], report: Report) -> None:
+    """Resolve a recipe into its lock. Raises what `make_lock` raises."""
+    make_lock(LockRequest(recipe.file, recipe.lock, host.cache, versions), report)
+
+
+def bake_images(
+    host: Host, recipe: Recipe, roles: tuple[Role, ...], version: str, report: Report
+) -> dict[Role, BakedImage]:
+    """Bake an image per role, quickly where nothing changed. Raises what `bake` raises."""
+    request = BakeRequest(recipe.file, recipe.lock, host.home, host.cache, image_content, roles, version)
+    return bake(request, report)
+
+
+def kubectl_of(host: Host, version: str) -> Path:
+    """The kubectl that was baked with this Kubernetes version. Raises NotFound."""
+    program = tool_path(host.home, "kubernetes", version, "kubectl")
+    if not program.exists():
+        raise NotFound(f"{program}: not there; `risen bake` puts kubectl {version} there")
+    return program

@@ -7,60 +7,42 @@ from pathlib import Path
 
 import click
 
-from risen.adapters.builder.bake import BakeRequest, bake
-from risen.adapters.builder.locking import LockRequest, make_lock
-from risen.cli.bakery import lock_path, show_progress
+from risen.bootstrap import Recipe, bake_images, lock_recipe
+from risen.cli.bakery import show_progress
 from risen.cli.context import host
 from risen.codec.yaml_nodes import Problems
 from risen.core.names import ImageDigest, Role
 from risen.core.spec import ClusterSpec
-from risen.instance.content import image_content
 from risen.interfaces.errors import InterfaceError
 
 
-def bake_for(spec: ClusterSpec, folder: Path) -> Mapping[Role, ImageDigest]:
-    """Lock the recipe where it has no lock, and bake what is not baked; quick when nothing is to do."""
+def bake_for(spec: ClusterSpec, folder: Path, *, may_lock: bool) -> Mapping[Role, ImageDigest]:
+    """The images of a spec's recipe, by role; quick when all is baked.
+
+    Without a recipe.lock one is made if `may_lock`, else this is refused: a new lock may mean new images.
+    """
     recipe = _recipe_of(spec, folder)
+    roles = tuple(sorted({pool.role for pool in spec.pools}))
     try:
-        if not lock_path(recipe).exists():
-            click.echo(f"lock    {lock_path(recipe)}: resolving every component and package once")
-            make_lock(
-                LockRequest(recipe, lock_path(recipe), host().cache, (spec.kubernetes_version,)),
-                show_progress,
-            )
-        return _bake(spec, recipe)
+        if not recipe.lock.exists():
+            if not may_lock:
+                raise click.ClickException(
+                    f"{recipe.lock}: not there; put it back, or make it by `risen recipe lock`"
+                )
+            click.echo(f"lock    {recipe.lock}: resolving every component and package once")
+            lock_recipe(host(), recipe, (spec.kubernetes_version,), show_progress)
+        baked = bake_images(host(), recipe, roles, spec.kubernetes_version, show_progress)
     except (InterfaceError, Problems) as error:
         raise click.ClickException(str(error)) from error
-
-
-def _recipe_of(spec: ClusterSpec, folder: Path) -> Path:
-    recipes = sorted({pool.recipe for pool in spec.pools})
-    if len(recipes) > 1:
-        raise click.ClickException(
-            f"pools with different recipes ({', '.join(recipes)}) are not built yet: use one recipe for all"
-        )
-    return folder / recipes[0]
-
-
-def _bake(spec: ClusterSpec, recipe: Path) -> Mapping[Role, ImageDigest]:
-    roles = tuple(sorted({pool.role for pool in spec.pools}))
-    request = BakeRequest(
-        recipe, lock_path(recipe), host().home, host().cache, image_content, roles, spec.kubernetes_version
-    )
-    baked = bake(request, show_progress)
     for role, image in baked.items():
         click.echo(f"image   {role:<14} {image.digest[:19]}…  {image.size_bytes / 2**20:.0f} MiB")
     return {role: image.digest for role, image in baked.items()}
 
 
-def baked_for(spec: ClusterSpec, folder: Path) -> Mapping[Role, ImageDigest]:
-    """The images of a spec that `apply` compares against those in force; baked where the lock is newer."""
-    recipe = _recipe_of(spec, folder)
-    if not lock_path(recipe).exists():
+def _recipe_of(spec: ClusterSpec, folder: Path) -> Recipe:
+    recipes = sorted({pool.recipe for pool in spec.pools})
+    if len(recipes) > 1:
         raise click.ClickException(
-            f"{lock_path(recipe)}: not there; `risen recipe lock` makes it, or put it back"
+            f"pools with different recipes ({', '.join(recipes)}) are not built yet: use one recipe for all"
         )
-    try:
-        return _bake(spec, recipe)
-    except (InterfaceError, Problems) as error:
-        raise click.ClickException(str(error)) from error
+    return Recipe(folder / recipes[0])

@@ -10,12 +10,7 @@ import signal
 
 import click
 
-from risen.adapters.local.provider import LocalProvider
-from risen.adapters.local.records import read_site
-from risen.adapters.local.site import LocalSite
-from risen.adapters.store.leadership import DirectoryLeadership
-from risen.adapters.system import SystemClock
-from risen.bootstrap import Host, images_of, open_cluster
+from risen.bootstrap import CLOCK, Host, leadership_of, on_host, open_cluster
 from risen.cli.context import chosen, cluster_option, host, need_root, run, yes_option
 from risen.interfaces.errors import InterfaceError, NotFound
 from risen.interfaces.store import Lead
@@ -58,14 +53,13 @@ async def _delete(place: Host, cluster: str) -> None:
     lead = await _take_lead(place, cluster)
     try:
         with contextlib.suppress(NotFound):
-            settings = read_site(place.home, cluster)
-            provider = LocalProvider(settings, images_of(place))
-            seen = await provider.list()
-            ours = [one for one in seen.instances if one.cluster == settings.uid]
-            await asyncio.gather(*(provider.destroy(one.provider_id) for one in ours))
+            there = on_host(place, cluster)
+            seen = await there.provider.list()
+            ours = [one for one in seen.instances if one.cluster == there.settings.uid]
+            await asyncio.gather(*(there.provider.destroy(one.provider_id) for one in ours))
             for one in ours:
                 click.echo(f"        {one.name}")
-            await LocalSite(settings).clear()
+            await there.site.clear()
         shutil.rmtree(place.folder(cluster), ignore_errors=True)
         place.key_file(cluster).unlink(missing_ok=True)
         for folder in (place.home / "clusters", place.home / "keys"):
@@ -78,27 +72,25 @@ async def _delete(place: Host, cluster: str) -> None:
 
 async def _take_lead(place: Host, cluster: str) -> Lead | None:
     """Ask the controller to end and lead in its place, so that nothing is launched meanwhile."""
-    root = place.folder(cluster) / "store"
-    if not root.is_dir():
+    if not (place.folder(cluster) / "store").is_dir():
         return None
-    clock = SystemClock()
-    leadership = DirectoryLeadership(root, clock)
-    end = clock.boot() + LEAD_SECONDS
+    leadership = leadership_of(place, cluster)
+    end = CLOCK.boot() + LEAD_SECONDS
     while (lead := await leadership.try_lead(f"down {os.getpid()}")) is None:
         leader = await leadership.leader()
-        process = _process_of(leader or "")
-        if process is not None:
+        pid = _pid_of(leader or "")
+        if pid is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGTERM)
-        if clock.boot() > end:
+                os.kill(pid, signal.SIGTERM)
+        if CLOCK.boot() > end:
             raise click.ClickException(
                 f"{leader} still leads after {LEAD_SECONDS:.0f} s: end it, then run `down` again"
             )
-        await asyncio.sleep(0.2)
+        await CLOCK.sleep(0.2)
     return lead
 
 
-def _process_of(leader: str) -> int | None:
+def _pid_of(leader: str) -> int | None:
     """The process id in `HOST PID …`."""
     words = leader.split()
     return int(words[1]) if len(words) > 1 and words[1].isdigit() else None

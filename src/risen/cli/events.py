@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
+from risen.bootstrap import CLOCK
 from risen.cli.context import cluster_option, opened, run
 from risen.cli.watch import EventLines
 
@@ -27,4 +26,4 @@ async def _tell(name: str | None, watch: bool) -> None:
             click.echo(line)
         if not watch:
             return
-        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        await CLOCK.sleep(LOOK_AGAIN_SECONDS)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import getpass
-import time
 
 import click
 
-from risen.adapters.system import SystemEntropy
+from risen.bootstrap import CLOCK, ENTROPY
 from risen.cli.context import cluster_option, opened, run, yes_option
 from risen.codec import records
 from risen.core.history import KillIntent
@@ -39,9 +38,7 @@ async def _ask(name: str | None, instance: InstanceName, reason: str, accept_dat
         raise NotFound(
             f"no living instance {instance} in {cluster.name}; there are: {', '.join(living) or 'none'}"
         )
-    intent = KillIntent(
-        f"kill-{int(time.time())}-{SystemEntropy().suffix()}", instance, reason, accept_data_loss
-    )
+    intent = KillIntent(f"kill-{int(CLOCK.unix())}-{ENTROPY.suffix()}", instance, reason, accept_data_loss)
     await cluster.store.put(records.intent_key(intent.id), records.encode(intent), IfAbsent())
     leader = await cluster.leadership.leader()
     click.echo(

@@ -11,11 +11,9 @@ from pathlib import Path
 
 import click
 
-from risen.adapters.builder.bake import tool_path
 from risen.authority.identities import IdentityKind
-from risen.bootstrap import Cluster, identity_of, local_settings, open_authorities
+from risen.bootstrap import Cluster, identity_of, kubectl_of, local_settings, open_authorities
 from risen.cli.context import cluster_option, host, opened, run
-from risen.interfaces.errors import NotFound
 
 
 @click.command()
@@ -50,12 +48,7 @@ def kubectl(name: str | None, words: tuple[str, ...]) -> None:
 
 
 async def _program(name: str | None) -> Path:
-    """The kubectl that was baked with the cluster's Kubernetes version."""
-    version = (await opened(name)).spec.kubernetes_version
-    program = tool_path(host().home, "kubernetes", version, "kubectl")
-    if not program.exists():
-        raise NotFound(f"{program}: not there; `risen bake` puts kubectl {version} there")
-    return program
+    return kubectl_of(host(), (await opened(name)).spec.kubernetes_version)
 
 
 async def _render(name: str | None, hours: float) -> str:

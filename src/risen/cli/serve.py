@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 from contextlib import AsyncExitStack
 
 import click
 
-from risen.adapters.system import SystemClock
-from risen.bootstrap import Clients, Cluster, connect, engine_world, local_site
+from risen.bootstrap import CLOCK, Clients, Cluster, connect, engine_world, local_site, serve_joins
 from risen.cli.context import cluster_option, need_root, opened, run
-from risen.cli.joining import serve_joins
 from risen.engine.journal import Journal
 from risen.engine.loop import Engine, lead_and_load
 
@@ -43,17 +42,16 @@ async def _serve(name: str | None) -> None:
 
 
 async def _keep(cluster: Cluster, clients: Clients, stopping: asyncio.Event) -> None:
-    journal = Journal(SystemClock(), _print_line)
+    journal = Journal(CLOCK, _print_line)
     world = engine_world(cluster, clients, journal)
     engine = await lead_and_load(world, stopping.is_set)
     if engine is None:
         return
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.lead.release)
-        site = local_site(clients.settings)
-        await site.prepare()
+        await local_site(clients.settings).prepare()
         clients.kubernetes.start()
-        await stack.enter_async_context(serve_joins(cluster, clients, engine.records))
+        await stack.enter_async_context(serve_joins(cluster, clients, engine.records, _note))
         renewing = asyncio.create_task(_renew(clients))
         stack.callback(renewing.cancel)
         await _until_stopped(engine, stopping)
@@ -69,10 +67,14 @@ async def _until_stopped(engine: Engine, stopping: asyncio.Event) -> None:
 
 async def _renew(clients: Clients) -> None:
     while True:
-        await asyncio.sleep(RENEW_SECONDS)
+        await CLOCK.sleep(RENEW_SECONDS)
         clients.renew()
 
 
 def _print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def _note(line: str) -> None:
+    _print_line(json.dumps({"unix": round(CLOCK.unix(), 3), "what": "join", "line": line}))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
 
-from risen.bootstrap import Cluster, create_cluster, open_cluster
+from risen.bootstrap import CLOCK, Cluster, create_cluster, open_cluster
 from risen.cli.baking import bake_for
 from risen.cli.context import file_option, host, need_root, read_spec, run, yes_option
 from risen.cli.doctor import check_host
@@ -37,8 +35,8 @@ def up(file: Path, yes: bool, timeout: float) -> None:
     need_root("instances are systemd machines of this host")
     spec = read_spec(file)
     check_host(spec)
-    began = time.monotonic()
-    images = bake_for(spec, file.parent)
+    began = CLOCK.boot()
+    images = bake_for(spec, file.parent, may_lock=True)
     cluster = run(create_cluster(host(), spec.name))
     run(apply_spec(cluster, spec, images, yes))
     cluster = run(open_cluster(host(), spec.name))
@@ -48,7 +46,7 @@ def up(file: Path, yes: bool, timeout: float) -> None:
     except click.Abort:
         click.echo(f"\nstopped watching; the controller goes on. next    risen status -c {spec.name}")
         raise
-    _tell_end(spec, glimpse, time.monotonic() - began)
+    _tell_end(spec, glimpse, CLOCK.boot() - began)
 
 
 def start_controller(cluster: Cluster) -> None:
@@ -68,9 +66,9 @@ def start_controller(cluster: Cluster) -> None:
 
 
 async def _led(cluster: Cluster, started: subprocess.Popen[bytes]) -> str:
-    end = time.monotonic() + STARTUP_SECONDS
+    end = CLOCK.boot() + STARTUP_SECONDS
     log = cluster.host.folder(cluster.name) / "controller.log"
-    while time.monotonic() < end:
+    while CLOCK.boot() < end:
         leader = await cluster.leadership.leader()
         if leader is not None:
             return leader
@@ -78,14 +76,14 @@ async def _led(cluster: Cluster, started: subprocess.Popen[bytes]) -> str:
             raise click.ClickException(
                 f"the controller ended with {started.returncode}; its last words are in {log}"
             )
-        await asyncio.sleep(0.1)
+        await CLOCK.sleep(0.1)
     raise click.ClickException(f"the controller did not come to lead in {STARTUP_SECONDS:.0f} s; see {log}")
 
 
 async def _watch(cluster: Cluster, timeout: float) -> Glimpse:
     lines = EventLines(cluster.store, await EventLines.newest(cluster.store))
     looker = await Looker.open(cluster)
-    end = time.monotonic() + timeout
+    end = CLOCK.boot() + timeout
     try:
         while True:
             for line in await lines.new():
@@ -95,9 +93,9 @@ async def _watch(cluster: Cluster, timeout: float) -> Glimpse:
                 return glimpse
             if glimpse.leader is None:
                 raise click.ClickException("nobody leads any more; `risen status` says where the log is")
-            if time.monotonic() > end:
+            if CLOCK.boot() > end:
                 raise click.ClickException(_still_missing(glimpse, timeout))
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            await CLOCK.sleep(LOOK_AGAIN_SECONDS)
     finally:
         await looker.close()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from datetime import datetime
 
 from risen.codec import records
 from risen.core import events as happened
@@ -36,7 +36,7 @@ class EventLines:
 def line_of(event: Event) -> str:
     """One line, beginning with the time of day and a word."""
     word, text = _words(event)
-    clock = time.strftime("%H:%M:%S", time.localtime(event.unix))
+    clock = datetime.fromtimestamp(event.unix).strftime("%H:%M:%S")
     return f"{clock} {word:<8}{text}"
 
 
