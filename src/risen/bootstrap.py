@@ -17,6 +17,7 @@ from risen.adapters.builder.shelf import Shelf
 from risen.adapters.etcd.client import EtcdClient
 from risen.adapters.kubernetes.api import Credentials
 from risen.adapters.kubernetes.client import KubernetesClient
+from risen.adapters.local.checks import examine, wanted_for
 from risen.adapters.local.endpoint import LocalEndpoint
 from risen.adapters.local.provider import LocalProvider
 from risen.adapters.local.records import read_site
@@ -39,6 +40,7 @@ from risen.instance.addons import addon_bundle
 from risen.instance.content import image_content
 from risen.instance.userdata.cloud_config import UserData, render_cloud_config
 from risen.interfaces.builder import BakedImage, Report
+from risen.interfaces.checks import HostReport
 from risen.interfaces.errors import Conflict, Invalid, NotFound
 from risen.interfaces.store import IfAbsent
 from risen.services.join import JoinService
@@ -154,6 +156,11 @@ async def open_authorities(cluster: Cluster) -> Authorities:
     if sealed is None:
         raise NotFound(f"{records.AUTHORITIES}: not in the store of {cluster.name}")
     return records.open_authorities(sealed.data, key)
+
+
+def examine_host(host: Host, spec: ClusterSpec | None) -> HostReport:
+    """Whether this host can carry that cluster (or, with None, the one that `risen init` writes)."""
+    return examine(wanted_for(spec, host.home))
 
 
 def local_settings(cluster: Cluster, authorities: Authorities | None = None) -> LocalSettings:

@@ -12,8 +12,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from risen.interfaces.errors import Invalid, Later, NoCapacity, OutcomeUnknown
@@ -25,18 +26,20 @@ EXT4_GOING_FLAGS_NOLOGFLUSH = 2
 PROGRAM_TIMEOUT_SECONDS = 20.0
 PROGRAMS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-PACKAGES = {
-    "systemd-nspawn": "systemd-container",
-    "haproxy": "haproxy",
-    "nft": "nftables",
-    "ip": "iproute2",
-    "mkfs.ext4": "e2fsprogs",
-    "modprobe": "kmod",
-    "mount": "mount",
-    "umount": "mount",
-    "setsid": "util-linux",
-    "nsenter": "util-linux",
-}
+PACKAGES = MappingProxyType(
+    {
+        "systemd-nspawn": "systemd-container",
+        "haproxy": "haproxy",
+        "nft": "nftables",
+        "ip": "iproute2",
+        "mkfs.ext4": "e2fsprogs",
+        "modprobe": "kmod",
+        "mount": "mount",
+        "umount": "mount",
+        "setsid": "util-linux",
+        "nsenter": "util-linux",
+    }
+)
 """Programs the local provider runs, with the Debian package that brings each."""
 
 
@@ -145,12 +148,10 @@ def file_lock(path: Path, timeout_seconds: float = 8.0) -> Iterator[None]:
     def taken() -> bool:
         nonlocal fd
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
+        with suppress(BlockingIOError, FileNotFoundError):  # held, or removed by its last holder: ask again
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(fd).st_ino == os.stat(path).st_ino:
                 return True
-        except (BlockingIOError, FileNotFoundError):
-            pass  # held by another, or removed by its last holder: ask again
         os.close(fd)
         return False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
+from types import MappingProxyType
 
 from risen.adapters.local.host import in_netns, ip_json, run
 from risen.adapters.local.settings import LocalSettings
@@ -19,12 +20,14 @@ UPLINK = "uplink"
 UNLABELLED = "unlabelled"
 """A link is made under this name inside the namespace, labelled, and only then gets its own: the kernel takes
 no alias when a link is made, and a crash in between must leave nothing that looks like somebody else's."""
-SYSCTLS = {
-    "net/ipv4/ip_forward": "1",
-    "net/bridge/bridge-nf-call-iptables": "0",
-    "net/bridge/bridge-nf-call-ip6tables": "0",
-    "net/bridge/bridge-nf-call-arptables": "0",
-}
+SYSCTLS = MappingProxyType(
+    {
+        "net/ipv4/ip_forward": "1",
+        "net/bridge/bridge-nf-call-iptables": "0",
+        "net/bridge/bridge-nf-call-ip6tables": "0",
+        "net/bridge/bridge-nf-call-arptables": "0",
+    }
+)
 """Set inside the cluster's namespace only. Bridged traffic passes no rules there; instances keep their own 1."""
 
 

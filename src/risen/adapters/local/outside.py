@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import MappingProxyType
 
 from risen.adapters.local.host import boot_id, file_lock, ip_json, run, write_file
 from risen.adapters.local.settings import LocalSettings
@@ -17,11 +18,13 @@ from risen.interfaces.errors import OutcomeUnknown
 SHARED = Path("/run/risen")
 """What several clusters of one host share; gone with a reboot, as the sysctls it records are."""
 FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
-LEAST = {
-    Path("/proc/sys/fs/inotify/max_user_instances"): 4096,
-    Path("/proc/sys/fs/inotify/max_user_watches"): 524288,
-}
-"""Host limits raised to at least this: a machine takes some 40 inotify instances, the default is 128 in all."""
+LEAST = MappingProxyType(
+    {
+        Path("/proc/sys/fs/inotify/max_user_instances"): 4096,
+        Path("/proc/sys/fs/inotify/max_user_watches"): 524288,
+    }
+)
+"""Host limits raised to at least this: a bare machine takes 8 inotify instances, the default is 128 in all."""
 USER_CHAINS = ("DOCKER-USER", "ufw-user-forward")
 """Chains that Docker and ufw keep for rules of others, passed before their own drop."""
 

@@ -1,0 +1,265 @@
+"""Whether this host can carry a local cluster, what one adds to it, and how to mend what is missing.
+
+Looks only: the kernel's features are tried in a network namespace of their own that ends with the try, and
+no module is loaded, no file written.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from risen.adapters.local.host import PACKAGES, PROGRAMS_PATH
+from risen.adapters.local.network import collisions
+from risen.adapters.local.outside import FORWARD, LEAST, has_outside
+from risen.adapters.local.records import read_site
+from risen.adapters.local.settings import LocalSettings
+from risen.core.names import ClusterUid
+from risen.core.spec import ClusterSpec
+from risen.interfaces.checks import Check, HostReport
+from risen.interfaces.errors import Corrupt, InterfaceError, NotFound
+
+GIB = 1 << 30
+LEAST_MEMORY_GIB = 1.0
+MEMORY_PER_INSTANCE_GIB = 0.4
+"""Seen: 1.9 GB for three control-plane instances and two workers without load."""
+LEAST_DISK_GIB = 6.0
+CONTROLLERS_V1 = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
+CONTROLLERS_V2 = ("cpu", "cpuset", "io", "memory", "pids")
+TRIES = MappingProxyType(
+    {
+        "veth": "ip link add x type veth peer name y",
+        "bridge": "ip link add x type bridge",
+        "vxlan": "ip link add x type vxlan id 1 dstport 8472",
+        "nf_tables": "nft add table ip x",
+    }
+)
+"""Features that are tried in a scratch namespace: a module may be built in, so `modprobe` says little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The cluster that the host is to carry."""
+
+    settings: LocalSettings
+    instances: int = 5
+
+
+def wanted_for(spec: ClusterSpec | None, home: Path) -> Wanted:
+    """From a cluster.yaml, or the one that `risen init` would write."""
+    if spec is None:
+        return Wanted(_known(LocalSettings("dev", ClusterUid(""), home)))
+    local = spec.provider
+    settings = LocalSettings(spec.name, ClusterUid(""), home, local.subnet, local.disk_gib)
+    return Wanted(_known(settings), sum(pool.replicas for pool in spec.pools))
+
+
+def _known(settings: LocalSettings) -> LocalSettings:
+    """With the uid of the cluster of that name, if it lives here: its own network is no collision."""
+    try:
+        return replace(settings, uid=read_site(settings.home, settings.name).uid)
+    except (NotFound, Corrupt):
+        return settings
+
+
+def examine(wanted: Wanted) -> HostReport:
+    """Look at everything."""
+    looks: tuple[Callable[[], Check], ...] = (
+        check_system,
+        check_root,
+        check_programs,
+        check_cgroups,
+        check_kernel,
+        check_bridge_rules,
+        check_loop,
+        check_machine_id,
+        lambda: check_memory(wanted),
+        lambda: check_disk(wanted),
+        lambda: check_free(wanted),
+        check_sysctls,
+    )
+    return HostReport(tuple(_safely(look) for look in looks), neighbours())
+
+
+def _safely(look: Callable[[], Check]) -> Check:
+    try:
+        return look()
+    except (InterfaceError, OSError, subprocess.SubprocessError) as error:
+        return Check("look", False, f"cannot look: {error}", "mend the checks above first")
+
+
+def check_system() -> Check:
+    """Linux on amd64, and which."""
+    if platform.system() != "Linux":
+        return Check("system", False, platform.system(), "use a Linux host, or try `risen demo` here")
+    name = os_name(Path("/etc/os-release"))
+    ok = platform.machine() in ("x86_64", "amd64")
+    return Check("system", ok, f"{name} {platform.machine()}", "images are built for amd64: use such a host")
+
+
+def os_name(release: Path) -> str:
+    """`Debian 12`, from os-release(5)."""
+    try:
+        lines = release.read_text().splitlines()
+    except OSError:
+        return "Linux"
+    values = dict(line.split("=", 1) for line in lines if "=" in line)
+    name, number = values.get("NAME", "Linux").strip('"'), values.get("VERSION_ID", "").strip('"')
+    return f"{name.removesuffix(' GNU/Linux')} {number}".strip()
+
+
+def check_root() -> Check:
+    """Machines, mounts and namespaces need it."""
+    root = os.geteuid() == 0
+    return Check("root", root, "root" if root else f"uid {os.geteuid()}", "run it with sudo")
+
+
+def check_programs() -> Check:
+    """Everything the local provider runs."""
+    missing = sorted(name for name in PACKAGES if shutil.which(name, path=PROGRAMS_PATH) is None)
+    packages = sorted({PACKAGES[name] for name in missing})
+    found = f"missing: {', '.join(missing)}" if missing else f"{len(PACKAGES)} found"
+    return Check("programs", not missing, found, f"apt-get install {' '.join(packages)}")
+
+
+def check_cgroups() -> Check:
+    """Version, and that each controller kubelet wants is there."""
+    unified = Path("/sys/fs/cgroup/cgroup.controllers")
+    if unified.exists():
+        offered = unified.read_text().split()
+        missing = [name for name in CONTROLLERS_V2 if name not in offered]
+        return Check(
+            "cgroup", not missing, _version(2, missing), "boot the kernel with these controllers enabled"
+        )
+    mounted = {
+        option
+        for line in Path("/proc/self/mounts").read_text().splitlines()
+        if line.split()[2] == "cgroup"
+        for option in line.split()[3].split(",")
+    }
+    missing = [name for name in CONTROLLERS_V1 if name not in mounted]
+    return Check("cgroup", not missing, _version(1, missing), "mount these controllers under /sys/fs/cgroup")
+
+
+def _version(number: int, missing: list[str]) -> str:
+    return f"cgroup v{number}" + (f" without {', '.join(missing)}" if missing else "")
+
+
+def check_kernel() -> Check:
+    """Features that machines and the cluster's network are made of."""
+    known = Path("/proc/filesystems").read_text().split()
+    missing = [name for name in ("overlay", "ext4") if name not in known and not _loadable(name)]
+    if os.geteuid() == 0:
+        missing += [name for name, command in TRIES.items() if not _works(command)]
+    found = f"kernel {platform.release().split('-')[0]}" + (
+        f" without {', '.join(missing)}" if missing else ""
+    )
+    return Check(
+        "kernel", not missing, found, f"load or build in: {', '.join(missing)} (linux-image-amd64 has all)"
+    )
+
+
+def check_bridge_rules() -> Check:
+    """flannel refuses to run without br_netfilter."""
+    ok = Path("/proc/sys/net/bridge").exists() or _loadable("br_netfilter")
+    adds = (
+        "" if Path("/proc/sys/net/bridge").exists() else "kernel module br_netfilter (off on the host itself)"
+    )
+    return Check("br_netfilter", ok, "there" if ok else "missing", "modprobe br_netfilter", adds)
+
+
+def check_loop() -> Check:
+    """Each instance's disk is a file."""
+    ok = Path("/dev/loop-control").exists() or _loadable("loop")
+    return Check("loop devices", ok, "there" if ok else "no /dev/loop-control", "modprobe loop")
+
+
+def check_machine_id() -> Check:
+    """nspawn derives the machines' network addresses from it."""
+    file = Path("/etc/machine-id")
+    ok = file.exists() and len(file.read_text().strip()) == 32
+    return Check(
+        "machine id", ok, "there" if ok else "/etc/machine-id is missing", "systemd-machine-id-setup"
+    )
+
+
+def check_memory(wanted: Wanted) -> Check:
+    """What is available now against what the instances need without load."""
+    meminfo = dict(
+        line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines() if ":" in line
+    )
+    available = int(meminfo["MemAvailable"].split()[0]) * 1024 / GIB
+    total = int(meminfo["MemTotal"].split()[0]) * 1024 / GIB
+    need = LEAST_MEMORY_GIB + MEMORY_PER_INSTANCE_GIB * wanted.instances
+    found = f"{total:.1f} GiB" if available >= need else f"{available:.1f} GiB available of {total:.1f}"
+    return Check(
+        "memory", available >= need, found, f"{need:.1f} GiB are needed for {wanted.instances} instances"
+    )
+
+
+def check_disk(wanted: Wanted) -> Check:
+    """Room for images and for what the instances write."""
+    folder = wanted.settings.home
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / GIB
+    adds = (
+        f"{wanted.settings.home} ({LEAST_DISK_GIB:.0f} GiB, at most {wanted.settings.disk_gib} per instance)"
+    )
+    mend = f"free {LEAST_DISK_GIB:.0f} GiB there, or set RISEN_HOME to a folder with room"
+    return Check("disk", free >= LEAST_DISK_GIB, f"{free:.0f} GiB free at {folder}", mend, adds)
+
+
+def check_free(wanted: Wanted) -> Check:
+    """Names and subnet that nobody else on this host uses."""
+    settings = wanted.settings
+    found = collisions(settings)
+    outside = f", NAT by nft table {settings.table}" if has_outside() else ""
+    adds = f"network namespace {settings.netns} ({settings.network}), link {settings.host_link}{outside}"
+    text = "; ".join(found) if found else "free"
+    return Check("names and subnet", not found, text, "choose another name or subnet in cluster.yaml", adds)
+
+
+def check_sysctls() -> Check:
+    """What is raised while a cluster is up, and put back by `down`."""
+    changes = [file.name for file, least in LEAST.items() if int(file.read_text()) < least]
+    if has_outside() and FORWARD.read_text().strip() != "1":
+        changes.append(FORWARD.name)
+    writable = all(os.access(file, os.W_OK) for file in LEAST)
+    adds = f"sysctl {' '.join(changes)} (put back by `risen down`)" if changes else ""
+    return Check(
+        "sysctls", writable or not changes, "writable" if writable else "read-only", "run it with sudo", adds
+    )
+
+
+def _works(command: str) -> bool:
+    argv = ["unshare", "--net", "sh", "-c", command]
+    return subprocess.run(argv, capture_output=True, timeout=10, check=False).returncode == 0
+
+
+def _loadable(module: str) -> bool:
+    if Path("/sys/module", module).exists():
+        return True
+    modprobe = shutil.which("modprobe", path=PROGRAMS_PATH)
+    if modprobe is None:
+        return False
+    return (
+        subprocess.run([modprobe, "-n", module], capture_output=True, timeout=10, check=False).returncode == 0
+    )
+
+
+def neighbours() -> tuple[str, ...]:
+    """What lives on this host and is left alone."""
+    found = [
+        name for name in ("docker0", "cni0", "virbr0", "lxcbr0") if Path("/sys/class/net", name).exists()
+    ]
+    found += [
+        name for name in ("ufw", "firewalld", "NetworkManager") if shutil.which(name, path=PROGRAMS_PATH)
+    ]
+    return (*found, "/etc", "your kubeconfig")
