@@ -80,6 +80,10 @@ class EtcdTruth:
         """Whether it answers linearizably now."""
         return bool(self.leader) and self.has_quorum()
 
+    def electing(self) -> bool:
+        """Whether a quorum runs and has no leader yet."""
+        return not self.leader and bool(self.members) and self.has_quorum()
+
     def disks_safe(self) -> bool:
         """Whether a majority of the voters still has its disk, one of them with the newest revision.
 

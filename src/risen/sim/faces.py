@@ -16,6 +16,8 @@ from risen.sim.line import Line
 
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 PAIRS = tuple(one + two for one in ALPHABET for two in ALPHABET)[:512]
+ELECTION_SECONDS = 3.0
+ELECTION_LOOK_SECONDS = 0.2
 FOR_EVER = float("inf")
 STORE_SECONDS = (0.0005, 0.003)
 PROVIDER_SECONDS = (0.02, 0.4)
@@ -153,8 +155,11 @@ class SimEtcd:
     addresses: tuple[str, ...] = ()
 
     async def observe(self, addresses: tuple[str, ...]) -> EtcdSeen:
-        """Raises Unreachable when no member answers."""
+        """Raises Unreachable when no member answers. A linearizable read waits an election out."""
         self.addresses = addresses
+        etcd, asked_at = self.line.world.etcd, self.line.world.timeline.now
+        while etcd.electing() and self.line.world.timeline.now < asked_at + ELECTION_SECONDS:
+            await self.line.pause(ELECTION_LOOK_SECONDS)
         return await self.line.read("etcd.observe", lambda: self.line.world.etcd.observe(addresses))
 
     def _need_address(self) -> None:
