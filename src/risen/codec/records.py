@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
@@ -80,19 +81,21 @@ class EtcdClusterId:
     cluster_id: str
 
 
-_KINDS: Mapping[str, type] = {
-    "cluster": ClusterRecord,
-    "spec": ClusterSpec,
-    "revision": Revision,
-    "birth": Birth,
-    "bootstrap": Bootstrap,
-    "kill-intent": KillIntent,
-    "etcd-cluster-id": EtcdClusterId,
-    "join-binding": Binding,
-    "authorities": Authorities,
-    **{kind.__name__: kind for kind in EVENT_TYPES},
-}
-_KIND_OF = {kind: name for name, kind in _KINDS.items()}
+_KINDS: Mapping[str, type] = MappingProxyType(
+    {
+        "cluster": ClusterRecord,
+        "spec": ClusterSpec,
+        "revision": Revision,
+        "birth": Birth,
+        "bootstrap": Bootstrap,
+        "kill-intent": KillIntent,
+        "etcd-cluster-id": EtcdClusterId,
+        "join-binding": Binding,
+        "authorities": Authorities,
+        **{kind.__name__: kind for kind in EVENT_TYPES},
+    }
+)
+_KIND_OF: Mapping[type, str] = MappingProxyType({kind: name for name, kind in _KINDS.items()})
 _EVENT_KINDS = frozenset(kind.__name__ for kind in EVENT_TYPES)
 
 T = TypeVar("T")

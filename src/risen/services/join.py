@@ -42,6 +42,7 @@ class JoinService:
     def app(self) -> web.Application:
         """The aiohttp application."""
         app = web.Application(client_max_size=MAX_REQUEST_BYTES)
+        app.on_response_prepare.append(_say_no_version)
         app.router.add_get("/v1/authority", self._authority)
         app.router.add_post("/v1/join", self._join)
         return app
@@ -142,6 +143,10 @@ def _one_line(data: bytes, name: str) -> str:
     if not text or len(text) > 256 or not text.isprintable():
         raise NotARequest(f"field {name} is missing or not a short line")
     return text
+
+
+async def _say_no_version(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "risen"
 
 
 def _text(status: int, text: str, *, retry_after: str | None = None) -> web.Response:

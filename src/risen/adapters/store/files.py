@@ -14,16 +14,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from risen.interfaces.errors import Denied, InterfaceError, Invalid, NoCapacity, OutcomeUnknown, Unreachable
 
-REMOTE_FILE_SYSTEMS = {
+REMOTE_FILE_SYSTEMS = MappingProxyType({
     0x6969: "NFS", 0x517B: "SMB", 0xFE534D42: "SMB 2", 0xFF534D42: "CIFS", 0x01021997: "9P", 0x00C36400: "Ceph",
     0x65735546: "FUSE", 0x5346414F: "AFS", 0x73757245: "Coda", 0x0BD00BD0: "Lustre", 0x7461636F: "OCFS2",
     0x01161970: "GFS2", 0x47504653: "GPFS", 0x564C: "NCP", 0xAAD7AAEA: "PanFS",
-}  # fmt: skip
+})  # fmt: skip
 """`f_type` of statfs(2): file systems whose locks or renames are not to be trusted between hosts."""
-TemporaryName = Callable[[str], str]
 
 
 def kind_of_file_system(path: Path) -> int:
