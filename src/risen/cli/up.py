@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from risen.bootstrap import CLOCK, Cluster, create_cluster, open_cluster
+from risen.bootstrap import CLOCK, Cluster, create_cluster, examine_host, open_cluster
 from risen.cli.baking import bake_for
 from risen.cli.context import file_option, host, need_root, read_spec, run, yes_option
-from risen.cli.doctor import check_host
+from risen.cli.doctor import render
 from risen.cli.glimpse import Glimpse, Looker
 from risen.cli.revising import apply_spec
 from risen.cli.watch import EventLines
@@ -34,7 +34,7 @@ def up(file: Path, yes: bool, timeout: float) -> None:
     """
     need_root("instances are systemd machines of this host")
     spec = read_spec(file)
-    check_host(spec)
+    _check_host(spec)
     began = CLOCK.boot()
     images = bake_for(spec, file.parent, may_lock=True)
     cluster = run(create_cluster(host(), spec.name))
@@ -47,6 +47,17 @@ def up(file: Path, yes: bool, timeout: float) -> None:
         click.echo(f"\nstopped watching; the controller goes on. next    risen status -c {spec.name}")
         raise
     _tell_end(spec, glimpse, CLOCK.boot() - began)
+
+
+def _check_host(spec: ClusterSpec) -> None:
+    """Nothing is begun on a host that cannot carry it."""
+    report = examine_host(host(), spec)
+    click.echo(render(report))
+    failed = [check.name for check in report.checks if not check.ok]
+    if failed:
+        raise click.ClickException(
+            f"this host cannot carry {spec.name} yet ({', '.join(failed)}): mend it as shown above"
+        )
 
 
 def start_controller(cluster: Cluster) -> None:
