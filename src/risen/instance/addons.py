@@ -111,7 +111,7 @@ def _born_nodes_only(spec: ClusterSpec) -> tuple[dict[str, Any], ...]:
                 {
                     "expression": "has(object.spec.providerID) && object.spec.providerID.startsWith("
                     f"'{prefix}' + object.metadata.name + '/')",
-                    "message": f"this Node's providerID is not one of cluster {spec.name}",
+                    "message": f"the providerID is not that of an instance of this name in cluster {spec.name}",
                 },
                 {
                     "expression": "has(object.spec.taints) && "

@@ -6,6 +6,7 @@ SERVFAIL at once, given by a second server block on loopback, instead of a pod t
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from risen.core.spec import ClusterSpec
@@ -18,10 +19,11 @@ _LAMEDUCK_SECONDS = 5
 
 def cluster_dns(spec: ClusterSpec, version: str) -> tuple[dict[str, Any], ...]:
     """Every object of the cluster's DNS, in apply order."""
+    corefile = _corefile(spec)
     return (
         _object("v1", "ServiceAccount", "coredns"),
         *_permissions(),
-        _object("v1", "ConfigMap", "coredns", data={"Corefile": _corefile(spec)}),
+        _object("v1", "ConfigMap", "coredns", data={"Corefile": corefile}),
         _service(spec),
         _object(
             "policy/v1",
@@ -29,7 +31,7 @@ def cluster_dns(spec: ClusterSpec, version: str) -> tuple[dict[str, Any], ...]:
             "coredns",
             spec={"maxUnavailable": 1, "selector": {"matchLabels": _LABELS}},
         ),
-        _object("apps/v1", "Deployment", "coredns", spec=_deployment(version)),
+        _object("apps/v1", "Deployment", "coredns", spec=_deployment(version, corefile)),
     )
 
 
@@ -98,12 +100,17 @@ def _service(spec: ClusterSpec) -> dict[str, Any]:
     return _object("v1", "Service", "kube-dns", spec=fields)
 
 
-def _deployment(version: str) -> dict[str, Any]:
+def _deployment(version: str, corefile: str) -> dict[str, Any]:
+    """A changed Corefile is a changed pod: none is reloaded in place."""
+    digest = hashlib.sha256(corefile.encode()).hexdigest()
     return {
         "replicas": 2,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 1}},
         "selector": {"matchLabels": dict(_LABELS)},
-        "template": {"metadata": {"labels": dict(_LABELS)}, "spec": _pod(version)},
+        "template": {
+            "metadata": {"labels": dict(_LABELS), "annotations": {"risen.dev/corefile": digest}},
+            "spec": _pod(version),
+        },
     }
 
 

@@ -1,0 +1,110 @@
+"""The add-on bundle, node labels and taints, and the table of ports."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any, cast
+
+from risen.core.names import PoolName, ReleaseId, Role
+from risen.core.spec import ClusterSpec, Networking, PoolSpec, Taint
+from risen.instance.addons import DIGEST_ANNOTATION, Addon, addon_bundle
+from risen.instance.labels import node_labels, node_taints
+from risen.instance.ports import Peer, service_ports
+
+CONTROL_PLANE = PoolSpec(PoolName("control-plane"), Role.CONTROL_PLANE, 3)
+WORKER = PoolSpec(
+    PoolName("general"), Role.WORKER, 2, labels=(("tier", "general"), ("risen.dev/pool", "stolen")),
+    taints=(Taint("gpu", "", "NoSchedule"),),
+)  # fmt: skip
+SPEC = ClusterSpec("dev", "1.36.3", (CONTROL_PLANE, WORKER))
+
+
+def manifest(spec: ClusterSpec, kind: str, name: str) -> Any:
+    (found,) = (addon for addon in addon_bundle(spec) if addon.key.endswith(f"/{kind}/{where(addon)}/{name}"))
+    return cast(Any, found.manifest)
+
+
+def where(addon: Addon) -> str:
+    return addon.key.split("/")[-2]
+
+
+def test_a_digest_covers_the_manifest_and_stands_in_its_own_annotation() -> None:
+    for addon in addon_bundle(SPEC):
+        bare = json.loads(json.dumps(addon.manifest))
+        assert bare["metadata"]["annotations"].pop(DIGEST_ANNOTATION) == addon.digest
+        if not bare["metadata"]["annotations"]:
+            del bare["metadata"]["annotations"]
+        text = json.dumps(bare, sort_keys=True, separators=(",", ":"))
+        assert hashlib.sha256(text.encode()).hexdigest() == addon.digest
+
+
+def test_keys_are_unique_and_say_version_kind_namespace_and_name() -> None:
+    keys = [addon.key for addon in addon_bundle(SPEC)]
+    assert len(set(keys)) == len(keys)
+    assert keys[-1] == "apps/v1/Deployment/kube-system/coredns"
+    assert "v1/Service/kube-system/kube-dns" in keys
+    assert "rbac.authorization.k8s.io/v1/ClusterRoleBinding//risen:admins" in keys
+
+
+def test_only_the_objects_that_a_setting_reaches_change_their_digest() -> None:
+    other = replace(SPEC, networking=Networking(dns_domain="corp.local"))
+    before, after = addon_bundle(SPEC), addon_bundle(other)
+    changed = {one.key for one, two in zip(before, after, strict=True) if one.digest != two.digest}
+    assert changed == {"v1/ConfigMap/kube-system/coredns", "apps/v1/Deployment/kube-system/coredns"}
+
+
+def test_nothing_is_bound_to_system_masters_and_admins_are_a_group_of_ours() -> None:
+    assert "system:masters" not in json.dumps([addon.manifest for addon in addon_bundle(SPEC)])
+    admins = manifest(SPEC, "ClusterRoleBinding", "risen:admins")
+    assert (admins["roleRef"]["name"], admins["subjects"][0]["name"]) == ("cluster-admin", "risen:admins")
+
+
+def test_dns_is_two_pods_from_the_baked_image_spread_and_kept_by_a_budget() -> None:
+    deployment = manifest(SPEC, "Deployment", "coredns")["spec"]
+    pod = deployment["template"]["spec"]
+    (container,) = pod["containers"]
+    assert (deployment["replicas"], container["imagePullPolicy"]) == (2, "Never")
+    assert container["image"] == "risen.local/coredns:1.15.0"
+    (spread,) = pod["topologySpreadConstraints"]
+    assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
+    assert manifest(SPEC, "PodDisruptionBudget", "coredns")["spec"]["maxUnavailable"] == 1
+    assert manifest(SPEC, "Service", "kube-dns")["spec"]["clusterIP"] == SPEC.networking.dns_address
+
+
+def test_a_changed_corefile_makes_new_pods() -> None:
+    other = replace(SPEC, networking=Networking(dns_domain="corp.local"))
+    templates = [manifest(spec, "Deployment", "coredns")["spec"]["template"] for spec in (SPEC, other)]
+    assert templates[0]["metadata"] != templates[1]["metadata"]
+
+
+def test_a_kubelet_may_create_only_the_node_of_its_clusters_own_provider_id() -> None:
+    policy = manifest(SPEC, "ValidatingAdmissionPolicy", "risen-born-nodes-only")["spec"]
+    assert policy["failurePolicy"] == "Fail"
+    assert "'risen-local://dev/' + object.metadata.name + '/'" in policy["validations"][0]["expression"]
+    binding = manifest(SPEC, "ValidatingAdmissionPolicyBinding", "risen-born-nodes-only")["spec"]
+    assert binding["validationActions"] == ["Deny"]
+
+
+def test_a_pools_labels_never_stand_in_for_risens_own() -> None:
+    labels = dict(node_labels(WORKER, ReleaseId("r-1")))
+    assert labels == {"risen.dev/pool": "general", "risen.dev/release": "r-1", "tier": "general"}
+    assert node_taints(WORKER) == (Taint("gpu", "", "NoSchedule"),)
+
+
+def test_a_control_plane_node_has_its_role_and_keeps_ordinary_pods_away() -> None:
+    assert dict(node_labels(CONTROL_PLANE, ReleaseId("r-1")))["node-role.kubernetes.io/control-plane"] == ""
+    assert node_taints(CONTROL_PLANE) == (Taint("node-role.kubernetes.io/control-plane", "", "NoSchedule"),)
+
+
+def test_etcd_peers_only_with_members_and_a_worker_serves_no_control_plane_port() -> None:
+    table = {port.port: port for port in service_ports(SPEC, Role.CONTROL_PLANE)}
+    assert table[2380].peers == (Peer.MEMBERS,)
+    assert Peer.PODS not in table[2379].peers
+    assert {port.port for port in service_ports(SPEC, Role.WORKER)} == {8472, 10250, 10256, 30000}
+
+
+def test_a_port_of_an_absent_program_is_not_in_the_table() -> None:
+    bare = replace(SPEC, networking=Networking(cni="none", kube_proxy=False))
+    assert {port.port for port in service_ports(bare, Role.WORKER)} == {10250}
