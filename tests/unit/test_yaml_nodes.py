@@ -32,6 +32,7 @@ class _Spec(Written):
     pools: list[_Pool] = Field(default_factory=list)
     labels: dict[str, str] = Field(default_factory=dict)
     extra: _Pool | None = None
+    sources: list[Literal["official", "debian"] | _Pool] = Field(default_factory=list)
 
 
 class _File(Written):
@@ -108,7 +109,7 @@ def test_everything_wrong_is_said_at_once_and_in_order() -> None:
     )
     assert found == [
         'f.yaml:2:12: spec.version: must be text: write "1.40" in quotes (unquoted, YAML reads the number 1.4)',
-        'f.yaml:3:3: spec.pols: unknown field (did you mean "pools"?); known here: version, pools, labels, extra',
+        'f.yaml:3:3: spec.pols: unknown field (did you mean "pools"?); known here: version, pools, labels, extra, sources',
         "f.yaml:4:3: spec.aws: is not built yet; this Risen has: local",
         'f.yaml:5:22: spec.labels.b: must be text: write "1" in quotes (unquoted, YAML reads the number 1)',
         "f.yaml:7:11: spec.pools[0].name: must be short",
@@ -144,3 +145,24 @@ def test_suggestions_are_made_only_for_what_is_near() -> None:
 
 def test_paths_read_like_code() -> None:
     assert render_path(("spec", "pools", 1, "labels", "a/b")) == 'spec.pools[1].labels["a/b"]'
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            "ofical",
+            "spec.sources[0]: must be 'official' or 'debian', not \"ofical\" (did you mean \"official\"?)",
+        ),
+        ("{name: a}", "spec.sources[0].replicas: is required"),
+        ("{name: a, replicas: x}", 'spec.sources[0].replicas: must be a whole number, not "x"'),
+        (
+            "{name: a, replicas: 1, rol: x}",
+            'spec.sources[0].rol: unknown field (did you mean "role"?); known here:',
+        ),
+        ("3", "spec.sources[0]: must be 'official' or 'debian', not the number 3"),
+    ],
+)
+def test_of_two_shapes_a_value_may_have_only_the_nearer_speaks(source: str, message: str) -> None:
+    (found,) = _problems(f'spec: {{version: "1", sources: [{source}]}}\n')
+    assert message in found

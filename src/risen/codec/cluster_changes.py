@@ -10,12 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, get_args, get_origin
-
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from risen.codec.cluster_yaml import ClusterWritten
+from risen.codec.fields import FieldDoc, field_docs
 from risen.core.spec import ClusterSpec, PoolSpec
 
 
@@ -77,20 +74,6 @@ class Change:
         return f"{self.path}: {self.old or 'none'} → {self.new or 'none'} ({self.effect})"
 
 
-@dataclass(frozen=True, slots=True)
-class FieldDoc:
-    """One field as the reference shows it. `default` is empty where it is required or a mapping."""
-
-    path: str
-    kind: str
-    required: bool
-    default: str
-    description: str
-    effect: Effect | None
-    not_built: tuple[tuple[str, str], ...] = ()
-    """Fields of this mapping that are refused by name, with what there is instead."""
-
-
 def effect_of(path: str) -> Effect:
     """What a change of the field at a path does; pools by name (`spec.pools[worker].labels`) or `[]`.
 
@@ -116,9 +99,13 @@ def compare(old: ClusterSpec, new: ClusterSpec) -> tuple[Change, ...]:
     )
 
 
-def schema() -> tuple[FieldDoc, ...]:
-    """Every field of cluster.yaml in the order in which it is written, for the reference."""
-    return tuple(_walk(ClusterWritten, ""))
+def schema() -> tuple[tuple[FieldDoc, Effect | None], ...]:
+    """Every field of cluster.yaml in the order in which it is written, with what changing it does (None for
+    what only holds others)."""
+    return tuple(
+        (field, EFFECTS.get(field.path) or EFFECTS.get(field.path.removesuffix("[]")))
+        for field in field_docs(ClusterWritten)
+    )
 
 
 def _fields(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
@@ -161,55 +148,3 @@ def _flag(value: bool) -> str:
 
 def _pairs(pairs: tuple[tuple[str, str], ...]) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted(pairs))
-
-
-def _walk(model: type[BaseModel], prefix: str) -> Iterator[FieldDoc]:
-    for name, info in model.model_fields.items():
-        path = f"{prefix}{info.alias or name}"
-        inner, many = _inner(info.annotation)
-        here = f"{path}[]" if many else path
-        later = tuple(getattr(inner, "not_built", {}).items())
-        required = info.is_required()
-        yield FieldDoc(
-            path=here,
-            kind=_kind(info),
-            required=required,
-            default="" if required or inner else _default(info),
-            description=info.description or "",
-            effect=EFFECTS.get(here) or EFFECTS.get(path),
-            not_built=later,
-        )
-        if inner:
-            yield from _walk(inner, f"{here}.")
-
-
-def _inner(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
-    """The model inside an annotation, and whether it is a list of them."""
-    if get_origin(annotation) is list:
-        inner, _ = _inner(get_args(annotation)[0])
-        return inner, inner is not None
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, False
-    return None, False
-
-
-def _kind(info: FieldInfo) -> str:
-    annotation: Any = info.annotation
-    inner, many = _inner(annotation)
-    if inner:
-        return "list" if many else "mapping"
-    if get_args(annotation) and all(isinstance(one, str) for one in get_args(annotation)):
-        return " or ".join(get_args(annotation))
-    names = {
-        str: "text",
-        int: "whole number",
-        bool: "true or false",
-        list: "list of text",
-        dict: "mapping of text",
-    }
-    return names.get(get_origin(annotation) or annotation, "text")
-
-
-def _default(info: FieldInfo) -> str:
-    value = info.get_default(call_default_factory=True)
-    return _flag(value) if isinstance(value, bool) else str(value or "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -42,7 +43,8 @@ def parse(text: str, filename: str, model: type[M], checks: Sequence[Check] = ()
     try:
         value = model.model_validate(document.data)
     except ValidationError as errors:
-        problems += [_problem_of(error, document, model) for error in errors.errors()]
+        placed = [(error, _place(error, model)) for error in errors.errors()]
+        problems += [_problem_of(error, document, place) for error, place in placed if _speaks(error, place)]
         raise Problems(problems) from None
     if problems:
         raise Problems(problems)
@@ -61,25 +63,53 @@ def field_names(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(info.alias or name for name, info in model.model_fields.items())
 
 
-def model_at(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
-    """The model that describes the mapping at a path, or None where no model does."""
+def _below(annotation: Any, part: str | int) -> Any:
+    """The annotation of what stands at `part` below something of this annotation; None where nothing may."""
+    if isinstance(part, int):
+        return _bare(next(iter(get_args(annotation)), None))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, info in annotation.model_fields.items():
+            if (info.alias or name) == part:
+                return _bare(info.annotation)
+    if get_origin(annotation) is dict:
+        return _bare(get_args(annotation)[1])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next((one for one in get_args(annotation) if getattr(one, "__name__", "") == part), None)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an error stands: its path in the file (without the names that pydantic gives to a union's members),
+    the model of the mapping around it, and whether a union's member speaks."""
+
+    path: Path
+    owner: type[BaseModel] | None
+    in_union: bool
+
+
+def _place(error: ErrorDetails, model: type[BaseModel]) -> _Place:
     annotation: Any = model
-    for part in path:
-        if isinstance(part, int):
-            annotation = next(iter(get_args(annotation)), None)
-        elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            found = [
-                info.annotation
-                for name, info in annotation.model_fields.items()
-                if (info.alias or name) == part
-            ]
-            annotation = found[0] if found else None
-        elif get_origin(annotation) is dict:
-            annotation = get_args(annotation)[1]
+    owner: type[BaseModel] | None = None
+    path: list[str | int] = []
+    in_union = False
+    for part in error["loc"]:
+        if part == "[key]":
+            continue
+        if isinstance(part, str) and get_origin(annotation) in (Union, types.UnionType):
+            in_union = True
         else:
-            return None
-        annotation = _bare(annotation)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+            path.append(part)
+            is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+            owner = annotation if is_model else None
+        annotation = _below(annotation, part)
+    return _Place(tuple(path), owner, in_union)
+
+
+def _speaks(error: ErrorDetails, place: _Place) -> bool:
+    """Whether an error is worth saying: of a union, only the member that the value looks like speaks."""
+    is_mapping = isinstance(error["input"], dict)
+    return not place.in_union or error["type"] != ("literal_error" if is_mapping else "model_type")
 
 
 def _bare(annotation: Any) -> Any:
@@ -92,24 +122,23 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
-def _problem_of(error: ErrorDetails, document: Document, model: type[BaseModel]) -> Problem:
+def _problem_of(error: ErrorDetails, document: Document, place: _Place) -> Problem:
     """One of pydantic's errors in our words, at its place."""
-    path: Path = tuple(part for part in error["loc"] if part != "[key]")
+    path = place.path
     at_key = error["type"] == "extra_forbidden" or "[key]" in error["loc"]
     if error["type"] == "extra_forbidden":
-        message = _unknown(str(path[-1]), model_at(model, path[:-1]))
+        message = _unknown(str(path[-1]), place.owner)
     elif error["type"] == "missing":
-        message = "is required" + _described(model, path)
+        message = "is required" + _described(str(path[-1]), place.owner)
     else:
         message = _wrong_value(error, document.written.get(path))
     return document.problem(path, message, at_key=at_key)
 
 
-def _described(model: type[BaseModel], path: Path) -> str:
+def _described(key: str, owner: type[BaseModel] | None) -> str:
     """`: ` and a required field's own description, where it has one."""
-    owner = model_at(model, path[:-1])
     for name, info in owner.model_fields.items() if owner else ():
-        if (info.alias or name) == path[-1] and info.description:
+        if (info.alias or name) == key and info.description:
             return f": {info.description}"
     return ""
 
