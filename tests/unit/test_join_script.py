@@ -108,6 +108,19 @@ def joined(service_authority: Authority, *more: AnswerFile) -> Answering:
     return answering
 
 
+def tls_context(authority: Authority, file: Path) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        + authority.sign("service", key.public_key())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
 def serve(service: Service, folder: Path) -> http.server.ThreadingHTTPServer:
     class Requests(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -135,15 +148,7 @@ def serve(service: Service, folder: Path) -> http.server.ThreadingHTTPServer:
         def log_message(self, format: str, *args: object) -> None:
             del format, args
 
-    key = ec.generate_private_key(ec.SECP256R1())
-    (folder / "service.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + service.authority.sign("service", key.public_key())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "service.pem")
+    context = tls_context(service.authority, folder / "service.pem")
     listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Requests)
     listening.socket = context.wrap_socket(listening.socket, server_side=True)
     service.url = f"https://127.0.0.1:{listening.server_address[1]}"

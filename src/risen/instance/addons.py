@@ -85,40 +85,29 @@ def _born_nodes_only(spec: ClusterSpec) -> tuple[dict[str, Any], ...]:
     """A kubelet's certificate lets it create its Node again; this asks that the Node names a provider id of this
     cluster and of that very name, and the taint that only Risen takes away."""
     prefix = f"risen-local://{spec.name}/"
+    validations = [
+        {
+            "expression": "has(object.spec.providerID) && object.spec.providerID.startsWith("
+            f"'{prefix}' + object.metadata.name + '/')",
+            "message": f"the providerID is not that of an instance of this name in cluster {spec.name}",
+        },
+        {
+            "expression": "has(object.spec.taints) && "
+            "object.spec.taints.exists(t, t.key == 'risen/uninitialized')",
+            "message": "a Node registers with the taint risen/uninitialized",
+        },
+    ]
+    nodes = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["nodes"]}
+    kubelets = "request.userInfo.username.startsWith('system:node:')"
     policy = {
         "apiVersion": _ADMISSION,
         "kind": "ValidatingAdmissionPolicy",
         "metadata": {"name": "risen-born-nodes-only"},
         "spec": {
             "failurePolicy": "Fail",
-            "matchConstraints": {
-                "resourceRules": [
-                    {
-                        "apiGroups": [""],
-                        "apiVersions": ["v1"],
-                        "operations": ["CREATE"],
-                        "resources": ["nodes"],
-                    }
-                ]
-            },
-            "matchConditions": [
-                {
-                    "name": "by-a-kubelet",
-                    "expression": "request.userInfo.username.startsWith('system:node:')",
-                }
-            ],
-            "validations": [
-                {
-                    "expression": "has(object.spec.providerID) && object.spec.providerID.startsWith("
-                    f"'{prefix}' + object.metadata.name + '/')",
-                    "message": f"the providerID is not that of an instance of this name in cluster {spec.name}",
-                },
-                {
-                    "expression": "has(object.spec.taints) && "
-                    "object.spec.taints.exists(t, t.key == 'risen/uninitialized')",
-                    "message": "a Node registers with the taint risen/uninitialized",
-                },
-            ],
+            "matchConstraints": {"resourceRules": [nodes]},
+            "matchConditions": [{"name": "by-a-kubelet", "expression": kubelets}],
+            "validations": validations,
         },
     }
     binding = {

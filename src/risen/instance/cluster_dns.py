@@ -13,7 +13,6 @@ from risen.core.spec import ClusterSpec
 
 COREDNS_VERSION = "1.15.0"
 _NAMESPACE = "kube-system"
-_LABELS = {"k8s-app": "kube-dns"}
 _LAMEDUCK_SECONDS = 5
 
 
@@ -29,15 +28,19 @@ def cluster_dns(spec: ClusterSpec, version: str) -> tuple[dict[str, Any], ...]:
             "policy/v1",
             "PodDisruptionBudget",
             "coredns",
-            spec={"maxUnavailable": 1, "selector": {"matchLabels": _LABELS}},
+            spec={"maxUnavailable": 1, "selector": {"matchLabels": _labels()}},
         ),
         _object("apps/v1", "Deployment", "coredns", spec=_deployment(version, corefile)),
     )
 
 
 def _object(api_version: str, kind: str, name: str, **fields: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": _NAMESPACE, "labels": dict(_LABELS)}
+    metadata = {"name": name, "namespace": _NAMESPACE, "labels": _labels()}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **fields}
+
+
+def _labels() -> dict[str, str]:
+    return {"k8s-app": "kube-dns"}
 
 
 def _permissions() -> tuple[dict[str, Any], ...]:
@@ -96,7 +99,7 @@ def _service(spec: ClusterSpec) -> dict[str, Any]:
         {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
         {"name": "metrics", "port": 9153, "protocol": "TCP", "targetPort": 9153},
     ]
-    fields = {"clusterIP": spec.networking.dns_address, "selector": dict(_LABELS), "ports": ports}
+    fields = {"clusterIP": spec.networking.dns_address, "selector": _labels(), "ports": ports}
     return _object("v1", "Service", "kube-dns", spec=fields)
 
 
@@ -106,9 +109,9 @@ def _deployment(version: str, corefile: str) -> dict[str, Any]:
     return {
         "replicas": 2,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 1}},
-        "selector": {"matchLabels": dict(_LABELS)},
+        "selector": {"matchLabels": _labels()},
         "template": {
-            "metadata": {"labels": dict(_LABELS), "annotations": {"risen.dev/corefile": digest}},
+            "metadata": {"labels": _labels(), "annotations": {"risen.dev/corefile": digest}},
             "spec": _pod(version),
         },
     }
@@ -131,7 +134,7 @@ def _pod(version: str) -> dict[str, Any]:
                 "maxSkew": 1,
                 "topologyKey": "kubernetes.io/hostname",
                 "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": dict(_LABELS)},
+                "labelSelector": {"matchLabels": _labels()},
             }
         ],
         "containers": [_container(version)],
