@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import ipaddress
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -128,6 +129,16 @@ class Program:
             self.running.kill()
             self.running.wait()
             self.running = None
+
+    def pause(self) -> None:
+        """Stop it where it stands, connections open."""
+        assert self.running is not None
+        self.running.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Undo `pause`."""
+        assert self.running is not None
+        self.running.send_signal(signal.SIGCONT)
 
     def tail(self) -> str:
         """The end of its log."""

@@ -13,7 +13,7 @@ from servers import ApiServer, Authority
 from risen.adapters.kubernetes import KubernetesClient
 from risen.adapters.kubernetes.api import Api, Credentials, Listing
 from risen.adapters.kubernetes.cache import Changes, Event, Listed, node_lease, node_seen
-from risen.adapters.kubernetes.reflector import Kind, Reflector
+from risen.adapters.kubernetes.reflector import Kind, Pace, Reflector
 from risen.adapters.kubernetes.wire import Lease, Node
 from risen.core.picture import KubernetesSeen
 from risen.interfaces.errors import Denied, Unreachable
@@ -157,14 +157,14 @@ async def test_a_cut_watch_goes_on_where_it_stopped_without_a_new_list(
 
 
 async def test_a_bookmark_moves_the_version_of_a_quiet_watch(real_api: ApiServer, api: Api) -> None:
-    """Asked to end after 10 s, the server sends a bookmark 2 s before."""
+    """Asked to end after 4 s, the server sends a bookmark 2 s before."""
     kind = Kind("nodes", "/api/v1/nodes", Node, node_seen, params={"fieldSelector": "metadata.name=nobody"})
-    follower = Reflector(api, kind, lambda event: None)
+    follower = Reflector(api, kind, lambda event: None, Pace(watch_seconds=4))
     running = asyncio.create_task(follower.run())
     await eventually(lambda: _true(follower.in_sync()))
     began = follower.version
     await make_node(api, "noise")
-    await eventually(lambda: _true(follower.version != began), seconds=14)
+    await eventually(lambda: _true(follower.version != began), seconds=8)
     running.cancel()
     assert int(follower.version) > int(began) and follower.listings == 1
 

@@ -21,7 +21,7 @@ from risen.adapters.kubernetes.cache import (
     node_seen,
     pod_seen,
 )
-from risen.adapters.kubernetes.reflector import Kind, Reflector
+from risen.adapters.kubernetes.reflector import Kind, Pace, Reflector
 from risen.adapters.kubernetes.resources import Resources
 from risen.adapters.kubernetes.wire import Lease, Node, Partial, Pod
 from risen.core.picture import KubernetesSeen
@@ -33,7 +33,6 @@ from risen.interfaces.errors import (
     Invalid,
     Later,
     NotFound,
-    OutcomeUnknown,
     Unreachable,
 )
 
@@ -44,7 +43,6 @@ PODS = Kind("pods", "/api/v1/pods", Pod, pod_seen)
 NODE_LEASE_KIND = Kind(NODE_LEASES, LEASES.format("kube-node-lease"), Lease, node_lease)
 HOLDERS = Kind("lease-holders", LEASES.format("kube-system"), Lease, lease_holder)
 CONFLICT_ATTEMPTS = 4
-TWO_BUDGETS = "more than one PodDisruptionBudget"
 
 
 class KubernetesClient:
@@ -54,17 +52,22 @@ class KubernetesClient:
     renewals of node leases.
     """
 
-    def __init__(self, credentials: Credentials, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        on_change: Callable[[], None] = lambda: None,
+        pace: Pace | None = None,
+    ) -> None:
         self._api = Api(credentials)
         self._on_change = on_change
         self._cache = Cache()
         self._resources = Resources(self._api)
         self._addons = Addons(self._api, self._resources, self._hear)
         self._followers: tuple[Reflector[Node] | Reflector[Pod] | Reflector[Lease] | Addons, ...] = (
-            Reflector(self._api, NODES, self._hear),
-            Reflector(self._api, PODS, self._hear),
-            Reflector(self._api, NODE_LEASE_KIND, self._hear),
-            Reflector(self._api, HOLDERS, self._hear),
+            Reflector(self._api, NODES, self._hear, pace),
+            Reflector(self._api, PODS, self._hear, pace),
+            Reflector(self._api, NODE_LEASE_KIND, self._hear, pace),
+            Reflector(self._api, HOLDERS, self._hear, pace),
             self._addons,
         )
         self._running: list[asyncio.Task[None]] = []
@@ -153,22 +156,17 @@ class KubernetesClient:
         await self._change_node(node, uid, bodies.out_of_service)
 
     async def evict(self, namespace: str, pod: str, uid: str) -> None:
-        """See `Kubernetes.evict`."""
-        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
-        try:
-            await self._api.write("POST", path, bodies.eviction(namespace, pod, uid))
-        except OutcomeUnknown as error:
-            if TWO_BUDGETS in str(error):
-                raise Later(str(error)) from error
-            raise
+        """See `Kubernetes.evict`. The uid is read first: the API server takes a failed precondition for a
+        conflict that passes and tries for 10 s before it says so."""
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}"
+        await self._pod(path, uid)
+        await self._api.write("POST", f"{path}/eviction", bodies.eviction(namespace, pod, uid))
 
     async def free_pod(self, namespace: str, pod: str, uid: str) -> None:
         """See `Kubernetes.free_pod`. A pod that is gone is done; Conflict when another bears its name."""
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}"
         try:
-            seen = await self._api.get(path, Pod)
-            if seen.metadata.uid != uid:
-                raise Conflict(f"pod {namespace}/{pod} has uid {seen.metadata.uid}, not {uid}")
+            seen = await self._pod(path, uid)
             if seen.status.phase not in ("Succeeded", "Failed"):
                 body = bodies.pod_failed(uid, _now())
                 await self._api.write("PATCH", f"{path}/status", body, content=STRATEGIC_PATCH)
@@ -200,6 +198,12 @@ class KubernetesClient:
                 continue
             return
         raise Later(f"lease {lease} is being renewed by {holder}: it is alive")
+
+    async def _pod(self, path: str, uid: str) -> Pod:
+        seen = await self._api.get(path, Pod)
+        if seen.metadata.uid != uid:
+            raise Conflict(f"{path} has uid {seen.metadata.uid}, not {uid}")
+        return seen
 
     async def _change_node(self, node: str, uid: str, change: Callable[[Node], bodies.Body]) -> None:
         """Read, change, write by resource version; a few times, since the kubelet writes its Node too."""

@@ -1,6 +1,6 @@
 """Follows one kind of object: list once, then watch from there for ever. Turns objects into cache events.
 
-Each watch is asked to end after 10 s and begun again where it stopped. So silence is noticed without a
+Each watch is asked to end after some seconds and begun again where it stopped. So silence is noticed without a
 heartbeat of our own, and the bookmark that the server sends before the end keeps the version young.
 Source: KEP-956 (bookmarks), API concepts, "efficient detection of changes".
 """
@@ -19,13 +19,20 @@ from risen.adapters.kubernetes.cache import Changes, Entry, Event, Listed
 from risen.adapters.kubernetes.wire import Expired, Lease, Node, Partial, Pod, Status, WatchLine
 from risen.interfaces.errors import Corrupt, InterfaceError, Later, Unreachable
 
-WATCH_SECONDS = 10
-SILENCE_SECONDS = WATCH_SECONDS + 3.0
-STALE_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 
 Item = TypeVar("Item", bound=Node | Pod | Lease)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How soon silence is noticed: a watch is asked to end after `watch_seconds` (a whole number), given up
+    after `silence_seconds` without a byte, and the cache is out of sync `stale_seconds` after the last one."""
+
+    watch_seconds: int = 10
+    silence_seconds: float = 13.0
+    stale_seconds: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +50,14 @@ class Kind(Generic[Item]):
 class Reflector(Generic[Item]):
     """The loop for one kind. `tell` gets every event, in order."""
 
-    def __init__(self, api: Api, kind: Kind[Item], tell: Callable[[Event], None], version: str = "") -> None:
+    def __init__(
+        self, api: Api, kind: Kind[Item], tell: Callable[[Event], None], pace: Pace | None = None
+    ) -> None:
         self._api = api
+        self._pace = pace or Pace()
         self._kind = kind
         self._tell = tell
-        self.version = version
+        self.version = ""
         self._contact = float("-inf")
         self.fault: InterfaceError = Unreachable(f"{kind.table}: not listed yet")
         self.listings = 0
@@ -55,8 +65,8 @@ class Reflector(Generic[Item]):
         self._lines = msgspec.json.Decoder(WatchLine)
 
     def in_sync(self) -> bool:
-        """Listed, and heard of within 15 s."""
-        return self.listings > 0 and self._now() - self._contact <= STALE_SECONDS
+        """Listed, and heard of within the pace's `stale_seconds`."""
+        return self.listings > 0 and self._now() - self._contact <= self._pace.stale_seconds
 
     async def run(self) -> None:
         """Follow until cancelled. No operating error ends it; the last one is in `fault`."""
@@ -93,9 +103,9 @@ class Reflector(Generic[Item]):
             "watch": "1",
             "allowWatchBookmarks": "true",
             "resourceVersion": self.version,
-            "timeoutSeconds": str(WATCH_SECONDS),
+            "timeoutSeconds": str(self._pace.watch_seconds),
         }
-        async with self._api.watch(self._kind.path, params, SILENCE_SECONDS) as lines:
+        async with self._api.watch(self._kind.path, params, self._pace.silence_seconds) as lines:
             self._contact = self._now()
             async for piece in lines:
                 self._contact = self._now()
