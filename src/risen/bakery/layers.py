@@ -31,7 +31,7 @@ UNITS = "etc/systemd/system"
 
 def base_step(lock: Lock) -> BaseStep:
     """The Debian base of every role."""
-    return BaseStep(lock.suite, lock.architecture, lock.packages)
+    return BaseStep(lock.suite, lock.architecture, lock.requested, lock.packages)
 
 
 def program_steps(lock: Lock, kubernetes: str, base: str, role: Role) -> tuple[ProgramsStep, ...]:

@@ -23,6 +23,7 @@ class BaseStep:
 
     suite: str
     architecture: str
+    requested: tuple[str, ...]
     packages: tuple[LockedPackage, ...]
 
     name = "base"
@@ -33,6 +34,7 @@ class BaseStep:
             "format": BASE_FORMAT,
             "suite": self.suite,
             "architecture": self.architecture,
+            "requested": sorted(self.requested),
             "packages": sorted([one.name, one.version, one.sha256] for one in self.packages),
         }
 

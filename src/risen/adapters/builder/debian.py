@@ -30,15 +30,15 @@ _SETUID_STRIPPED = frozenset(
 """Debian's setuid and setgid programs that lose the bit: an instance has no user but root."""
 _FORBIDDEN = ("usr/sbin/sshd", "usr/sbin/dropbear", "usr/sbin/in.telnetd")
 _EXCLUDED = (
-    "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/i18n/*", "/usr/share/doc/*",
+    "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/doc/*",
     "/usr/share/lintian/*", "/usr/share/bash-completion/*", "/usr/share/zsh/*",
 )  # fmt: skip
-_INCLUDED = ("/usr/share/doc/*/copyright", "/usr/share/i18n/locales/C", "/usr/share/locale/locale.alias")
+_INCLUDED = ("/usr/share/doc/*/copyright", "/usr/share/locale/locale.alias")
 _EMPTIED_FOLDERS = ("dev", "proc", "sys", "run", "tmp", "var/tmp", "var/cache", "var/lib/apt", "var/lib/ucf")
 _REMOVED = (
     "etc/.pwd.lock", "etc/apt", "etc/fstab", "etc/group-", "etc/gshadow-", "etc/hostname", "etc/hosts",
     "etc/passwd-", "etc/resolv.conf", "etc/shadow-", "etc/subgid-", "etc/subuid-", "etc/debian_chroot",
-    "usr/share/bug", "var/lib/dbus/machine-id", "var/lib/dpkg/lock", "var/lib/dpkg/lock-frontend",
+    "usr/share/bug", "usr/share/i18n", "var/lib/dbus/machine-id", "var/lib/dpkg/lock", "var/lib/dpkg/lock-frontend",
     "var/lib/dpkg/triggers/Lock", "var/lib/dpkg/status-old", "var/lib/dpkg/diversions-old",
     "var/lib/dpkg/statoverride-old", "var/lib/dpkg/available-old", "var/lib/systemd/random-seed",
     "var/lib/systemd/catalog/database", "var/lib/systemd/timers", "var/lib/chrony/chrony.drift",
@@ -54,9 +54,9 @@ def make_base(step: BaseStep, debs: Path, tree: Path, scratch: Path) -> None:
     flat_repository(step.packages, debs, repository, step.suite)
     links = "; ".join(f'mkdir -p "$1"/usr/{name} && ln -s usr/{name} "$1"/{name}' for name in _MERGED)
     argv = [
-        "mmdebstrap", "--mode=root", "--variant=essential", "--format=directory", "--quiet",
+        "mmdebstrap", "--mode=root", "--variant=essential", "--format=directory",
         f"--architectures={step.architecture}",
-        "--include=" + ",".join(sorted(one.name for one in step.packages)),
+        "--include=" + ",".join(step.requested),
         f"--setup-hook={links}",
         '--aptopt=APT::Install-Recommends "false"',
         '--aptopt=Acquire::Languages "none"',
