@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -113,21 +112,31 @@ def replay(scenario: Scenario, seed: int, faults: Faults) -> int:
     return 1 if trace.violations else 0
 
 
+def commit_of(file: Path) -> str:
+    """The commit of the checkout a file lies in; outside of one, the version."""
+    folder = next((parent / ".git" for parent in file.parents if (parent / ".git").is_dir()), None)
+    if folder is None:
+        return __version__
+    head = (folder / "HEAD").read_text().strip()
+    if not head.startswith("ref: "):
+        return head
+    ref = head.removeprefix("ref: ")
+    if (folder / ref).exists():
+        return (folder / ref).read_text().strip()
+    packed = (folder / "packed-refs").read_text().splitlines() if (folder / "packed-refs").exists() else []
+    return next((line.split()[0] for line in packed if line.endswith(f" {ref}")), __version__)
+
+
 def started(scenario: Scenario, mode: str, out: Path | None) -> Record:
     """A new record, or the one in `out` when it is of the same commit, scenario and mode."""
-    here = Path(__file__).resolve().parent
-    asked = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False
-    )
-    commit = asked.stdout.strip() if asked.returncode == 0 else __version__
-    record = Record(scenario.name, mode, commit)
+    record = Record(scenario.name, mode, commit_of(Path(__file__).resolve()))
     if out is None or not out.exists():
         return record
     old = json.loads(out.read_text())
-    if old["commit"] != commit or old["bench"] != record.as_json()["bench"]:
+    if old["commit"] != record.commit or old["bench"] != record.as_json()["bench"]:
         return record
     return Record(
-        scenario.name, mode, commit, old["seeds"], old["schedules"], old["crashes"], old["violations"],
+        scenario.name, mode, record.commit, old["seeds"], old["schedules"], old["crashes"], old["violations"],
         old["cpu_seconds"], old["failures"],
     )  # fmt: skip
 
