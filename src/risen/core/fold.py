@@ -113,7 +113,8 @@ def _with_life_event(history: History, event: Launched | Joined | BecameReady | 
             life = replace(life, ready_at_unix=unix)
         case SeenGone(unix=unix) if life.gone_at_unix is None:
             life = replace(life, gone_at_unix=unix)
-    return _bounded_lives(replace(history, lives={**history.lives, event.instance: life}))
+    history = replace(history, lives={**history.lives, event.instance: life})
+    return _bounded_lives(history) if isinstance(event, SeenGone) else history
 
 
 def _with_entry_event(history: History, event: EntryOpened | EntryClosed) -> History:
@@ -127,7 +128,8 @@ def _with_entry_event(history: History, event: EntryOpened | EntryClosed) -> His
             if entry is None or entry.closed_unix is not None:
                 return history
             entry = replace(entry, closed_unix=unix, outcome=outcome)
-    return _bounded_entries(replace(history, entries={**history.entries, event.entry: entry}))
+    history = replace(history, entries={**history.entries, event.entry: entry})
+    return _bounded_entries(history) if isinstance(event, EntryClosed) else history
 
 
 def _with_kill(history: History, kill: KillIntent) -> History:

@@ -1,0 +1,112 @@
+"""Events into history: repeats change nothing, objects stand in for lost events, nothing grows without end."""
+
+from __future__ import annotations
+
+from join_world import FOUNDER, NOW, UID, WORKER, birth
+
+from risen.core import fold as folding
+from risen.core.events import (
+    SECOND_KEY,
+    WRONG_ADDRESS,
+    Alarm,
+    BecameReady,
+    BootstrapWritten,
+    Born,
+    ClusterIdSeen,
+    EntryClosed,
+    EntryOpened,
+    Event,
+    Joined,
+    KillAsked,
+    KillDone,
+    Launched,
+    SeenGone,
+)
+from risen.core.fold import apply, fold
+from risen.core.history import Entry, KillIntent
+from risen.core.names import InstanceName, ProviderId
+from risen.core.step import Bootstrap
+
+LIFE: tuple[Event, ...] = (
+    BootstrapWritten(NOW, Bootstrap(1, FOUNDER, "t")),
+    Born(NOW, birth(WORKER)),
+    Launched(NOW + 1, WORKER, ProviderId("p-1")),
+    Joined(NOW + 2, WORKER),
+    BecameReady(NOW + 3, WORKER),
+    ClusterIdSeen(NOW + 3, "77"),
+    KillAsked(NOW + 4, "i-1", WORKER, "noisy", accept_data_loss=False),
+    EntryOpened(NOW + 5, "e-1", WORKER, "kill", ("asked",)),
+    SeenGone(NOW + 6, WORKER),
+    KillDone(NOW + 6, "i-1"),
+    EntryClosed(NOW + 7, "e-1", "replaced"),
+)
+
+
+def test_a_life_is_told_by_its_events() -> None:
+    history = fold(UID, LIFE)
+    life = history.lives[WORKER]
+    assert (life.provider_id, life.launched_at_unix, life.joined_at_unix) == ("p-1", NOW + 1, NOW + 2)
+    assert (life.ready_at_unix, life.gone_at_unix, life.condemned) == (NOW + 3, NOW + 6, "")
+    assert history.entries["e-1"] == Entry("e-1", WORKER, "kill", ("asked",), NOW + 5, NOW + 7, "replaced")
+    assert (history.kills, history.open_entries, history.etcd_cluster_id) == ((), (), "77")
+    assert history.bootstraps == (Bootstrap(1, FOUNDER, "t"),)
+
+
+def test_each_event_met_twice_in_a_row_changes_nothing() -> None:
+    history = fold(UID, ())
+    for event in LIFE:
+        history = apply(history, event)
+        assert apply(history, event) == history, event
+
+
+def test_first_times_stay_when_an_event_comes_again_later() -> None:
+    again = (
+        *LIFE[:5],
+        Joined(NOW + 50, WORKER),
+        BecameReady(NOW + 50, WORKER),
+        Born(NOW + 50, birth(WORKER)),
+    )
+    assert fold(UID, again) == fold(UID, LIFE[:5])
+
+
+def test_objects_stand_in_for_events_that_a_crash_kept_from_being_written() -> None:
+    known = fold(UID, LIFE[:2])
+    assert fold(UID, (), (birth(WORKER),), (Bootstrap(1, FOUNDER, "t"),)) == known
+    assert fold(UID, LIFE[:2], (birth(WORKER),), (Bootstrap(1, FOUNDER, "t"),)) == known
+    assert fold(UID, (), etcd_cluster_id="77").etcd_cluster_id == "77"
+
+
+def test_an_intent_is_open_until_it_is_done() -> None:
+    assert fold(UID, LIFE[:7]).kills == (KillIntent("i-1", WORKER, "noisy"),)
+    assert fold(UID, LIFE).kills == ()
+
+
+def test_only_a_second_key_condemns_and_the_first_reason_stays() -> None:
+    born = LIFE[1]
+    harmless = fold(UID, (born, Alarm(NOW, WRONG_ADDRESS, WORKER, "from elsewhere")))
+    assert harmless.lives[WORKER].condemned == ""
+    alarms = (Alarm(NOW, SECOND_KEY, WORKER, "first"), Alarm(NOW, SECOND_KEY, WORKER, "second"))
+    assert fold(UID, (born, *alarms)).lives[WORKER].condemned == "first"
+    assert fold(UID, (Alarm(NOW, SECOND_KEY, "nobody", "x"),)).lives == {}
+
+
+def test_the_longest_gone_are_forgotten_unless_an_open_entry_is_about_them() -> None:
+    names = [InstanceName(f"worker-{number:05d}") for number in range(folding.KEEP_GONE_LIVES + 20)]
+    events: list[Event] = [EntryOpened(NOW, "e-0", names[0], "kill", ())]
+    for number, name in enumerate(names):
+        events += [Born(NOW + number, birth(name)), SeenGone(NOW + number, name)]
+    history = fold(UID, events, births=[birth(name) for name in names])
+    assert names[0] in history.lives and names[1] not in history.lives and names[-1] in history.lives
+    assert len(history.lives) == folding.KEEP_GONE_LIVES + 1
+    history = apply(history, Joined(NOW, names[1]))
+    assert names[1] not in history.lives
+
+
+def test_the_longest_closed_entries_are_forgotten_and_open_ones_never() -> None:
+    events: list[Event] = [EntryOpened(NOW, "open", WORKER, "kill", ())]
+    for number in range(folding.KEEP_CLOSED_ENTRIES + 5):
+        key = f"e-{number:05d}"
+        events += [EntryOpened(NOW, key, WORKER, "kill", ()), EntryClosed(NOW + number, key, "done")]
+    entries = fold(UID, events).entries
+    assert len(entries) == folding.KEEP_CLOSED_ENTRIES + 1
+    assert "open" in entries and "e-00004" not in entries and "e-00005" in entries
