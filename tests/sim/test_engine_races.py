@@ -12,8 +12,10 @@ from risen.core.names import InstanceName
 from risen.engine.record import Records
 from risen.interfaces.store import IfAbsent, IfVersion, Object
 from risen.sim.bucket import Bucket
+from risen.sim.enumeration import standing_for
 from risen.sim.harness import fresh_world, simulate
 from risen.sim.scenario import Scenario
+from risen.sim.soak import random_faults
 
 
 @pytest.mark.parametrize("seed", [10, 19])
@@ -22,6 +24,12 @@ def test_a_launch_that_lands_during_the_look_is_not_taken_for_gone(seed: int) ->
     assert trace.violations == ()
     launches = {line.operation for line in trace.lines if line.operation.startswith("provider.launch")}
     assert len(launches) == 3
+
+
+def test_a_birth_whose_event_could_not_be_written_is_a_birth() -> None:
+    scenario = Scenario.parse("3+2:kill-leader")
+    trace = simulate(scenario, 14, random_faults(14), standing_for(scenario, 14))
+    assert trace.violations == ()
 
 
 @dataclass

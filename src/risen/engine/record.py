@@ -27,7 +27,7 @@ from risen.core.names import InstanceName, ProviderId
 from risen.core.spec import Revision
 from risen.core.step import Birth, Bootstrap, CloseEntry, OpenEntry
 from risen.interfaces.clock import Clock
-from risen.interfaces.errors import Conflict, Corrupt, NotFound, OutcomeUnknown
+from risen.interfaces.errors import Conflict, Corrupt, InterfaceError, NotFound
 from risen.interfaces.store import IfAbsent, Store
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Records:
     history: History
     revision: Revision | None = None
     doubtful: bool = False
-    """The answer of a write was lost: read all again first."""
+    """A write failed, perhaps behind one that it belongs to: read all again first."""
     seq: int = 0
     """The last record of the stream that `history` holds. Join appends to it too."""
 
@@ -120,7 +120,9 @@ class Records:
     async def _sure(self, write: Awaitable[object]) -> None:
         try:
             await write
-        except OutcomeUnknown:
+        except Conflict:
+            raise
+        except InterfaceError:
             self.doubtful = True
             raise
 
