@@ -42,9 +42,13 @@ async def make_node(api: Api, name: str, labels: Mapping[str, str] | None = None
     )
 
 
-async def make_pod(api: Api, name: str, node: str, labels: Mapping[str, str] | None = None) -> str:
-    """A pod bound to a node; its uid."""
-    spec = {"nodeName": node, "containers": [{"name": "c", "image": "none"}]}
+async def make_pod(
+    api: Api, name: str, node: str, labels: Mapping[str, str] | None = None, claim: str = ""
+) -> str:
+    """A pod bound to a node, with a volume if `claim` names one; its uid."""
+    spec: dict[str, object] = {"nodeName": node, "containers": [{"name": "c", "image": "none"}]}
+    if claim:
+        spec["volumes"] = [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]
     metadata = {"name": name, "labels": dict(labels or {})}
     return await write(api, "/api/v1/namespaces/default/pods", {"metadata": metadata, "spec": spec})
 

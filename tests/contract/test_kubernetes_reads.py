@@ -86,7 +86,7 @@ async def test_nodes_pods_leases_and_holders_are_seen_as_they_change(real_api: A
     )
     assert await client.synced(10)
     node = await make_node(api, "reads-1", labels={"pool": "worker"})
-    pod = await make_pod(api, "reads-pod", "reads-1")
+    pod = await make_pod(api, "reads-pod", "reads-1", claim="data")
     lease = {"metadata": {"name": "reads-1"}, "spec": {"renewTime": "2026-01-01T00:00:10.500000Z"}}
     await write(api, "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", lease)
     holder = {"metadata": {"name": "kube-scheduler"}, "spec": {"holderIdentity": "m1_x"}}
@@ -100,6 +100,7 @@ async def test_nodes_pods_leases_and_holders_are_seen_as_they_change(real_api: A
     own = objects_of(seen, "reads-1")
     assert (own.nodes[0].uid, own.nodes[0].lease_renewed_unix) == (node, 1767225610.5)
     assert (own.pods[0].uid, own.pods[0].name, own.pods[0].ready) == (pod, "reads-pod", False)
+    assert own.pods[0].stateful
     assert ("kube-scheduler", "m1_x") in seen.lease_holders and changes
     await client.delete_node("reads-1", node)
     gone = await seen_when(client, lambda seen: not objects_of(seen, "reads-1").nodes)

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -101,16 +102,18 @@ _BY_MESSAGE: tuple[tuple[str, type[InterfaceError]], ...] = (
 )
 """First match wins: "not in sync" and "already a voter" share code 9 and a beginning, only the text differs."""
 
-_BY_CODE: dict[int, type[InterfaceError]] = {
-    3: Invalid,
-    5: NotFound,
-    7: Denied,
-    8: Later,
-    9: Conflict,
-    12: Invalid,
-    15: Corrupt,
-    16: Denied,
-}
+_BY_CODE: Mapping[int, type[InterfaceError]] = MappingProxyType(
+    {
+        3: Invalid,
+        5: NotFound,
+        7: Denied,
+        8: Later,
+        9: Conflict,
+        12: Invalid,
+        15: Corrupt,
+        16: Denied,
+    }
+)
 
 
 def refusal(status: int, body: bytes, what: str) -> InterfaceError:

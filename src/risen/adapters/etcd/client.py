@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -34,6 +36,20 @@ CHANGE_SECONDS = 8.0
 """etcd itself gives up on a membership change after 5 s plus two election time-outs."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One call of the gateway: path below /v3, what is sent, what is answered."""
+
+    path: str
+    body: Mapping[str, object]
+    answer: type[T]
+    read: bool = False
+    seconds: float = CHANGE_SECONDS
+
+
+STATUS = Call("maintenance/status", MappingProxyType({}), Status, read=True, seconds=STATUS_SECONDS)
 
 
 class EtcdClient:
@@ -73,34 +89,32 @@ class EtcdClient:
     async def add_learner(self, peer_url: str) -> MemberId:
         """See `Etcd.add_learner`."""
         body = {"peerURLs": [peer_url], "isLearner": True}
-        added = await self._change("cluster/member/add", body, MemberAdded)
+        added = await self._change(Call("cluster/member/add", body, MemberAdded))
         return MemberId(added.member.ID)
 
     async def promote(self, member: MemberId) -> None:
         """See `Etcd.promote`. Raises Conflict for what is a voter already."""
-        await self._change("cluster/member/promote", {"ID": member}, MemberList)
+        await self._change(Call("cluster/member/promote", {"ID": member}, MemberList))
 
     async def remove(self, member: MemberId) -> None:
         """See `Etcd.remove`. Raises NotFound when it is no member (any more)."""
-        await self._change("cluster/member/remove", {"ID": member}, MemberList)
+        await self._change(Call("cluster/member/remove", {"ID": member}, MemberList))
 
     async def move_leader(self, leader: MemberId, to: MemberId) -> None:
         """See `Etcd.move_leader`. Raises Conflict when `leader` does not lead or `to` cannot."""
-        address = self._where(leader)
-        await self._ask(address, "maintenance/transfer-leadership", {"targetID": to}, dict, read=False)
+        call = Call("maintenance/transfer-leadership", {"targetID": to}, dict)
+        await self._ask(self._where(leader), call)
 
     async def hash_kv(self, member: MemberId, revision: int) -> tuple[int, int]:
         """See `Etcd.hash_kv`. Raises NotFound for a compacted revision, Later for one that is yet to come."""
-        body = {"revision": str(revision)}
-        said = await self._ask(self._where(member), "maintenance/hashkv", body, Hash, read=True)
+        call = Call("maintenance/hashkv", {"revision": str(revision)}, Hash, read=True)
+        said = await self._ask(self._where(member), call)
         return said.hash, int(said.compact_revision)
 
     # --- asking -------------------------------------------------------------------------------------------
     async def _status(self, address: str) -> tuple[str, Status | InterfaceError]:
         try:
-            said = await self._ask(
-                address, "maintenance/status", {}, Status, read=True, seconds=STATUS_SECONDS
-            )
+            said = await self._ask(address, STATUS)
         except InterfaceError as error:
             return address, error
         return address, said
@@ -108,30 +122,20 @@ class EtcdClient:
     async def _list(self, addresses: tuple[str, ...]) -> tuple[MemberList, bool]:
         """The first linearizable list, or else a local one and True."""
         for linearizable in (True, False):
-            asked = [
-                asyncio.ensure_future(
-                    self._ask(
-                        address,
-                        "cluster/member/list",
-                        {"linearizable": linearizable},
-                        MemberList,
-                        read=True,
-                        seconds=READ_SECONDS,
-                    )
-                )
-                for address in addresses
-            ]
+            body = {"linearizable": linearizable}
+            call = Call("cluster/member/list", body, MemberList, read=True, seconds=READ_SECONDS)
+            asked = [asyncio.ensure_future(self._ask(address, call)) for address in addresses]
             answer = await _first(asked)
             if answer is not None:
                 return answer, not linearizable
         raise Unreachable(f"no etcd member gives its member list at {', '.join(addresses)}")
 
-    async def _change(self, path: str, body: Mapping[str, object], kind: type[T]) -> T:
+    async def _change(self, call: Call[T]) -> T:
         """Ask the members in turn until one was reached; a refusal or an unknown outcome ends the turn."""
         last = Unreachable("no etcd member is known: none was observed")
         for address in self._addresses:
             try:
-                return await self._ask(address, path, body, kind, read=False)
+                return await self._ask(address, call)
             except Unreachable as error:
                 last = error
             except Later as error:
@@ -140,24 +144,16 @@ class EtcdClient:
                 last = Unreachable(str(error))
         raise last
 
-    async def _ask(
-        self,
-        address: str,
-        path: str,
-        body: Mapping[str, object],
-        kind: type[T],
-        *,
-        read: bool,
-        seconds: float = CHANGE_SECONDS,
-    ) -> T:
-        url = f"https://{address if ':' in address else f'{address}:{CLIENT_PORT}'}/v3/{path}"
-        data = msgspec.json.encode(body)
-        answer = await self._session.request(Request("POST", url, data, read=read, seconds=seconds))
+    async def _ask(self, address: str, call: Call[T]) -> T:
+        url = f"https://{address if ':' in address else f'{address}:{CLIENT_PORT}'}/v3/{call.path}"
+        data = msgspec.json.encode(dict(call.body))
+        request = Request("POST", url, data, read=call.read, seconds=call.seconds)
+        answer = await self._session.request(request)
         if answer.status != 200:
             error = refusal(answer.status, answer.body, answer.what)
             raise error
         try:
-            return msgspec.json.decode(answer.body, type=kind)
+            return msgspec.json.decode(answer.body, type=call.answer)
         except msgspec.DecodeError as error:
             raise Corrupt(f"{answer.what}: an answer that cannot be read: {error}") from error
 

@@ -146,7 +146,10 @@ def pod_seen(pod: Pod) -> PodSeen | None:
     if not pod.spec.node_name:
         return None
     owners = {owner.kind for owner in pod.metadata.owner_references if owner.controller}
-    claims = any(volume.persistent_volume_claim or volume.ephemeral for volume in pod.spec.volumes)
+    claims = any(
+        volume.persistent_volume_claim is not None or volume.ephemeral is not None
+        for volume in pod.spec.volumes
+    )
     return PodSeen(
         namespace=pod.metadata.namespace,
         name=pod.metadata.name,

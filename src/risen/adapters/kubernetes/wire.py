@@ -7,6 +7,8 @@ Everything else in an object is skipped by the decoder. Source: Kubernetes API r
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 import msgspec
@@ -89,11 +91,15 @@ class Node(Struct, frozen=True):
     status: NodeStatus = NodeStatus()
 
 
+class Source(Struct, frozen=True):
+    """A volume's source, of which only the presence counts."""
+
+
 class Volume(Struct, frozen=True):
     """Only whether a volume is a claim on storage."""
 
-    persistent_volume_claim: msgspec.Raw | None = None
-    ephemeral: msgspec.Raw | None = None
+    persistent_volume_claim: Source | None = None
+    ephemeral: Source | None = None
 
 
 class PodSpec(Struct, frozen=True):
@@ -182,19 +188,21 @@ class Expired(Unreachable):
     """410: the version or continue token named is no longer kept; list again from the beginning."""
 
 
-_BY_STATUS: dict[int, type[InterfaceError]] = {
-    400: Invalid,
-    401: Denied,
-    403: Denied,
-    404: NotFound,
-    405: Invalid,
-    406: Invalid,
-    409: Conflict,
-    410: Expired,
-    413: Invalid,
-    415: Invalid,
-    422: Invalid,
-}
+_BY_STATUS: Mapping[int, type[InterfaceError]] = MappingProxyType(
+    {
+        400: Invalid,
+        401: Denied,
+        403: Denied,
+        404: NotFound,
+        405: Invalid,
+        406: Invalid,
+        409: Conflict,
+        410: Expired,
+        413: Invalid,
+        415: Invalid,
+        422: Invalid,
+    }
+)
 
 
 _BY_TEXT: tuple[tuple[int, str, type[InterfaceError]], ...] = (
