@@ -8,7 +8,7 @@ export PYTHONUNBUFFERED := 1
 unexport VIRTUAL_ENV
 
 PYTHON := .venv/bin/python
-RISEN := $(PYTHON) -m risen.cli.main
+RISEN := .venv/bin/risen
 PYTEST := $(PYTHON) -m pytest
 # e2e: T=name picks one. down: YES=1 does not ask. soak and bench: ARGS is handed on.
 T ?=

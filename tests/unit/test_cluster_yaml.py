@@ -25,7 +25,6 @@ apiVersion: risen/v1alpha1
 kind: Cluster
 metadata: {name: prod-eu}
 spec:
-  store: /srv/risen/prod-eu
   deletionProtection: true
   kubernetes:
     version: "1.35.4"
@@ -72,11 +71,7 @@ def test_the_smallest_file_gives_every_default() -> None:
 
 def test_every_field_arrives_in_the_spec() -> None:
     spec = parse_cluster(FULL, "cluster.yaml")
-    assert (spec.store, spec.deletion_protection, spec.kubernetes_version) == (
-        "/srv/risen/prod-eu",
-        True,
-        "1.35.4",
-    )
+    assert (spec.deletion_protection, spec.kubernetes_version) == (True, "1.35.4")
     assert spec.cert_sans == ("api.prod-eu.acme.net", "192.0.2.7")
     assert spec.api_server_extra_args == (("audit-log-maxage", "30"), ("v", "4"))
     assert spec.service_account_issuer == "https://oidc.acme.net/prod-eu"
@@ -113,6 +108,7 @@ def test_a_version_that_cannot_be_raised_is_refused_with_the_reason(version: str
         ("  pools:", "  keys: {age: [x]}\n", "spec.keys.age"),
         ("  pools:", "  etcd: {external: {endpoints: []}}\n", "spec.etcd.external"),
         ("  pools:", "  etcd: {snapshots: {every: 15m}}\n", "spec.etcd.snapshots"),
+        ("  pools:", "  store: s3://acme-risen/prod\n", "spec.store"),
         ("  pools:", "  addons: [./a.yaml]\n", "spec.addons"),
         ("  pools:", "  disruption: {drainTimeout: 30m}\n", "spec.disruption"),
     ],
@@ -144,14 +140,6 @@ def test_fields_of_later_issues_are_refused_by_name(field: str, path: str) -> No
     found = _refused(text)
     assert len(found) == 1
     assert f"{path}: is not built yet; this Risen has: " in found[0]
-
-
-def test_a_store_in_a_bucket_is_refused_by_its_scheme() -> None:
-    found = _refused(_with("  pools:", "  store: s3://acme/prod\n  pools:"))
-    assert found == [
-        "cluster.yaml:7:10: spec.store: a store at s3:// is not built yet; "
-        "this Risen has: a folder on this host"
-    ]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,6 @@ def test_equal_specs_differ_in_nothing() -> None:
         (replace(_spec(), provider=LocalProvider(disk_gib=9)), "spec.provider.local.disk", True),
         (replace(_spec(), repair=Repair(mode="observe")), "spec.repair.mode", False),
         (replace(_spec(), deletion_protection=True), "spec.deletionProtection", False),
-        (replace(_spec(), store="/x"), "spec.store", True),
     ],
 )
 def test_a_changed_field_is_named_and_says_whether_it_rolls(new: ClusterSpec, path: str, rolls: bool) -> None:

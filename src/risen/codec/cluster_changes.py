@@ -27,7 +27,6 @@ class Effect(StrEnum):
 EFFECTS: Mapping[str, Effect] = MappingProxyType(
     {
         "metadata.name": Effect.FIXED,
-        "spec.store": Effect.FIXED,
         "spec.deletionProtection": Effect.NOTHING,
         "spec.kubernetes.version": Effect.ROLLS,
         "spec.kubernetes.apiServer.certSANs": Effect.ROLLS,
@@ -111,7 +110,6 @@ def schema() -> tuple[tuple[FieldDoc, Effect | None], ...]:
 def _fields(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
     networking = spec.networking
     yield "metadata.name", spec.name
-    yield "spec.store", spec.store
     yield "spec.deletionProtection", _flag(spec.deletion_protection)
     yield "spec.kubernetes.version", spec.kubernetes_version
     yield "spec.kubernetes.apiServer.certSANs", ", ".join(spec.cert_sans)

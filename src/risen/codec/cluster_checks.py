@@ -23,14 +23,19 @@ MAX_INSTANCES = 200
 """A /24 gives instances .10 to .250; the rest is kept for replacements."""
 API_SERVER_FLAGS_TAKEN = frozenset(
     {
-        "advertise-address", "allow-privileged", "anonymous-auth", "authentication-config", "authorization-mode",
-        "bind-address", "client-ca-file", "encryption-provider-config", "etcd-cafile", "etcd-certfile",
-        "etcd-keyfile", "etcd-servers", "kubelet-certificate-authority", "kubelet-client-certificate",
-        "kubelet-client-key", "proxy-client-cert-file", "proxy-client-key-file", "requestheader-client-ca-file",
-        "secure-port", "service-account-issuer", "service-account-key-file", "service-account-signing-key-file",
-        "service-cluster-ip-range", "tls-cert-file", "tls-private-key-file",
+        "advertise-address", "allow-privileged", "anonymous-auth", "authentication-config", "authorization-config",
+        "authorization-mode", "bind-address", "client-ca-file", "enable-admission-plugins",
+        "encryption-provider-config", "etcd-cafile", "etcd-certfile", "etcd-keyfile", "etcd-servers",
+        "kubelet-certificate-authority", "kubelet-client-certificate", "kubelet-client-key",
+        "kubelet-preferred-address-types", "proxy-client-cert-file", "proxy-client-key-file",
+        "requestheader-allowed-names", "requestheader-client-ca-file", "requestheader-extra-headers-prefix",
+        "requestheader-group-headers", "requestheader-username-headers", "secure-port", "service-account-issuer",
+        "service-account-key-file", "service-account-signing-key-file", "service-cluster-ip-range",
+        "shutdown-delay-duration", "shutdown-send-retry-after", "shutdown-watch-termination-grace-period",
+        "tls-cert-file", "tls-private-key-file",
     }
 )  # fmt: skip
+"""Flags that hold the cluster together: identity, trust, and the order of a graceful stop."""
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
@@ -71,14 +76,6 @@ def role(value: str) -> str:
     if value not in ("control-plane", "worker"):
         near = did_you_mean(value, ("control-plane", "worker"))
         raise ValueError(f'must be control-plane or worker, not "{value}"{near}')
-    return value
-
-
-def store(value: str) -> str:
-    """A folder on this host."""
-    if "://" in value:
-        scheme = value.partition("://")[0]
-        raise ValueError(f"a store at {scheme}:// is not built yet; this Risen has: a folder on this host")
     return value
 
 

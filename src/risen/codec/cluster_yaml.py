@@ -214,12 +214,10 @@ class SpecWritten(Written):
 
     not_built: ClassVar[NotBuilt] = MappingProxyType(
         {
+            "store": "the folder RISEN_HOME/clusters/NAME/store",
             "addons": "CoreDNS and what the cluster itself needs; apply others by kubectl",
             "disruption": "replacing what is gone; no windows and no rolling rebuild yet",
         }
-    )
-    store: Annotated[str, AfterValidator(must.store)] = Field(
-        default="", description="folder of the store; RISEN_HOME/clusters/NAME/store where none is given"
     )
     deletion_protection: bool = Field(
         default=False, description="whether `risen down` asks for the cluster's name"
@@ -275,7 +273,6 @@ def _cluster(written: ClusterWritten) -> ClusterSpec:
         ),
         provider=LocalProvider(subnet=local.subnet, disk_gib=int(local.disk.removesuffix("Gi"))),
         repair=Repair(repair.mode, int(repair.max_unhealthy.removesuffix("%"))),
-        store=spec.store,
         deletion_protection=spec.deletion_protection,
         cert_sans=tuple(spec.kubernetes.api_server.cert_sans),
         api_server_extra_args=tuple(sorted(spec.kubernetes.api_server.extra_args.items())),
