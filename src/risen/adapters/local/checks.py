@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from risen.adapters.local.host import PACKAGES, PROGRAMS_PATH
+from risen.adapters.local.launcher import launcher_for
 from risen.adapters.local.network import collisions
 from risen.adapters.local.outside import FORWARD, LEAST, has_outside
 from risen.adapters.local.records import read_site
@@ -196,11 +197,15 @@ def check_memory(wanted: Wanted) -> Check:
     )
     available = int(meminfo["MemAvailable"].split()[0]) * 1024 / GIB
     total = int(meminfo["MemTotal"].split()[0]) * 1024 / GIB
-    need = LEAST_MEMORY_GIB + MEMORY_PER_INSTANCE_GIB * wanted.instances
+    coming = max(0, wanted.instances - len(_running(wanted.settings)))
+    need = LEAST_MEMORY_GIB + MEMORY_PER_INSTANCE_GIB * coming if coming else 0.0
     found = f"{total:.1f} GiB" if available >= need else f"{available:.1f} GiB available of {total:.1f}"
-    return Check(
-        "memory", available >= need, found, f"{need:.1f} GiB are needed for {wanted.instances} instances"
-    )
+    return Check("memory", available >= need, found, f"{need:.1f} GiB are needed for {coming} more instances")
+
+
+def _running(settings: LocalSettings) -> frozenset[str]:
+    """Instances that are up already and have what they need."""
+    return frozenset(unit for unit in launcher_for(settings.name).units() if not unit.startswith("_"))
 
 
 def check_disk(wanted: Wanted) -> Check:
@@ -209,11 +214,12 @@ def check_disk(wanted: Wanted) -> Check:
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free / GIB
+    need = LEAST_DISK_GIB if not _running(wanted.settings) else 1.0
     adds = (
         f"{wanted.settings.home} ({LEAST_DISK_GIB:.0f} GiB, at most {wanted.settings.disk_gib} per instance)"
     )
-    mend = f"free {LEAST_DISK_GIB:.0f} GiB there, or set RISEN_HOME to a folder with room"
-    return Check("disk", free >= LEAST_DISK_GIB, f"{free:.0f} GiB free at {folder}", mend, adds)
+    mend = f"free {need:.0f} GiB there, or set RISEN_HOME to a folder with room"
+    return Check("disk", free >= need, f"{free:.0f} GiB free at {folder}", mend, adds)
 
 
 def check_free(wanted: Wanted) -> Check:

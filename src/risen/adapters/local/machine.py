@@ -37,6 +37,8 @@ CONSOLE_LIMIT_BYTES = 1 << 20
 CONSOLE_KEPT_BYTES = 1 << 18
 DEAD_CONSOLES_KEPT = 200
 ID_VARIABLE = "RISEN_PROVIDER_ID"
+NOT_YET_INIT = ("systemd-nspawn", "(sd-")
+"""Names (comm, at most 15 bytes) of process 1 of a machine before it executes its init."""
 INSIDE = "/run/risen-host"
 """Where the button's folder is seen inside the machine; a baked path unit watches `power` in it."""
 SYSTEM_CALLS = "@mount @keyring bpf perf_event_open @module @raw-io"
@@ -151,8 +153,15 @@ def bridge_ports(settings: LocalSettings) -> tuple[str, ...]:
 
 
 def is_running(machine: Machine) -> bool:
-    """Whether its init runs."""
-    return bool(cgroups.inits(machine.group))
+    """Whether its init runs; nspawn's own child, before it becomes the init, is none."""
+    return any(not _name_of(pid).startswith(NOT_YET_INIT) for pid in cgroups.inits(machine.group))
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return NOT_YET_INIT[0]  # ended meanwhile
 
 
 def end(machine: Machine) -> None:
@@ -196,7 +205,7 @@ def observe(machine: Machine) -> InstanceSeen:
     wanted = (
         record.provider_id
         if record
-        else _id_from_init(machine) or f"{provider_id(settings.name, machine.name, 'unreadable')}"
+        else _id_from_init(machine) or f"{provider_id(settings.name, machine.name, 'unknown')}"
     )
     if running:
         state = InstanceState.RUNNING

@@ -168,6 +168,7 @@ def _make_uplink(settings: LocalSettings) -> None:
     _batch(settings.netns, f"link set {UPLINK} master {BRIDGE}", f"link set {UPLINK} up")
     _batch(
         None,
+        *([f"link set {settings.host_link} addrgenmode none"] if Path("/proc/sys/net/ipv6").exists() else []),
         f"link set {settings.host_link} up",
         f"addr replace {settings.host_address}/{prefix} dev {settings.host_link} noprefixroute",
         f"route replace {settings.network} dev {settings.host_link} src {settings.host_address}",
