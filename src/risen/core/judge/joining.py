@@ -33,12 +33,14 @@ def join_deadline(facts: Facts, life: Life) -> JoinDeadline | None:
         return None
     began = max(life.launched_at_unix or life.birth.born_unix, facts.now.leading_since_unix)
     bound = f"{JOIN_BOUND_SECONDS:.0f} s"
+    member = facts.member_of(name)
     if life.joined_at_unix is None:
+        if member is not None and member.name:
+            return None
         turn = _turn_began(facts, life)
         if turn is None:
             return None
         return JoinDeadline(max(began, turn) + JOIN_BOUND_SECONDS, f"join: not within {bound} of its launch")
-    member = facts.member_of(name)
     if member is not None and member.learner and not member.name:
         return JoinDeadline(
             max(began, life.joined_at_unix) + JOIN_BOUND_SECONDS,

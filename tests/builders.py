@@ -1,0 +1,257 @@
+"""Values for tests of decisions: a cluster that stands and is healthy, from which a test takes something away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from risen.core.deciding import decide
+from risen.core.history import Entry, History, KillIntent, Life
+from risen.core.judge.facts import Facts, look
+from risen.core.judge.verdict import Judgement, judge
+from risen.core.names import (
+    ClusterUid,
+    ImageDigest,
+    InstanceName,
+    MemberId,
+    PoolName,
+    ProviderId,
+    ReleaseId,
+    Role,
+)
+from risen.core.picture import (
+    BackendSeen,
+    EtcdSeen,
+    InstanceSeen,
+    InstanceState,
+    KubernetesSeen,
+    MemberSeen,
+    NodeSeen,
+    Picture,
+    PodSeen,
+    ProviderSeen,
+    Seen,
+    Unseen,
+)
+from risen.core.plan import Now, Plan, Supplies
+from risen.core.rules.nodes import wanted_labels, wanted_taints
+from risen.core.spec import ClusterSpec, PoolRelease, PoolSpec, Repair, Revision
+from risen.core.step import Birth, Bootstrap, Step, StepInFlight
+
+UID = ClusterUid("uid-of-tests")
+CP, W = PoolName("cp"), PoolName("w")
+NOW = Now(boot=1000.0, unix=11000.0)
+BORN_UNIX = 10000.0
+ETCD_ID = "777"
+HOST_BOOT = "boot-1"
+SUPPLIES = Supplies(
+    tuple(f"{one}{two}{two}{two}{two}" for one in "bcdfgh" for two in "23456"),
+    tuple(f"{number:032x}" for number in range(30)),
+)
+RUNNING, STOPPED, GONE = InstanceState.RUNNING, InstanceState.STOPPED, InstanceState.GONE
+
+
+def revision_of(
+    control_plane: int = 3, workers: int = 2, repair: Repair | None = None, **pool_w: Any
+) -> Revision:
+    """What is wanted: pools `cp` and `w`."""
+    pools = (
+        PoolSpec(CP, Role.CONTROL_PLANE, control_plane),
+        PoolSpec(W, Role.WORKER, workers, **pool_w),
+    )
+    spec = ClusterSpec("dev", "1.36.3", pools, repair=repair or Repair())
+    releases = tuple(
+        PoolRelease(pool.name, ReleaseId(f"r-{pool.name}"), ImageDigest(f"sha256:{pool.name}"))
+        for pool in pools
+    )
+    return Revision(1, spec, releases)
+
+
+def birth_of(name: str, entry: str = "", born: float = BORN_UNIX) -> Birth:
+    """A birth record; the pool is the name's."""
+    pool = PoolName(name.rpartition("-")[0])
+    role = Role.CONTROL_PLANE if pool == CP else Role.WORKER
+    release, image = ReleaseId(f"r-{pool}"), ImageDigest(f"sha256:{pool}")
+    return Birth(InstanceName(name), pool, role, release, image, "0" * 32, "bring-up", born, entry)
+
+
+def id_of(name: str) -> ProviderId:
+    """The provider id of an instance."""
+    return ProviderId(f"risen-local://dev/{name}/1")
+
+
+def life_of(name: str, **changes: Any) -> Life:
+    """A life that has seen everything: launched, joined, ready."""
+    life = Life(birth_of(name), id_of(name), BORN_UNIX, BORN_UNIX + 5, BORN_UNIX + 9)
+    return replace(life, **changes)
+
+
+def pod_of(name: str, node: str, **changes: Any) -> PodSeen:
+    """A ready pod of no daemon."""
+    return replace(PodSeen("default", name, f"uid-{name}", InstanceName(node), True), **changes)
+
+
+@dataclass
+class Cluster:
+    """A picture and a history in the making. `standing` gives a healthy one."""
+
+    revision: Revision
+    lives: dict[str, Life] = field(default_factory=dict)
+    instances: dict[str, InstanceSeen] = field(default_factory=dict)
+    nodes: dict[str, NodeSeen] = field(default_factory=dict)
+    members: dict[str, MemberSeen] = field(default_factory=dict)
+    backends: dict[str, BackendSeen] = field(default_factory=dict)
+    pods: list[PodSeen] = field(default_factory=list)
+    entries: dict[str, Entry] = field(default_factory=dict)
+    kills: list[KillIntent] = field(default_factory=list)
+    bootstraps: list[Bootstrap] = field(default_factory=list)
+    addons: tuple[tuple[str, str], ...] = ()
+    lease_holders: tuple[tuple[str, str], ...] = ()
+    etcd_id: str = ETCD_ID
+    """As recorded; empty before etcd was first seen."""
+    answering_id: str = ETCD_ID
+    quorum_lost: bool = False
+    host_boot: str = HOST_BOOT
+    unseen: dict[str, str] = field(default_factory=dict)
+    etcd_as_of: float = NOW.boot
+    in_flight: list[Step] = field(default_factory=list)
+    now: Now = NOW
+
+    @classmethod
+    def standing(cls, control_plane: int = 3, workers: int = 2, repair: Repair | None = None) -> Cluster:
+        """A healthy cluster: cp-a, cp-b, … and w-a, w-b, …"""
+        cluster = cls(revision_of(control_plane, workers, repair))
+        for letter in "abcdefgh"[:control_plane]:
+            cluster.serve(f"cp-{letter}")
+        for letter in "abcdefgh"[:workers]:
+            cluster.serve(f"w-{letter}")
+        cluster.bootstraps.append(Bootstrap(1, InstanceName("cp-a"), "token"))
+        return cluster
+
+    @classmethod
+    def nothing(cls, control_plane: int = 3, workers: int = 2) -> Cluster:
+        """Before anything was done: no birth, nothing seen, etcd and Kubernetes do not answer."""
+        cluster = cls(revision_of(control_plane, workers), etcd_id="")
+        cluster.unseen = {"etcd": "Unreachable: no address", "kubernetes": "Unreachable: no backend"}
+        return cluster
+
+    def run(self, name: str, /, **changes: Any) -> Cluster:
+        """A running instance with a birth, at an address of its own."""
+        self.lives.setdefault(name, life_of(name, joined_at_unix=None, ready_at_unix=None))
+        address = f"10.77.0.{10 + len(self.instances)}"
+        seen = InstanceSeen(InstanceName(name), id_of(name), UID, RUNNING, address, HOST_BOOT)
+        self.instances[name] = replace(seen, **changes)
+        return self
+
+    def join(self, name: str, /, **changes: Any) -> Cluster:
+        """A running instance's member, voter and healthy unless said otherwise."""
+        number = 101 + len(self.members)
+        url = f"https://{self.instances[name].address}:2380"
+        self.members[name] = replace(
+            MemberSeen(MemberId(str(number)), name, url, False, True, leader=not self.members), **changes
+        )
+        return self
+
+    def serve(self, name: str, /, **life: Any) -> Cluster:
+        """An instance that does all it is for."""
+        self.lives[name] = life_of(name, **life)
+        self.run(name)
+        pool = self.revision.spec.pool(self.lives[name].birth.pool)
+        if pool is not None and pool.role is Role.CONTROL_PLANE:
+            self.join(name)
+            address = self.instances[name].address or ""
+            self.backends[name] = BackendSeen(InstanceName(name), address, True)
+        labels = wanted_labels(pool, self.lives[name].birth.release) if pool else ()
+        taints = wanted_taints(pool) if pool else ()
+        self.nodes[name] = NodeSeen(
+            InstanceName(name), f"node-{name}", id_of(name), True, labels=labels, taints=taints,
+            lease_renewed_unix=NOW.unix - 3,
+        )  # fmt: skip
+        return self
+
+    def stop(self, name: str, ago: float = 60.0) -> Cluster:
+        """Powered off `ago` seconds ago; its member does not answer, its Node is not seen to be late yet."""
+        self.instances[name] = replace(self.instances[name], state=STOPPED, stopped_at=NOW.boot - ago)
+        self._member_down(name)
+        return self
+
+    def lose(self, name: str) -> Cluster:
+        """Proven gone."""
+        seen = self.instances[name]
+        self.instances[name] = replace(seen, state=GONE, address=None, cluster=None)
+        self._member_down(name)
+        return self
+
+    def _member_down(self, name: str) -> None:
+        if name in self.members:
+            self.members[name] = replace(self.members[name], healthy=False, leader=False)
+
+    def bury(self, name: str) -> Cluster:
+        """Gone, and nothing is left of it elsewhere."""
+        self.lose(name)
+        for part in (self.members, self.backends, self.nodes):
+            part.pop(name, None)
+        return self
+
+    def open(
+        self, subject: str, reason: str = "repair", opened: float = NOW.unix - 20, **changes: Any
+    ) -> Cluster:
+        """An open ledger entry `SUBJECT-1`."""
+        entry = Entry(f"{subject}-1", InstanceName(subject), reason, ("seen",), opened)
+        self.entries[entry.id] = replace(entry, **changes)
+        return self
+
+    def kill(self, name: str, accept_data_loss: bool = False) -> Cluster:
+        """A person's intent."""
+        self.kills.append(KillIntent("kill-1", InstanceName(name), "because", accept_data_loss))
+        return self
+
+    def picture(self) -> Picture:
+        """What is seen."""
+        kubernetes = KubernetesSeen(
+            tuple(self.nodes.values()), tuple(self.pods), self.addons, self.lease_holders
+        )
+        etcd = EtcdSeen(self.answering_id, tuple(self.members.values()), self.quorum_lost)
+        return Picture(
+            provider=self._unseen("provider")
+            or Seen(ProviderSeen(tuple(self.instances.values()), self.host_boot), NOW.boot),
+            kubernetes=self._unseen("kubernetes") or Seen(kubernetes, NOW.boot),
+            etcd=self._unseen("etcd") or Seen(etcd, self.etcd_as_of),
+            endpoint=self._unseen("endpoint") or Seen(tuple(self.backends.values()), NOW.boot),
+            in_flight=tuple(StepInFlight(step, NOW.boot - 1) for step in self.in_flight),
+        )
+
+    def _unseen(self, section: str) -> Unseen | None:
+        error = self.unseen.get(section)
+        return Unseen(error, NOW.boot - 5) if error is not None else None
+
+    def history(self) -> History:
+        """What is remembered."""
+        return History(
+            cluster=UID,
+            lives={InstanceName(name): life for name, life in self.lives.items()},
+            bootstraps=tuple(self.bootstraps),
+            etcd_cluster_id=self.etcd_id,
+            entries=dict(self.entries),
+            kills=tuple(self.kills),
+        )
+
+    def facts(self) -> Facts:
+        """Both, side by side."""
+        return look(self.picture(), self.history(), self.now)
+
+    def judged(self, name: str) -> Judgement:
+        """The verdict on one."""
+        return judge(self.facts())[InstanceName(name)]
+
+    def plan(self) -> Plan:
+        """The decision."""
+        return decide(self.revision, self.picture(), self.history(), self.now, SUPPLIES)
+
+    def steps(self, *kinds: type) -> list[Step]:
+        """Steps of the decision, of these kinds if any are named."""
+        return [step for step in self.plan().steps if not kinds or isinstance(step, kinds)]
+
+    def blocked(self) -> dict[str, str]:
+        """Refusals by name; the last `why` of each."""
+        return {blocked.name: blocked.why for blocked in self.plan().blocked}

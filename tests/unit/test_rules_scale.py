@@ -1,0 +1,148 @@
+"""Scaling: births for what is missing, and an ordered way out for what is too many."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from builders import CP, NOW, Cluster, W, life_of, pod_of
+from risen.core.names import InstanceName, PoolName
+from risen.core.picture import NodeSeen
+from risen.core.step import (
+    CloseEntry,
+    CordonNode,
+    DeleteNode,
+    Destroy,
+    EvictPod,
+    OpenEntry,
+    PressPowerButton,
+    WriteBirth,
+)
+
+
+def wanting(cluster: Cluster, pool: PoolName, replicas: int) -> Cluster:
+    spec = cluster.revision.spec
+    pools = tuple(replace(one, replicas=replicas) if one.name == pool else one for one in spec.pools)
+    cluster.revision = replace(cluster.revision, spec=replace(spec, pools=pools))
+    return cluster
+
+
+def opened(cluster: Cluster) -> list[tuple[str, str]]:
+    return [(step.subject, step.reason) for step in cluster.steps() if isinstance(step, OpenEntry)]
+
+
+def going(cordoned: bool = True) -> Cluster:
+    """w-b is to go."""
+    cluster = wanting(Cluster.standing(), W, 1).open("w-b", "scale-down")
+    node: NodeSeen = cluster.nodes["w-b"]
+    cluster.nodes["w-b"] = replace(node, unschedulable=cordoned)
+    return cluster
+
+
+def test_scaling_up_gives_as_many_births_as_are_missing() -> None:
+    steps = wanting(Cluster.standing(), W, 5).steps()
+    assert [step.birth.reason for step in steps if isinstance(step, WriteBirth)] == ["scale-up"] * 3
+
+
+def test_scaling_the_control_plane_up_is_a_birth_too() -> None:
+    steps = wanting(Cluster.standing(1, 1), CP, 3).steps()
+    assert [type(step) for step in steps] == [WriteBirth, WriteBirth]
+
+
+def test_scaling_down_takes_the_newest_first() -> None:
+    cluster = wanting(Cluster.standing(3, 3), W, 2)
+    cluster.lives["w-b"] = replace(
+        cluster.lives["w-b"], birth=replace(cluster.lives["w-b"].birth, born_unix=NOW.unix)
+    )
+    assert opened(cluster) == [("w-b", "scale-down")]
+
+
+def test_scaling_down_takes_what_is_not_ready_before_what_is_newest() -> None:
+    cluster = wanting(Cluster.standing(3, 3), W, 2)
+    cluster.nodes["w-c"] = replace(cluster.nodes["w-c"], ready=False)
+    assert opened(cluster) == [("w-c", "scale-down")]
+
+
+def test_scaling_down_by_many_takes_all_of_the_surplus_at_once() -> None:
+    assert len(opened(wanting(Cluster.standing(3, 5), W, 2))) == 3
+
+
+def test_scaling_down_stops_where_too_few_would_be_left_available() -> None:
+    cluster = wanting(Cluster.standing(3, 4), W, 3)
+    for name in ("w-a", "w-b", "w-c"):
+        cluster.nodes[name] = replace(cluster.nodes[name], ready=False)
+    cluster.open("w-a", "kill").open("w-b", "kill").open("w-c", "kill")
+    assert opened(cluster) == []
+
+
+def test_a_pool_that_is_wanted_no_more_goes_whole() -> None:
+    cluster = Cluster.standing()
+    spec = cluster.revision.spec
+    pools = tuple(pool for pool in spec.pools if pool.name == CP)
+    cluster.revision = replace(cluster.revision, spec=replace(spec, pools=pools))
+    assert opened(cluster) == [("w-a", "scale-down"), ("w-b", "scale-down")]
+
+
+def test_a_control_plane_is_not_scaled_down() -> None:
+    cluster = wanting(Cluster.standing(), CP, 1)
+    assert cluster.steps() == []
+    assert cluster.blocked()["quorum"].startswith("3 control-plane instances, 1 wanted")
+
+
+def test_first_the_node_is_cordoned() -> None:
+    cluster = going(cordoned=False)
+    cluster.pods = [pod_of("web", "w-b")]
+    assert cluster.steps() == [CordonNode(InstanceName("w-b"), "node-w-b")]
+
+
+def test_then_its_pods_are_evicted_daemons_and_mirrors_stay() -> None:
+    cluster = going()
+    cluster.pods = [
+        pod_of("web", "w-b"),
+        pod_of("old", "w-b", terminating=True),
+        pod_of("flannel", "w-b", daemon=True),
+        pod_of("static", "w-b", mirror=True),
+        pod_of("other", "w-a"),
+    ]
+    assert cluster.steps() == [EvictPod("default", "web", "uid-web", InstanceName("w-b"))]
+
+
+def test_no_pod_is_evicted_while_no_controller_manager_leads() -> None:
+    cluster = going()
+    cluster.pods = [pod_of("web", "w-b")]
+    cluster.lease_holders = (("kube-controller-manager", ""),)
+    assert cluster.steps() == []
+
+
+def test_then_its_power_button_is_pressed() -> None:
+    assert going().steps() == [PressPowerButton(InstanceName("w-b"), going().instances["w-b"].provider_id)]
+
+
+def test_an_instance_that_does_not_power_off_is_ended_after_its_bound() -> None:
+    cluster = going()
+    cluster.open("w-b", "scale-down", opened=NOW.unix - 600)
+    assert [type(step) for step in cluster.steps()] == [Destroy]
+
+
+def test_once_off_it_is_ended_and_not_powered_on() -> None:
+    assert [type(step) for step in going().stop("w-b").steps()] == [Destroy]
+
+
+def test_once_gone_its_node_is_deleted_and_its_entry_closed_without_a_replacement() -> None:
+    cluster = going().lose("w-b")
+    assert [type(step) for step in cluster.steps()] == [DeleteNode]
+    cluster.bury("w-b")
+    assert cluster.steps() == [CloseEntry("w-b-1", "removed")]
+
+
+def test_an_instance_that_never_had_a_node_is_ended_without_a_drain() -> None:
+    cluster = going()
+    del cluster.nodes["w-b"]
+    cluster.lives["w-b"] = life_of("w-b", ready_at_unix=None)
+    assert [type(step) for step in cluster.steps()] == [Destroy]
+
+
+def test_without_sight_of_kubernetes_nobody_is_drained_or_ended() -> None:
+    cluster = going()
+    cluster.unseen["kubernetes"] = "Unreachable: no backend"
+    assert cluster.steps() == []
+    assert cluster.blocked()["cannot-see"] == "Unreachable: no backend"
