@@ -151,12 +151,9 @@ def issue(purpose: Purpose, subject: Subject, key: PublicKey, authority: Authori
         usages.append(ExtendedKeyUsageOID.SERVER_AUTH)
     if purpose.client:
         usages.append(ExtendedKeyUsageOID.CLIENT_AUTH)
-    return sign_leaf(
-        Leaf(common_name, purpose.organization, tuple(usages), _alternatives(purpose, subject)),
-        key,
-        authority,
-        window,
-    )
+    organizations = (purpose.organization,) if purpose.organization else ()
+    leaf = Leaf(common_name, organizations, tuple(usages), _alternatives(purpose, subject))
+    return sign_leaf(leaf, key, authority, window)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +161,7 @@ class Leaf:
     """What a leaf certificate says."""
 
     common_name: str
-    organization: str = ""
+    organizations: tuple[str, ...] = ()
     usages: tuple[x509.ObjectIdentifier, ...] = (ExtendedKeyUsageOID.CLIENT_AUTH,)
     alternatives: tuple[x509.GeneralName, ...] = ()
 
@@ -176,9 +173,8 @@ def sign_leaf(leaf: Leaf, key: PublicKey, authority: Authority, window: Window) 
     if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):
         raise ValueError("an authority's key is EC P-256")
     issuer_id = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    names = [x509.NameAttribute(NameOID.COMMON_NAME, leaf.common_name)]
-    if leaf.organization:
-        names.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, leaf.organization))
+    names = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, text) for text in leaf.organizations]
+    names.append(x509.NameAttribute(NameOID.COMMON_NAME, leaf.common_name))
     builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name(names))
@@ -230,7 +226,7 @@ def _serial(leaf: Leaf, key: PublicKey, issuer: x509.Certificate, window: Window
     """From all that is certified: two different certificates of one authority never share a serial."""
     alternatives = repr([repr(name) for name in leaf.alternatives])
     usages = ",".join(usage.dotted_string for usage in leaf.usages)
-    said = repr((leaf.common_name, leaf.organization, usages, alternatives, window.start, window.end))
+    said = repr((leaf.common_name, leaf.organizations, usages, alternatives, window.start, window.end))
     digest = hashlib.sha256(issuer.fingerprint(hashes.SHA256()) + key_bytes(key) + said.encode()).digest()
     return (int.from_bytes(digest[:20], "big") >> 1) | 1
 

@@ -60,7 +60,8 @@ def short_lived(
     about = kind.value
     if not 0 < hours <= about.max_hours:
         raise ValueError(f"{kind.name} lives at most {about.max_hours:g} hours, not {hours:g}")
-    leaf = Leaf(about.common_name, about.organization, (ExtendedKeyUsageOID.CLIENT_AUTH,))
+    organizations = (about.organization,) if about.organization else ()
+    leaf = Leaf(about.common_name, organizations, (ExtendedKeyUsageOID.CLIENT_AUTH,))
     return _identity(authorities, about.authority, leaf, _window(now_unix, timedelta(hours=hours)), token)
 
 
@@ -70,7 +71,7 @@ def join_identity(
     """The join service's own certificate, for the names and addresses it is called by."""
     leaf = Leaf(
         "risen:join",
-        "",
+        (),
         (ExtendedKeyUsageOID.SERVER_AUTH,),
         tuple(general_name(text) for text in addresses),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def append_record(path: Path, data: bytes, known: End) -> End:
         try:
             _write_all(descriptor, record, end.offset)
         except OSError as error:
-            os.ftruncate(descriptor, end.offset)
+            with suppress(OSError):
+                os.ftruncate(descriptor, end.offset)
             raise fault(error, path) from error
         with faults(path, after=True):
             os.fsync(descriptor)
