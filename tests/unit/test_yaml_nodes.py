@@ -92,6 +92,8 @@ def test_a_problem_with_what_is_missing_points_at_what_is_around_it() -> None:
         ("a: [1\n", "f:2:1: not YAML: while parsing a flow sequence"),
         ("a:\n\tb: 1\n", "f:2:1: not YAML"),
         ("a: 1\nb: \x01\n", "f:2:4: not YAML: the character U+0001 may not stand in it"),
+        ('a: "x\\0"\n', "f:1:4: a: the character U+0000 may not stand in text"),
+        ('a: "x\\ud800"\n', "f:1:4: a: the character U+D800 may not stand in text"),
         ("[" * 100 + "]" * 100, "f:1:66: [0][0][0]: nested deeper than 64 levels"),
         ("a: " + "x" * MAX_BYTES, "f:1:1: larger than"),
     ],

@@ -35,6 +35,8 @@ Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | 
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
+_UNFIT = re.compile("[\\x00\ud800-\udfff]")
+"""What no file name, flag or UTF-8 text can hold; quoted escapes can name it all the same."""
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -225,6 +227,8 @@ class _Build:
         match event:
             case ScalarEvent():
                 self.written[path] = event.value
+                if unfit := _UNFIT.search(event.value):
+                    self.refuse(event, path, f"the character U+{ord(unfit[0]):04X} may not stand in text")
                 return plain_scalar(event.value) if event.style is None else str(event.value)
             case SequenceStartEvent():
                 return self.sequence(path)
