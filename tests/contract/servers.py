@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import ipaddress
 import os
 import signal
@@ -22,25 +23,39 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from risen.adapters.builder import golang
+from risen.bakery.components import TOOLCHAIN
+from risen.bakery.lock import LockedComponent, LockedProgram
 from risen.transport.tls import TlsIdentity
 
+ARCHITECTURE = "amd64"
 START_SECONDS = 90.0
 
 
 def component_binary(name: str) -> Path:
-    """A component's program: in RISEN_TEST_BIN, else in the baked layers under RISEN_HOME. Raises if absent."""
+    """A component's program: in RISEN_TEST_BIN, else from the bakery's cache (RISEN_CACHE), compiled into it if
+    it is not there: the bake of the same run then finds it."""
     folder = os.environ.get("RISEN_TEST_BIN")
-    names = (name, "server") if name == "etcd" else (name,)
     if folder:
-        for candidate in names:
-            path = Path(folder) / candidate
-            if path.is_file():
-                return path
-    images = Path(os.environ.get("RISEN_HOME", "/var/lib/risen")) / "images"
-    for path in sorted(images.glob(f"**/usr/bin/{name}")):
-        if path.is_file():
-            return path
-    raise FileNotFoundError(f"no {name}: bake an image, or set RISEN_TEST_BIN to a folder that holds it")
+        path = Path(folder) / name
+        if not path.is_file():
+            raise FileNotFoundError(f"RISEN_TEST_BIN is {folder}, which holds no {name}")
+        return path
+    return _compiled("etcd" if name.startswith("etcd") else "kubernetes") / name
+
+
+@functools.cache
+def _compiled(component: str) -> Path:
+    version = golang.shipped_versions(component)[-1]
+    modules = golang.module_set(component, version)
+    pinned = modules.pinned(ARCHITECTURE)
+    programs = tuple(LockedProgram(*item) for item in pinned.items())
+    why = "tested against"
+    locked = LockedComponent(
+        component, version, "go-modules", version, why, modules.sha256, True, TOOLCHAIN, programs
+    )
+    cache = Path(os.environ.get("RISEN_CACHE", "/var/cache/risen"))
+    return golang.compiled(locked, ARCHITECTURE, cache)
 
 
 def free_ports(count: int) -> list[int]:

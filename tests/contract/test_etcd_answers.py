@@ -17,6 +17,8 @@ from risen.interfaces.errors import Corrupt, Denied, Later, NotFound, OutcomeUnk
 from risen.transport.session import Request, Session
 from risen.transport.tls import TlsIdentity
 
+pytestmark = pytest.mark.root
+
 
 @pytest.fixture
 def other_etcd(tmp_path: Path, real_etcd: EtcdServers) -> Iterator[EtcdServers]:

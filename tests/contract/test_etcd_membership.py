@@ -16,6 +16,8 @@ from risen.core.names import MemberId
 from risen.core.picture import EtcdSeen, MemberSeen
 from risen.interfaces.errors import Conflict, Later, NotFound, Unreachable
 
+pytestmark = pytest.mark.root
+
 T = TypeVar("T")
 SETTLED_SECONDS = 20.0
 

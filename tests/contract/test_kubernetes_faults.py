@@ -17,6 +17,8 @@ from risen.adapters.kubernetes.wire import Node
 from risen.interfaces.errors import NotFound, OutcomeUnknown, Unreachable
 from risen.transport import session
 
+pytestmark = pytest.mark.root
+
 
 @pytest.fixture
 async def proxy(real_api: ApiServer) -> AsyncIterator[FaultProxy]:

@@ -20,6 +20,8 @@ from risen.interfaces.errors import Denied, Unreachable
 from risen.transport.session import Answer, Request
 from risen.transport.tls import TlsIdentity
 
+pytestmark = pytest.mark.root
+
 
 @pytest.fixture
 async def api(real_api: ApiServer) -> AsyncIterator[Api]:

@@ -14,6 +14,8 @@ from risen.core.picture import KubernetesSeen
 from risen.core.spec import Taint
 from risen.interfaces.errors import Conflict, Denied, Invalid, Later, NotFound
 
+pytestmark = pytest.mark.root
+
 OTHER_UID = "00000000-0000-0000-0000-000000000000"
 NODES = "/api/v1/nodes"
 PODS = "/api/v1/namespaces/default/pods"

@@ -23,6 +23,7 @@ from risen.adapters.kubernetes.cache import (
 )
 from risen.adapters.kubernetes.reflector import Kind, Pace, Reflector
 from risen.adapters.kubernetes.resources import Resources
+from risen.adapters.kubernetes.signing import SigningClient
 from risen.adapters.kubernetes.wire import Lease, Node, Partial, Pod
 from risen.core.picture import KubernetesSeen
 from risen.core.spec import Taint
@@ -72,6 +73,11 @@ class KubernetesClient:
         )
         self._running: list[asyncio.Task[None]] = []
         self._heard = asyncio.Event()
+
+    @property
+    def signing(self) -> SigningClient:
+        """Signing requests, over the same connections and credentials."""
+        return SigningClient(self._api)
 
     def start(self) -> None:
         """Begin to list and watch; `observe` does it too."""
