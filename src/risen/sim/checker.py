@@ -8,9 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from risen.core.history import History
+from risen.core.judge.facts import look
 from risen.core.names import InstanceName, ProviderId
+from risen.core.picture import EtcdSeen, KubernetesSeen, Picture, ProviderSeen, Seen, Unseen
+from risen.core.plan import Now
+from risen.core.safety.invariants import violations
 from risen.core.spec import Revision
-from risen.interfaces.errors import NotFound
+from risen.core.step import Step
+from risen.interfaces.errors import NotFound, Unreachable
 from risen.sim.instances import Instance, Power
 from risen.sim.world import World
 
@@ -91,6 +96,36 @@ class Checker:
     def _need_entry(self, operation: str, name: InstanceName, history: History) -> None:
         if not any(entry.subject == name for entry in history.open_entries):
             self.world.violation(f"{operation} {name}: no ledger entry is open for it")
+
+
+def untrue(world: World, step: Step) -> tuple[str, ...]:
+    """The core's invariants that this step breaks on the truth. What cannot be seen is no fault of a step."""
+    facts = look(true_picture(world), world.history(), Now(world.timeline.now, world.unix()))
+    return tuple(
+        f"{broken.invariant}: {broken.blocked.why}"
+        for broken in violations(step, facts)
+        if broken.blocked.name != "cannot-see"
+    )
+
+
+def true_picture(world: World) -> Picture:
+    """What a perfect observer would see this moment."""
+    now = world.timeline.now
+    addresses = tuple(item.address for item in world.instances.all.values())
+    try:
+        kubernetes: Seen[KubernetesSeen] | Unseen = Seen(world.kubernetes.observe(), now)
+    except Unreachable as error:
+        kubernetes = Unseen(str(error), now)
+    try:
+        etcd: Seen[EtcdSeen] | Unseen = Seen(world.etcd.observe(addresses), now)
+    except Unreachable as error:
+        etcd = Unseen(str(error), now)
+    listed = world.instances.whole()
+    gone = tuple(
+        world.instances.get(name) for name in world.history().lives if name not in world.instances.all
+    )
+    provider = ProviderSeen(listed.instances + gone, listed.host_boot)
+    return Picture(Seen(provider, now), kubernetes, etcd, Seen(world.endpoint.list(), now))
 
 
 def lacking(world: World, revision: Revision) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from random import Random
 
@@ -14,11 +15,11 @@ from risen.codec import records
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import KillIntent
 from risen.core.names import InstanceName
-from risen.core.step import Birth
+from risen.core.step import Birth, Step
 from risen.engine.loop import run
 from risen.engine.world import EngineWorld, Observer
 from risen.interfaces.errors import InterfaceError
-from risen.sim.checker import Checker, end_state, lacking
+from risen.sim.checker import Checker, end_state, lacking, untrue
 from risen.sim.faces import (
     SimClock,
     SimEndpoint,
@@ -42,12 +43,20 @@ LOOK_SECONDS = 1.0
 MOST_STARTS = 200
 
 
+Engine = Callable[[EngineWorld, Callable[[], bool]], Coroutine[None, None, None]]
+
+
 @dataclass(slots=True)
 class Listener(Observer):
-    """Writes down what the engine says."""
+    """Writes down what the engine says, and holds each step it sends against the truth."""
 
     world: World
     trace: Trace
+
+    def sent(self, step: Step) -> None:
+        """Judge a step by the invariants of the core, on the truth instead of on what was seen."""
+        for violation in untrue(self.world, step):
+            self.world.violation(f"{step!r} sent against the truth: {violation}")
 
     def said(self, item: Blocked | Waiting) -> None:
         """A refusal or a wait that is new."""
@@ -69,6 +78,7 @@ class Run:
     starts: int = 0
     lacks: str = ""
     began: float = 0.0
+    engine: Engine = run
     current: Incarnation | None = None
     revision_workers: int | None = None
 
@@ -110,7 +120,7 @@ class Run:
             self.world, self.loop, self.current, self.faults, self.trace, self.checker, self._died
         )  # fmt: skip
         self.world.controller_alive = True
-        task = self.loop.create_task(run(self._engine_world(line), lambda: False))
+        task = self.loop.create_task(self.engine(self._engine_world(line), lambda: False))
         task.add_done_callback(self._ended)
 
     def _engine_world(self, line: Line) -> EngineWorld:

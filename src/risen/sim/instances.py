@@ -125,6 +125,10 @@ class Instances:
             tuple(self._seen(item) for item in self.all.values() if item.listed_from <= now), self.host_boot
         )
 
+    def whole(self) -> ProviderSeen:
+        """Everything there is, listed yet or not: for the checker alone."""
+        return ProviderSeen(tuple(self._seen(item) for item in self.all.values()), self.host_boot)
+
     def get(self, name: InstanceName) -> InstanceSeen:
         """One instance; GONE when there is none."""
         there = self.all.get(name)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from risen.codec import records
-from risen.core.events import Event, Joined
-from risen.core.fold import fold
+from risen.core.events import BootstrapWritten, Born, ClusterIdSeen, Joined
+from risen.core.fold import apply
 from risen.core.history import History
 from risen.core.names import ClusterUid, ImageDigest, InstanceName, PoolName, Role
 from risen.core.spec import Revision
@@ -43,6 +43,8 @@ class World:
     """Join is answered by a living controller."""
     never_joins: str = ""
     violations: list[str] = field(default_factory=list)
+    known: History | None = None
+    known_seq: int = 0
     instances: Instances = field(init=False)
     etcd: EtcdTruth = field(init=False)
     kubernetes: KubernetesTruth = field(init=False)
@@ -87,15 +89,20 @@ class World:
 
     # --- what the store says, read from its truth ----------------------------------------------------------
     def history(self) -> History:
-        """As a controller that starts now would fold it."""
-        events: list[Event] = [
-            records.decode_event(data, number) for number, data in self.store.read(records.EVENTS, 0)
-        ]
-        births = [
-            records.decode(self.store.objects[key].data, Birth, key)
-            for key in self.store.list(records.BIRTHS)
-        ]
-        return fold(self.uid, events, births, self.bootstraps(), self.recorded_cluster_id())
+        """As a controller that starts now would fold it; only what is new is read."""
+        history = self.known if self.known is not None else History(self.uid)
+        for number, data in self.store.read(records.EVENTS, self.known_seq):
+            history, self.known_seq = apply(history, records.decode_event(data, number)), number
+        for key in self.store.list(records.BIRTHS):
+            if InstanceName(key.removeprefix(records.BIRTHS)) not in history.lives:
+                birth = records.decode(self.store.objects[key].data, Birth, key)
+                history = apply(history, Born(self.unix(), birth))
+        for bootstrap in self.bootstraps():
+            history = apply(history, BootstrapWritten(self.unix(), bootstrap))
+        if (cluster_id := self.recorded_cluster_id()) and not history.etcd_cluster_id:
+            history = apply(history, ClusterIdSeen(self.unix(), cluster_id))
+        self.known = history
+        return history
 
     def bootstraps(self) -> tuple[Bootstrap, ...]:
         """Bootstrap objects by generation."""
