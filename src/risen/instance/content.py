@@ -45,7 +45,8 @@ _AT_BOOT = (
     "systemd-networkd.service",
     "containerd.service",
     "risen-prepare.service",
-    "risen-images.service",
+    "risen-sandbox-image.service",
+    "risen-images.timer",
     "risen-join.service",
     "risen-joined.path",
     "risen-power-button.path",
@@ -61,12 +62,14 @@ _CONTROL_PLANE_ONCE_JOINED = (
 _STARTED_BY_OTHERS = (
     "risen-joined.target",
     "risen-power-button.service",
+    "risen-images.service",
     "risen-cni.service",
     "etc-cni-net.d.mount",
 )
 _SCRIPTS = ("join", "run", "prepare", "import-images", "write-cni", "write-resolv", "press-power-button")
 _CONTROL_PLANE_SCRIPTS = ("await-apiserver", "hold-etcd")
 _SETTINGS = (
+    ("/etc/hosts", "hosts"),
     ("/etc/containerd/config.toml", "containerd.toml"),
     ("/etc/cloud/cloud.cfg.d/99-risen.cfg", "cloud.cfg"),
     ("/etc/systemd/logind.conf.d/50-risen.conf", "logind.conf"),
@@ -82,11 +85,15 @@ _MASKED = (
     "e2scrub_all.timer",
     "e2scrub_reap.service",
     "fstrim.timer",
+    "cloud-config.service",
+    "cloud-final.service",
+    "cloud-init-hotplugd.socket",
     "console-getty.service",
     "getty.target",
     "nftables.service",
 )
-"""Nothing changes an instance by itself, nobody logs in, and Debian's nftables would flush kube-proxy's rules."""
+"""Nothing changes an instance by itself, nobody logs in, Debian's nftables would flush kube-proxy's rules, and
+cloud-init's later stages have nothing to do but start Python twice."""
 
 
 def image_content(role: Role) -> ImageContent:
