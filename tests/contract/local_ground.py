@@ -282,6 +282,12 @@ server.serve_forever()
 """
 
 
+def haproxy_pids(ground: Ground) -> list[int]:
+    """HAProxys of this cluster."""
+    config = str(ground.settings.folder / "endpoint" / "haproxy.cfg")
+    return [int(line.split()[0]) for line in _out("ps", "-ewwo", "pid=,args=").splitlines() if config in line]
+
+
 def records_of(ground: Ground, name: str) -> dict[str, object]:
     """An instance's record as it lies on disk."""
     value = json.loads((ground.settings.instances / name / "instance.json").read_text())

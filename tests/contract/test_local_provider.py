@@ -54,7 +54,9 @@ def program(*argv: str) -> str:
 
 
 def lives(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+    """Whether it runs; one that only waits to be reaped by the host's process 1 does not."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
 
 
 def parent_of(pid: int) -> int:

@@ -75,15 +75,22 @@ def raise_limits() -> None:
 
 
 def close_outside(settings: LocalSettings) -> None:
-    """Remove our table and rules; put sysctls back when no other cluster of ours has a table."""
+    """Remove our table and rules; put sysctls back when no other cluster is left on this host."""
     for rule in _user_rules(settings):
         if _has_rule(rule):
             run(["iptables", "-w", "-D", *rule])
     if shutil.which("nft") and settings.table in _tables():
         run(["nft", "delete", "table", "ip", settings.table])
     with file_lock(SHARED / "host.lock"):
-        if not shutil.which("nft") or not any(name.startswith("risen_") for name in _tables()):
+        if not other_clusters(settings):
             restore_sysctls()
+
+
+def other_clusters(settings: LocalSettings) -> tuple[str, ...]:
+    """Network namespaces of other clusters: what they need stays."""
+    folder = settings.netns_path.parent
+    names = sorted(path.name for path in folder.glob("risen-*")) if folder.is_dir() else []
+    return tuple(name for name in names if name != settings.netns)
 
 
 def _tables() -> frozenset[str]:

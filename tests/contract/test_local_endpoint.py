@@ -1,0 +1,163 @@
+"""The API endpoint by a real HAProxy, in front of real HTTPS servers in the cluster's own namespace."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from local_ground import Ground, end_ground, haproxy_pids, make_authority, make_ground, serving, until
+
+from risen.adapters.local.haproxy import SLOTS, read_slots, shown_slots
+from risen.core.names import InstanceName
+from risen.core.picture import BackendSeen
+from risen.interfaces.errors import NoCapacity, Unreachable
+
+pytestmark = pytest.mark.root
+A, B = InstanceName("control-plane-bbbbb"), InstanceName("control-plane-ccccc")
+AT_A, AT_B = "10.98.5.10", "10.98.5.11"
+
+
+@pytest.fixture
+async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
+    ground = make_ground(tmp_path, 5)
+    await ground.site.prepare()
+    yield ground
+    await end_ground(ground)
+
+
+def connect(ground: Ground) -> ssl.SSLSocket:
+    context = ssl.create_default_context(cadata=ground.authority.pem.decode())
+    raw = socket.create_connection((ground.settings.gateway, 6443), timeout=5)
+    return context.wrap_socket(raw, server_hostname="kubernetes")
+
+
+def ask(link: ssl.SSLSocket) -> str:
+    """Who answers on this connection; empty when it was ended."""
+    try:
+        link.sendall(b"GET /who HTTP/1.1\r\nHost: kubernetes\r\n\r\n")
+        answer = b""
+        while b"\r\n\r\n10." not in answer:
+            data = link.recv(4096)
+            if not data:
+                return ""
+            answer += data
+    except OSError:
+        return ""
+    return answer.rsplit(b"\r\n\r\n", 1)[1].decode()
+
+
+def is_up(ground: Ground, *names: str) -> bool:
+    slots = {slot.server: slot.instance for slot in read_slots(ground.settings)}
+    shown = shown_slots(ground.settings)
+    return {slots[key] for key, state in shown.items() if key in slots and state.up and state.checked} == set(
+        names
+    )
+
+
+async def test_a_backend_serves_only_once_its_readyz_answers(ground: Ground, tmp_path: Path) -> None:
+    await ground.endpoint.add(A, AT_A)
+    before = await ground.endpoint.list()
+    with serving(ground, AT_A, ground.authority.issue(tmp_path, "kubernetes")):
+        assert until(lambda: is_up(ground, A))
+        with connect(ground) as link:
+            assert ask(link) == AT_A
+        after = await ground.endpoint.list()
+    assert (before, after) == ((BackendSeen(A, AT_A, up=False),), (BackendSeen(A, AT_A, up=True),))
+
+
+async def test_a_server_of_another_authority_name_or_health_never_gets_traffic(
+    ground: Ground, tmp_path: Path
+) -> None:
+    await ground.endpoint.add(A, AT_A)
+    pems = (
+        (make_authority("stranger").issue(tmp_path, "kubernetes"), 200),
+        (ground.authority.issue(tmp_path, "worker-zzzzz"), 200),
+        (ground.authority.issue(tmp_path, "kubernetes"), 500),
+    )
+    for pem, status in pems:
+        with serving(ground, AT_A, pem, status):
+            assert not until(lambda: is_up(ground, A), 1.0)
+
+
+async def test_adding_twice_keeps_one_backend_and_its_connections(ground: Ground, tmp_path: Path) -> None:
+    await ground.endpoint.add(A, AT_A)
+    with serving(ground, AT_A, ground.authority.issue(tmp_path, "kubernetes")):
+        assert until(lambda: is_up(ground, A))
+        with connect(ground) as link:
+            await ground.endpoint.add(A, AT_A)
+            assert (ask(link), [seen.up for seen in await ground.endpoint.list()]) == (AT_A, [True])
+
+
+async def test_draining_keeps_connections_and_sends_new_ones_elsewhere(
+    ground: Ground, tmp_path: Path
+) -> None:
+    pem = ground.authority.issue(tmp_path, "kubernetes")
+    await ground.endpoint.add(A, AT_A)
+    with serving(ground, AT_A, pem), serving(ground, AT_B, pem):
+        assert until(lambda: is_up(ground, A))
+        with connect(ground) as old:
+            await ground.endpoint.add(B, AT_B)
+            assert until(lambda: is_up(ground, A, B))
+            await ground.endpoint.drain(A)
+            answers = set()
+            for _ in range(5):
+                with connect(ground) as link:
+                    answers.add(ask(link))
+            draining = {seen.name: seen.draining for seen in await ground.endpoint.list()}
+            assert (ask(old), answers, draining) == (AT_A, {AT_B}, {A: True, B: False})
+
+
+async def test_removing_ends_its_connections_at_once(ground: Ground, tmp_path: Path) -> None:
+    await ground.endpoint.add(A, AT_A)
+    with serving(ground, AT_A, ground.authority.issue(tmp_path, "kubernetes")):
+        assert until(lambda: is_up(ground, A))
+        with connect(ground) as link:
+            assert ask(link) == AT_A
+            await ground.endpoint.remove(A)
+            await ground.endpoint.remove(A)
+            assert (ask(link), await ground.endpoint.list()) == ("", ())
+
+
+async def test_a_dead_backend_loses_its_connections_within_two_checks(ground: Ground, tmp_path: Path) -> None:
+    await ground.endpoint.add(A, AT_A)
+    with serving(ground, AT_A, ground.authority.issue(tmp_path, "kubernetes")) as server:
+        assert until(lambda: is_up(ground, A))
+        with connect(ground) as link:
+            assert ask(link) == AT_A
+            address = ("ip", "-n", ground.settings.netns, "addr", "del", f"{AT_A}/32", "dev", "br0")
+            run(*address)
+            link.settimeout(4)
+            assert link.recv(1) == b""
+        assert server.poll() is None
+
+
+def run(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+async def test_backends_outlive_haproxy(ground: Ground, tmp_path: Path) -> None:
+    await ground.endpoint.add(A, AT_A)
+    await ground.endpoint.add(B, AT_B)
+    await ground.endpoint.drain(B)
+    (pid,) = haproxy_pids(ground)
+    run("kill", "-9", str(pid))
+    assert until(lambda: not haproxy_pids(ground))
+    with pytest.raises(Unreachable):
+        await ground.endpoint.list()
+    await ground.site.prepare()
+    seen = await ground.endpoint.list()
+    await ground.endpoint.add(B, AT_B)
+    again = await ground.endpoint.list()
+    assert [(one.name, one.address, one.draining) for one in seen] == [(A, AT_A, False), (B, AT_B, True)]
+    assert [one.draining for one in again] == [False, False]
+
+
+async def test_more_apiservers_than_slots_are_refused_by_name(ground: Ground) -> None:
+    for number in range(SLOTS):
+        await ground.endpoint.add(InstanceName(f"control-plane-{number}"), f"10.98.5.{20 + number}")
+    with pytest.raises(NoCapacity, match="no free slot"):
+        await ground.endpoint.add(A, AT_A)
