@@ -170,16 +170,23 @@ def _never(node: ast.AST, file: File) -> Iterator[str]:
                 yield "every error is swallowed: suppress the one that is expected"
 
 
-def functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, Function]]:
+@cache
+def functions(tree: ast.Module) -> tuple[tuple[str, Function], ...]:
     """Every function with its qualified name."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, DEFINITIONS):
-            name = f"{prefix}{node.name}"
-            if isinstance(node, FUNCTIONS):
-                yield name, node
-            yield from functions(node, f"{name}.")
-        else:
-            yield from functions(node, prefix)
+    return tuple(_functions(tree, ""))
+
+
+def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, Function]]:
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        inner = getattr(node, block, ())
+        for child in inner if isinstance(inner, list) else ():
+            if isinstance(child, DEFINITIONS):
+                name = f"{prefix}{child.name}"
+                if isinstance(child, FUNCTIONS):
+                    yield name, child
+                yield from _functions(child, f"{name}.")
+            else:
+                yield from _functions(child, prefix)
 
 
 def body_lines(function: Function) -> int:
