@@ -42,7 +42,7 @@ from risen.instance import layout
 from risen.interfaces.errors import Denied, NoCapacity
 from risen.interfaces.store import IfAbsent, IfVersion
 from risen.services.join import MAX_REQUEST_BYTES
-from risen.services.join_rate import RateLimit
+from risen.services.join_rate import RateLimit, SaidBefore
 from risen.services.join_tls import LIFE_DAYS, RENEW_DAYS, JoinTls
 
 
@@ -341,6 +341,17 @@ def test_a_rate_is_per_address_and_its_table_cannot_grow() -> None:
     for number in range(10):
         rate.allows(f"10.0.0.{number}", 2.0)
     assert len(rate._buckets) == 2
+
+
+async def test_who_is_refused_again_and_again_fills_no_log(world: World) -> None:
+    await world.bear(WORKER)
+    for _ in range(5):
+        assert (await post(world, form_of(WORKER, "forged", csrs_of(Role.WORKER)))).status == 403
+    assert len(world.notes) == 1 and "refused" in world.notes[0]
+    said = SaidBefore(limit=2)
+    for number in range(10):
+        said.add("x", str(number))
+    assert ("x", "9") in said and ("x", "7") not in said
 
 
 async def test_the_services_certificate_is_renewed_without_a_restart(world: World) -> None:

@@ -19,7 +19,7 @@ from risen.authority.grant import JoinRequest, Later, Refusal
 from risen.core.names import InstanceName
 from risen.interfaces.errors import InterfaceError
 from risen.services.join_desk import Answered, JoinDesk
-from risen.services.join_rate import RateLimit
+from risen.services.join_rate import RateLimit, SaidBefore
 
 PORT = 9443
 MAX_REQUEST_BYTES = 128 * 1024
@@ -38,6 +38,7 @@ class JoinService:
 
     desk: JoinDesk
     rate: RateLimit = field(default_factory=lambda: RateLimit(per_second=10.0, burst=60.0))
+    said: SaidBefore = field(default_factory=SaidBefore)
 
     def app(self) -> web.Application:
         """The aiohttp application."""
@@ -91,7 +92,9 @@ class JoinService:
             case Later(reason=reason):
                 return _text(503, reason)
             case Refusal(reason=reason):
-                self.desk.note(f"join {asked.instance}: refused {asked.source}: {reason}")
+                if (asked.instance, asked.source, reason) not in self.said:
+                    self.said.add(asked.instance, asked.source, reason)
+                    self.desk.note(f"join {asked.instance}: refused {asked.source}: {reason}")
                 return _text(403, reason)
 
     async def _read(self, request: web.Request) -> JoinRequest:

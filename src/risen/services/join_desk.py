@@ -38,10 +38,10 @@ from risen.interfaces.clock import Clock
 from risen.interfaces.errors import Conflict, InterfaceError
 from risen.interfaces.store import IfAbsent, IfVersion, Object, Store
 from risen.services.join_facts import Emit, JoinCluster, JoinFacts, Note
+from risen.services.join_rate import SaidBefore
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ATTEMPTS = 4
-_ALARMS_REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class JoinDesk:
     clock: Clock
     emit: Emit
     note: Note
-    _alarmed: dict[tuple[str, str, str], None] = field(default_factory=dict)
+    _said: SaidBefore = field(default_factory=SaidBefore)
 
     async def answer(self, request: JoinRequest) -> Answered | Later | Refusal:
         """The answer to a request. Raises InterfaceError when the store cannot be read or written."""
@@ -109,10 +109,10 @@ class JoinDesk:
         """Alarm first, then condemn: a crash between the two repeats the alarm, and loses nothing."""
         name = case.birth.instance
         once = (name, refusal.alarm, case.request.source)
-        if refusal.alarm and once not in self._alarmed:
+        if refusal.alarm and once not in self._said:
             text = f"{name}, asked from {case.request.source}: {refusal.reason}"
             await self.emit(Alarm(case.now, refusal.alarm, name, text))
-            self._remember(once)
+            self._said.add(*once)
         binding = case.context.binding
         if refusal.condemns and binding is not None:
             await self._put(replace(binding, condemned=refusal.reason), case.version)
@@ -190,8 +190,13 @@ class JoinDesk:
         try:
             return await self.facts.etcd_members()
         except InterfaceError as error:
-            self.note(f"join: etcd cannot be seen: {error}")
+            self._note_once("etcd", f"join: etcd cannot be seen: {error}")
             return None
+
+    def _note_once(self, about: str, text: str) -> None:
+        if (about, text) not in self._said:
+            self._said.add(about, text)
+            self.note(text)
 
     async def _birth(self, instance: InstanceName) -> Birth | None:
         key = records.birth_key(instance)
@@ -216,11 +221,6 @@ class JoinDesk:
     async def _put(self, binding: Binding, version: str | None) -> str:
         condition = IfAbsent() if version is None else IfVersion(version)
         return await self.store.put(records.join_key(binding.instance), records.encode(binding), condition)
-
-    def _remember(self, alarm: tuple[str, str, str]) -> None:
-        self._alarmed[alarm] = None
-        while len(self._alarmed) > _ALARMS_REMEMBERED:
-            del self._alarmed[next(iter(self._alarmed))]
 
 
 def _etcd_join(start: EtcdStart | None, bootstrap: Bootstrap | None) -> EtcdJoin | None:

@@ -1,4 +1,4 @@
-"""How often one address may ask: a bucket of tokens each, in a table that cannot grow."""
+"""How often one address may ask, and how often the same thing is said: tables that cannot grow."""
 
 from __future__ import annotations
 
@@ -23,3 +23,21 @@ class RateLimit:
         if len(self._buckets) > self.addresses:
             del self._buckets[next(iter(self._buckets))]
         return allowed
+
+
+@dataclass(slots=True)
+class SaidBefore:
+    """The last `limit` things that were said, so that who asks again and again fills neither log nor stream."""
+
+    limit: int = 256
+    _said: dict[tuple[str, ...], None] = field(default_factory=dict)
+
+    def __contains__(self, what: tuple[str, ...]) -> bool:
+        return what in self._said
+
+    def add(self, *what: str) -> None:
+        """Remember; the oldest is forgotten."""
+        self._said.pop(what, None)
+        self._said[what] = None
+        if len(self._said) > self.limit:
+            del self._said[next(iter(self._said))]
