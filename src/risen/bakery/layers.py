@@ -7,6 +7,7 @@ baked container images), programs of the control plane, then the role's own cont
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from risen.bakery.archive import PAUSE, coredns_reference
 from risen.bakery.components import COMPONENTS
@@ -27,6 +28,14 @@ from risen.instance.content import ImageContent
 ARCHIVES = "usr/lib/risen/images"
 """Where container image tars lie in an image: containerd imports and pins every `*.tar` there at boot."""
 UNITS = "etc/systemd/system"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFiles:
+    """Bytes of the recipe's files and units by their source path, and the sha256 of its image archives."""
+
+    data: Mapping[str, bytes]
+    archives: Mapping[str, str]
 
 
 def base_step(lock: Lock) -> BaseStep:
@@ -62,12 +71,8 @@ def program_key(component: LockedComponent, program: str) -> str:
     return pinned or f"{component.sha256}+{component.toolchain}+{program}"
 
 
-def content_step(
-    recipe: Recipe, role: Role, base: str, content: ImageContent, sources: Mapping[str, bytes],
-    archives: Mapping[str, str],
-) -> ContentStep:  # fmt: skip
-    """A role's own layer. `sources` holds the bytes of the recipe's files and units by their source path,
-    `archives` the sha256 of its container images. A later file of the same path wins: the recipe's over ours."""
+def content_step(recipe: Recipe, role: Role, base: str, content: ImageContent, own: OwnFiles) -> ContentStep:
+    """A role's own layer. A later file of the same path wins: the recipe's over ours."""
     files: dict[str, LaidFile] = {}
     for one in content.files:
         path = one.path.lstrip("/")
@@ -79,14 +84,17 @@ def content_step(
     for written in recipe.files:
         if role in written.roles:
             path = written.path.lstrip("/")
-            files[path] = LaidFile(path, sources[written.source], written.mode)
-    for own in recipe.units:
-        if role in own.roles:
-            files[f"{UNITS}/{own.name}"] = LaidFile(f"{UNITS}/{own.name}", sources[own.source])
-            if own.enabled:
-                _enable(files, own.name)
+            files[path] = LaidFile(path, own.data[written.source], written.mode)
+    for unit_file in recipe.units:
+        if role in unit_file.roles:
+            path = f"{UNITS}/{unit_file.name}"
+            files[path] = LaidFile(path, own.data[unit_file.source])
+            if unit_file.enabled:
+                _enable(files, unit_file.name)
     copied = tuple(
-        CopiedFile(f"{ARCHIVES}/own-{archives[image.path][:16]}.tar", image.path, archives[image.path])
+        CopiedFile(
+            f"{ARCHIVES}/own-{own.archives[image.path][:16]}.tar", image.path, own.archives[image.path]
+        )
         for image in recipe.images
         if role in image.roles
     )

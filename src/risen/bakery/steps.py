@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from risen.bakery.lock import LockedPackage
 
-BASE_FORMAT = 1
+BASE_FORMAT = 2
 """Counts up when the way a base is made and cleaned changes what comes out."""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from risen.adapters.builder.shelf import Layer, Shelf, disk_errors, only_one
 from risen.adapters.builder.trees import lay_file, lay_link
 from risen.bakery.archive import ContainerImage, coredns_image, pause_image, render_archive
 from risen.bakery.components import COMPONENTS
-from risen.bakery.layers import base_step, content_step, program_steps
+from risen.bakery.layers import OwnFiles, base_step, content_step, program_steps
 from risen.bakery.lock import Lock, LockedComponent, LockError, lock_digest, parse_lock
 from risen.bakery.recipe import EVERY_ROLE, Recipe
 from risen.bakery.steps import BaseStep, ContentStep, ProgramsStep, Step, step_digest
@@ -103,7 +103,7 @@ class _Oven:
     def images(self) -> dict[Role, BakedImage]:
         base = base_step(self.lock)
         lowest = self.layer(base, f"{len(base.packages)} Debian packages", self.fill_base(base))
-        sources, archives = self.own_files()
+        own = self.own_files()
         baked = {}
         for role in self.request.roles:
             stack = [lowest]
@@ -111,9 +111,7 @@ class _Oven:
                 self.layer(step, "compiling and copying", self.fill_programs(step, lowest))
                 for step in program_steps(self.lock, self.kubernetes, lowest.digest, role)
             )
-            content = content_step(
-                self.recipe, role, lowest.digest, self.request.content(role), sources, archives
-            )
+            content = content_step(self.recipe, role, lowest.digest, self.request.content(role), own)
             stack.append(self.layer(content, "copying", self.fill_content(content, lowest)))
             facts = {
                 "kubernetes": self.kubernetes,
@@ -206,7 +204,7 @@ class _Oven:
         golang.compiled(component, self.lock.architecture, self.request.cache)
         self.report(BakeProgress(step, f"{component.name} {component.version}", time.monotonic() - started))
 
-    def own_files(self) -> tuple[Mapping[str, bytes], Mapping[str, str]]:
+    def own_files(self) -> OwnFiles:
         """The recipe's own files by source path, each as the lock pins it, and its images' sha256.
 
         Raises Corrupt when one has changed since the lock was made."""
@@ -217,7 +215,7 @@ class _Oven:
             if hashlib.sha256(data).hexdigest() != pinned.get(path):
                 raise Corrupt(f"{path} is not the file that was locked: run `risen recipe lock` again")
             files[path] = data
-        return files, {one.path: pinned[one.path] for one in self.recipe.images}
+        return OwnFiles(files, {one.path: pinned[one.path] for one in self.recipe.images})
 
     def beside(self, path: str) -> Path:
         """A path relative to the recipe. Raises NotFound."""

@@ -43,6 +43,8 @@ _REMOVED = (
     "var/lib/dpkg/statoverride-old", "var/lib/dpkg/available-old", "var/lib/systemd/random-seed",
     "var/lib/systemd/catalog/database", "var/lib/systemd/timers", "var/lib/chrony/chrony.drift",
 )  # fmt: skip
+_HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+"""Go's resolver asks no other place for localhost."""
 _MERGED = ("bin", "lib", "lib64", "sbin")
 
 
@@ -81,6 +83,7 @@ def clean(tree: Path) -> None:
     _bytecode(tree)
     _logs(tree / "var/log")
     (tree / "etc/machine-id").write_bytes(b"")
+    (tree / "etc/hosts").write_text(_HOSTS)
     _shadow(tree / "etc/shadow")
     _strip_setuid(tree)
     for name in _FORBIDDEN:

@@ -21,7 +21,6 @@ from risen.bakery.lock import LockedComponent
 from risen.interfaces.errors import Corrupt, Invalid, NotFound
 
 MODULES = Path(str(importlib.util.find_spec("risen.bakery").submodule_search_locations[0])) / "modules"  # type: ignore[union-attr,index]
-_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 @dataclass(frozen=True, slots=True)

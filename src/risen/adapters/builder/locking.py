@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from risen.adapters.builder import golang, official
@@ -18,7 +18,7 @@ from risen.bakery.lock import Lock, LockedComponent, LockedFile, LockedPackage, 
 from risen.bakery.recipe import LocalFolder, NamedSource, Recipe, Source
 from risen.codec.recipe_yaml import load_recipe
 from risen.interfaces.builder import BakeProgress, Report
-from risen.interfaces.errors import Invalid, NotFound, Unreachable
+from risen.interfaces.errors import InterfaceError, Invalid, NotFound, Unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,9 @@ def make_lock(request: LockRequest, report: Report) -> Lock:
         raise NotFound(f"{request.recipe} is not there: `risen init` writes one") from None
     recipe = load_recipe(text, str(request.recipe))
     packages = _packages(recipe, request, report)
+    asked = _Asked(request, recipe, packages)
     components = tuple(
-        _component(name, version, recipe, request, packages, report)
+        asked.component(name, version, report)
         for name, version in (*(("kubernetes", one) for one in request.kubernetes), *recipe.components)
     )
     lock = Lock(
@@ -75,41 +76,44 @@ def _packages(recipe: Recipe, request: LockRequest, report: Report) -> tuple[Loc
     return found
 
 
-def _component(
-    name: str, version: str, recipe: Recipe, request: LockRequest, packages: tuple[LockedPackage, ...],
-    report: Report,
-) -> LockedComponent:  # fmt: skip
-    """The first source that has it."""
-    component = COMPONENTS[name]
-    if version == "debian":
-        return _from_debian(component, packages)
-    started = time.monotonic()
-    refused = []
-    for source in recipe.sources:
-        try:
-            found = _from(source, component, version, recipe, request)
-        except (NotFound, Unreachable) as error:
-            refused.append(f"{_word(source)}: {error}")
-            continue
-        why = "; ".join([f"taken from {_word(source)}: {found.why}", *(f"not {one}" for one in refused)])
-        report(BakeProgress(f"{name} {version}", why, time.monotonic() - started))
-        return _with_why(found, _word(source), refused)
-    said = "".join(f"\n  {one}" for one in refused)
-    raise NotFound(f"no source has {name} {version}:{said}")
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Everything that resolving one component looks at."""
+
+    request: LockRequest
+    recipe: Recipe
+    packages: tuple[LockedPackage, ...]
+
+    def component(self, name: str, version: str, report: Report) -> LockedComponent:
+        """The first source that has it, with what was passed over and why. Raises NotFound."""
+        component = COMPONENTS[name]
+        if version == "debian":
+            return _from_debian(component, self.packages)
+        started = time.monotonic()
+        refused: list[str] = []
+        passed_over: list[str] = []
+        for source in self.recipe.sources:
+            word = source.path if isinstance(source, LocalFolder) else source.name
+            try:
+                found = _from(source, component, version, self.recipe, self.request)
+            except (NotFound, Unreachable) as error:
+                refused.append(f"{word}: {error}")
+                passed_over.append(f"{word} {_short(error)}")
+                continue
+            report(
+                BakeProgress(
+                    f"{name} {version}", "; ".join([found.why, *refused]), time.monotonic() - started
+                )
+            )
+            why = f"{found.why} ({', '.join(passed_over)})" if passed_over else found.why
+            return replace(found, why=why)
+        said = "".join(f"\n  {one}" for one in refused)
+        raise NotFound(f"no source has {name} {version}:{said}")
 
 
-def _with_why(found: LockedComponent, source: str, refused: list[str]) -> LockedComponent:
-    """The lock says why, without what changes from try to try (an error's exact words)."""
-    passed_over = [one.partition(":")[0] for one in refused]
-    why = found.why + (f" ({', '.join(passed_over)} did not have it)" if passed_over else "")
-    return LockedComponent(
-        found.name, found.version, found.source, found.origin, why, found.sha256, found.compiled,
-        found.toolchain, found.programs,
-    )  # fmt: skip
-
-
-def _word(source: Source) -> str:
-    return source.path if isinstance(source, LocalFolder) else source.name
+def _short(error: InterfaceError) -> str:
+    """Why a source was passed over, in words that are the same at every try."""
+    return "cannot be reached" if isinstance(error, Unreachable) else "does not have it"
 
 
 def _from(
