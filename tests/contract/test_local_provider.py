@@ -190,6 +190,14 @@ async def test_destroy_leaves_no_trace_but_the_console(ground: Ground) -> None:
     assert b"systemd" in await ground.provider.console(NAME)
 
 
+async def test_destroying_one_is_whole_while_another_started_later_lives(ground: Ground) -> None:
+    first = await ground.provider.launch(request())
+    await ground.provider.launch(request("worker-zzzzz"))
+    await ground.provider.destroy(first)
+    states = {seen.name: seen.state for seen in (await ground.provider.list()).instances}
+    assert states == {"worker-zzzzz": InstanceState.RUNNING}
+
+
 async def test_a_destroyed_name_is_never_launched_again(ground: Ground) -> None:
     identity = await ground.provider.launch(request())
     await ground.provider.destroy(identity)

@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-from risen.adapters.local.host import forget_writes, loops_of, mounts_under, run, wait_until
+from risen.adapters.local.host import forget_writes, is_shared_mount, loops_of, mounts_under, run, wait_until
 from risen.interfaces.errors import NoCapacity, NotFound, OutcomeUnknown
 
 BOUND = ("containerd", "kubelet", "etcd")
@@ -38,6 +38,17 @@ def make_disk(folder: Path, size_gib: int) -> None:
         file.truncate(size_gib * GIB)
     run(["mkfs.ext4", "-q", "-m", "0", "-E", "nodiscard,lazy_itable_init=1", str(partial)])
     os.replace(partial, disk)
+
+
+def share_mounts(instances: Path) -> None:
+    """Let unmounts here reach the mount namespaces of machines that were started meanwhile.
+
+    nspawn copies the host's mounts and makes its copy a slave of shared ones; without this, where / is private
+    (no systemd as process 1), each machine pins the disks of all that ran when it started.
+    """
+    if is_shared_mount(instances) or mounts_under(instances):
+        return
+    run(["mount", "--bind", "--make-shared", str(instances), str(instances)])
 
 
 def mount_root(folder: Path, layers: tuple[str, ...]) -> Path:

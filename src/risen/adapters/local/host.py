@@ -213,6 +213,18 @@ def mounts_under(folder: Path) -> tuple[str, ...]:
     return tuple(reversed(points))
 
 
+def is_shared_mount(folder: Path) -> bool:
+    """Whether the mount that a folder lies on propagates to copies of this mount namespace."""
+    best, shared = "", False
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split(" ")
+        point = fields[4].encode().decode("unicode_escape")
+        covers = str(folder) == point or str(folder).startswith(point.rstrip("/") + "/")
+        if covers and len(point) >= len(best):
+            best, shared = point, any(field.startswith("shared:") for field in fields[6 : fields.index("-")])
+    return shared
+
+
 def loops_of(disk: Path) -> tuple[str, ...]:
     """Loop devices (`/dev/loopN`) whose backing file this is, removed or not."""
     found = []

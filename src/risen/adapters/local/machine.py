@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from risen.adapters.local import cgroups
-from risen.adapters.local.disk import BOUND, disk_file, make_disk, mount_root, unmount
+from risen.adapters.local.disk import BOUND, disk_file, make_disk, mount_root, share_mounts, unmount
 from risen.adapters.local.host import (
     boot_id,
     boot_seconds,
+    file_lock,
     ip_json,
     is_locked,
     mounts_under,
@@ -105,6 +106,7 @@ def start(machine: Machine, record: Record) -> None:
     folder = machine.folder
     write_record(folder, replace(record, host_boot=boot_id(), starts=record.starts + 1))
     make_disk(folder, machine.settings.disk_gib)
+    share(machine.settings)
     mount_root(folder, record.layers)
     write_seed(machine.settings, record, folder)
     button = folder / "button"
@@ -117,6 +119,12 @@ def start(machine: Machine, record: Record) -> None:
         Program(machine.name, nspawn_argv(machine, record), machine.console, netns, True, folder / "stop")
     )
     _wait_for_init(machine)
+
+
+def share(settings: LocalSettings) -> None:
+    """Make the folder of all instances a shared mount, once."""
+    with file_lock(settings.folder / "locks" / "mounts.lock"):
+        share_mounts(settings.instances)
 
 
 def _wait_for_init(machine: Machine) -> None:
@@ -133,7 +141,11 @@ def _clear_remains(machine: Machine) -> None:
     """Remove what a machine of this name that was killed leaves and nspawn then trips over."""
     port = bridge_port(machine.settings.name, machine.name)
     if port in bridge_ports(machine.settings):
-        run(["ip", "-n", machine.settings.netns, "link", "del", port])
+        try:
+            run(["ip", "-n", machine.settings.netns, "link", "del", port])
+        except OutcomeUnknown:  # it goes by itself, once the kernel has ended the machine's namespace
+            if port in bridge_ports(machine.settings):
+                raise
     name = machine_name(machine.settings.name, machine.name)
     for point in mounts_under(Path("/run/systemd/nspawn/unix-export") / name):
         run(["umount", point])

@@ -20,7 +20,7 @@ from risen.adapters.local.disk import disk_file
 from risen.adapters.local.haproxy import ask, endpoint_folder, read_slots, render, write_slots
 from risen.adapters.local.host import file_lock, in_netns, mounts_under, run, wait_until, write_file
 from risen.adapters.local.launcher import Launcher, Program, console_tail, launcher_for
-from risen.adapters.local.machine import bridge_ports
+from risen.adapters.local.machine import bridge_ports, share
 from risen.adapters.local.network import UPLINK, clear_network, make_network, set_outside_route
 from risen.adapters.local.outside import SHARED, close_outside, has_outside, open_outside, raise_limits
 from risen.adapters.local.records import write_site
@@ -60,6 +60,7 @@ class LocalSite:
         settings = self.settings
         with file_lock(settings.folder / "locks" / "site.lock"):
             settings.instances.mkdir(parents=True, exist_ok=True)
+            share(settings)
             self._keep_authority()
             write_site(settings)
             _load_modules()
