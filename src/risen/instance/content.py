@@ -66,7 +66,16 @@ _STARTED_BY_OTHERS = (
     "risen-cni.service",
     "etc-cni-net.d.mount",
 )
-_SCRIPTS = ("join", "run", "prepare", "import-images", "write-cni", "write-resolv", "press-power-button")
+_SCRIPTS = (
+    "join",
+    "run",
+    "prepare",
+    "import-images",
+    "write-cni",
+    "write-resolv",
+    "await-subnet",
+    "press-power-button",
+)
 _CONTROL_PLANE_SCRIPTS = ("await-apiserver", "hold-etcd")
 _SETTINGS = (
     ("/etc/hosts", "hosts"),
