@@ -10,10 +10,10 @@ unexport VIRTUAL_ENV
 PYTHON := .venv/bin/python
 RISEN := .venv/bin/risen
 PYTEST := $(PYTHON) -m pytest
-# e2e: T=name picks one. down: YES=1 does not ask. soak and bench: ARGS is handed on.
 T ?=
+B ?=
 YES ?=
-ARGS ?=
+SEEDS ?= 1000
 
 .PHONY: help setup python up down check test e2e soak bench reference
 
@@ -30,7 +30,7 @@ up: setup ## raise the cluster of cluster.yaml (a new one if there is none) on t
 	@[ -e cluster.yaml ] || $(RISEN) init
 	@$(RISEN) up --yes
 
-down: setup ## delete that cluster and everything that was added for it; root
+down: setup ## delete that cluster and all that was added for it (YES=1: without asking); root
 	@$(RISEN) down $(if $(YES),--yes)
 
 check: python ## format, lint, types, unit, scenarios, architecture, style, short simulation; no root; 2 minutes
@@ -46,11 +46,12 @@ test: setup check ## check, then contracts against real parts, then one real clu
 e2e: setup ## every real-cluster test, or one: make e2e T=name; root
 	@$(PYTEST) -m "cluster or e2e" $(if $(T),-k "$(T)") tests/e2e
 
-soak: setup ## hours of repetitions, seeds and enumerations; root
-	@$(PYTEST) -m soak $(ARGS) tests
+soak: python ## hours of simulation with crashes, carried on where it stopped: SEEDS=1000
+	@$(PYTHON) -m risen.sim.soak --scenario 3+2 --enumerate --seeds 1 --out bench/results/soak-3+2-enumerate.json
+	@$(PYTHON) -m risen.sim.soak --scenario 3+2 --seeds $(SEEDS) --out bench/results/soak-3+2-random.json
 
-bench: setup ## measure, keep the figures in bench/results, compare with aims; root
-	@$(PYTHON) bench/run.py $(ARGS)
+bench: setup ## measure (B=name for one), keep the figures in bench/results, show them against their aims; root
+	@$(PYTHON) tools/bench.py $(B)
 
 reference: python ## write docs/reference.md anew from the code
 	@$(PYTHON) tools/reference.py
