@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from fault_proxy import Fault, fault_proxy
 from servers import EtcdServers, etcd_servers
 
 from risen.adapters.etcd import EtcdClient
@@ -133,3 +134,15 @@ async def test_with_a_member_down_adding_is_later_and_with_two_down_quorum_is_lo
         doomed.members[2].program.kill()
         with pytest.raises(Unreachable):
             await etcd.observe(addresses(doomed))
+
+
+async def test_a_silent_member_does_not_hold_up_the_view_of_the_others(three: EtcdServers) -> None:
+    silent = next(member for member in three.members if member.name == "m2")
+    async with etcd_of(three) as etcd, fault_proxy(silent.client_port) as proxy:
+        asked = (*(member.address for member in three.members[:2]), proxy.address)
+        await etcd.observe(asked)
+        await proxy.set(Fault.SILENT)
+        started = asyncio.get_running_loop().time()
+        seen = {member.name: member.healthy for member in (await etcd.observe(asked)).members}
+        assert asyncio.get_running_loop().time() - started < 1.9
+        assert seen == {"m0": True, "m1": True, "m2": False}

@@ -15,7 +15,8 @@ class Kubernetes(Protocol):
     `patch_node` sets these labels and replaces the taints whose keys are `ours`, uid as precondition.
     `evict` raises Later when a budget refuses (429, or 500 for two budgets), NotFound when gone, Conflict for
     another uid. `free_pod` marks Failed with condition DisruptionTarget, then deletes with grace 0.
-    `apply` is a server-side apply with field manager `risen`, forced. `delete_node` treats NotFound as done.
+    `apply` is a server-side apply with field manager `risen`, forced; Later while its kind or namespace is not
+    served yet. `delete_node` treats NotFound as done.
     `release_lease` empties holderIdentity if it is still `holder`. All raise Unreachable, OutcomeUnknown,
     Denied, Invalid. Source: KEP-555 (apply), KEP-4212 (eviction), KEP-2268 (out-of-service).
     """

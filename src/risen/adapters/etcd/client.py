@@ -32,6 +32,7 @@ CLIENT_PORT = 2379
 READ_SECONDS = 4.0
 """A linearizable read waits out an election (1 to 2 s) and no more."""
 STATUS_SECONDS = 2.0
+STRAGGLER_SECONDS = 1.0
 CHANGE_SECONDS = 8.0
 """etcd itself gives up on a membership change after 5 s plus two election time-outs."""
 
@@ -70,7 +71,7 @@ class EtcdClient:
 
     async def observe(self, addresses: tuple[str, ...]) -> EtcdSeen:
         """See `Etcd.observe`. Raises Corrupt when members of two different clusters answer."""
-        found = await asyncio.gather(*(self._status(address) for address in addresses))
+        found = await self._statuses(addresses)
         statuses = {address: said for address, said in found if isinstance(said, Status)}
         if not statuses:
             raise self._nobody(found)
@@ -112,6 +113,22 @@ class EtcdClient:
         return said.hash, int(said.compact_revision)
 
     # --- asking -------------------------------------------------------------------------------------------
+    async def _statuses(self, addresses: tuple[str, ...]) -> list[tuple[str, Status | InterfaceError]]:
+        """What each says, or why not. Once more than half have said something, the rest get 1 s: a dead
+        member's address swallows packets, and every look would otherwise take the whole time-out."""
+        asked = {address: asyncio.ensure_future(self._status(address)) for address in addresses}
+        try:
+            await _most_of(tuple(asked.values()))
+        finally:
+            late = [one for one in asked.values() if not one.done()]
+            for one in late:
+                one.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        return [
+            one.result() if not one.cancelled() else (address, Unreachable(f"{address}: no answer in time"))
+            for address, one in asked.items()
+        ]
+
     async def _status(self, address: str) -> tuple[str, Status | InterfaceError]:
         try:
             said = await self._ask(address, STATUS)
@@ -191,3 +208,16 @@ async def _first(asked: Sequence[asyncio.Future[MemberList]]) -> MemberList | No
         for future in asked:
             future.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def _most_of(asked: Sequence[asyncio.Future[tuple[str, Status | InterfaceError]]]) -> None:
+    """Until all are done, or more than half have said something and the others had their time."""
+    waiting = set(asked)
+    seconds: float | None = None
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            return
+        answered = [one for one in asked if one.done() and isinstance(one.result()[1], Status)]
+        if 2 * len(answered) > len(asked):
+            seconds = STRAGGLER_SECONDS

@@ -5,10 +5,10 @@ Pure. It keeps only what a `KubernetesSeen` holds; objects are boiled down when 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from risen.adapters.kubernetes.wire import Condition, Lease, Node, Pod
 from risen.core.names import InstanceName
@@ -46,6 +46,7 @@ class Addon:
 
 Entry: TypeAlias = NodeSeen | PodSeen | NodeLease | LeaseHolder | Addon
 Table: TypeAlias = Mapping[str, Entry]
+Kept = TypeVar("Kept", NodeSeen, PodSeen, NodeLease, LeaseHolder, Addon)
 
 _EMPTY: Table = MappingProxyType({})
 
@@ -98,21 +99,22 @@ def apply(cache: Cache, event: Event) -> Cache:
 
 def kubernetes_seen(cache: Cache) -> KubernetesSeen:
     """The cache as a section of the picture, nodes sorted by name and each with its lease."""
-    entries = [entry for table in cache.tables.values() for entry in table.values()]
-    leases = {entry.node: entry.renewed_unix for entry in entries if isinstance(entry, NodeLease)}
-    nodes = [
-        replace(entry, lease_renewed_unix=leases.get(entry.name))
-        for entry in entries
-        if isinstance(entry, NodeSeen)
-    ]
+    leases = {entry.node: entry.renewed_unix for entry in _entries(cache, NodeLease)}
+    nodes = [replace(node, lease_renewed_unix=leases.get(node.name)) for node in _entries(cache, NodeSeen)]
     return KubernetesSeen(
         nodes=tuple(sorted(nodes, key=lambda node: node.name)),
-        pods=tuple(entry for entry in entries if isinstance(entry, PodSeen)),
-        addons=tuple(sorted((entry.key, entry.digest) for entry in entries if isinstance(entry, Addon))),
-        lease_holders=tuple(
-            sorted((entry.lease, entry.holder) for entry in entries if isinstance(entry, LeaseHolder))
-        ),
+        pods=tuple(_entries(cache, PodSeen)),
+        addons=tuple(sorted((entry.key, entry.digest) for entry in _entries(cache, Addon))),
+        lease_holders=tuple(sorted((entry.lease, entry.holder) for entry in _entries(cache, LeaseHolder))),
     )
+
+
+def _entries(cache: Cache, kind: type[Kept]) -> Iterator[Kept]:
+    """Everything of one kind. A table holds one kind only: its first entry tells which, so that 150,000 pods
+    are not looked through for a lease."""
+    for table in cache.tables.values():
+        if isinstance(next(iter(table.values()), None), kind):
+            yield from (entry for entry in table.values() if isinstance(entry, kind))
 
 
 # --- from objects to entries --------------------------------------------------------------------------------
