@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from builders import BORN_UNIX, GONE, NOW, Cluster, life_of
+from builders import BORN_UNIX, GONE, NOW, Cluster, id_of, life_of
 from risen.core.judge.joining import pool_of_name
 from risen.core.judge.verdict import Verdict
 from risen.core.names import InstanceName
 from risen.core.picture import InstanceState
 from risen.core.plan import Now
-from risen.core.step import Launch
+from risen.core.step import Destroy, Launch
 
 
 def changed_node(**changes: object) -> Cluster:
@@ -198,3 +198,9 @@ def test_unknown_of_the_provider_is_unknown() -> None:
 
 def test_a_pool_s_name_may_hold_dashes() -> None:
     assert pool_of_name("control-plane-abcde") == "control-plane"
+
+
+def test_an_instance_whose_end_is_in_flight_is_dead_however_ready_its_node_still_looks() -> None:
+    cluster = Cluster.standing()
+    cluster.in_flight = [Destroy(InstanceName("w-a"), id_of("w-a"), False)]
+    assert cluster.judged("w-a").verdict is Verdict.DEAD

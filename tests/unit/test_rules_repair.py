@@ -10,7 +10,7 @@ from builders import BORN_UNIX, NOW, STOPPED, Cluster, birth_of, life_of
 from risen.core.names import InstanceName
 from risen.core.picture import InstanceState
 from risen.core.spec import Repair
-from risen.core.step import Destroy, OpenEntry, PowerOn, WriteBirth, claims_of
+from risen.core.step import CloseEntry, Destroy, OpenEntry, PowerOn, WriteBirth, claims_of
 
 HARM = (OpenEntry, PowerOn, Destroy)
 OBSERVE = Repair(mode="observe")
@@ -309,3 +309,13 @@ def test_no_step_of_a_repair_claims_what_another_of_the_plan_claims() -> None:
     claims = [claim for step in steps for claim in claims_of(step)]
     assert len(steps) > 2
     assert len(claims) == len(set(claims))
+
+
+def test_a_node_that_is_ready_only_by_an_old_lease_has_not_recovered() -> None:
+    cluster = Cluster.standing().open("w-a", opened=NOW.unix - 2)
+    assert cluster.steps(CloseEntry) == []
+
+
+def test_a_lease_renewed_since_the_entry_was_opened_is_a_recovery() -> None:
+    cluster = Cluster.standing().open("w-a", opened=NOW.unix - 20)
+    assert [step.outcome for step in cluster.steps(CloseEntry)] == ["recovered"]

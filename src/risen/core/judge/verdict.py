@@ -15,6 +15,7 @@ from risen.core.judge.facts import RUNS, Facts
 from risen.core.judge.joining import join_deadline
 from risen.core.names import InstanceName, may_hold_etcd
 from risen.core.picture import InstanceState, NodeSeen
+from risen.core.step import Destroy
 
 LEASE_STALE_SECONDS = 25.0
 """A kubelet renews its lease every 10 s: two renewals missed and the third late."""
@@ -52,6 +53,8 @@ def _judge_one(facts: Facts, life: Life) -> Judgement:
     name = life.birth.instance
     if facts.is_gone(life):
         return Judgement(name, Verdict.DEAD, ("provider: gone",))
+    if any(isinstance(step, Destroy) and step.instance == name for step in facts.steps):
+        return Judgement(name, Verdict.DEAD, ("its end is in flight",))
     if facts.provider is None:
         return Judgement(name, Verdict.UNKNOWN, ("provider: not seen",))
     state = facts.state(name)

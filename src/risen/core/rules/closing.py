@@ -29,7 +29,7 @@ def _close(view: View, entry: Entry) -> RuleOutput:
     if life is None:
         return RuleOutput(steps=(CloseEntry(entry.id, "removed"),))
     if not facts.is_gone(life):
-        if entry.reason == "repair" and view.verdict(entry.subject) is Verdict.HEALTHY:
+        if entry.reason == "repair" and _recovered(view, entry):
             return RuleOutput(steps=(CloseEntry(entry.id, RECOVERED),))
         return RuleOutput()
     since = facts.boot_of(entry.opened_unix)
@@ -40,6 +40,16 @@ def _close(view: View, entry: Entry) -> RuleOutput:
     if outcome is None:
         return RuleOutput(waiting=(Waiting(entry.subject, "its replacement to serve", since),))
     return RuleOutput(steps=(CloseEntry(entry.id, outcome),))
+
+
+def _recovered(view: View, entry: Entry) -> bool:
+    """Whether it serves again by itself. A Node stays Ready for 40 s after its kubelet died, so only a lease
+    renewed since the entry was opened counts."""
+    node = view.facts.nodes.get(entry.subject)
+    renewed = node.lease_renewed_unix if node is not None else None
+    return (
+        view.verdict(entry.subject) is Verdict.HEALTHY and renewed is not None and renewed > entry.opened_unix
+    )
 
 
 def _left_of(facts: Facts, life: Life) -> str | None:

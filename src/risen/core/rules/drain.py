@@ -13,6 +13,7 @@ from risen.core.picture import InstanceState, NodeSeen, PodSeen
 from risen.core.rules.repair import open_entry
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.safety.budget import budget_blocks
+from risen.core.safety.claims import MOST_IN_FLIGHT
 from risen.core.spec import PoolSpec
 from risen.core.step import CordonNode, Destroy, EvictPod, OpenEntry, PressPowerButton, Step
 
@@ -69,7 +70,7 @@ def _choose(view: View, pool: PoolSpec, count: int) -> RuleOutput:
     steps: list[OpenEntry] = []
     taking: frozenset[InstanceName] = frozenset()
     evidence = f"{pool.replicas + count} instances, {pool.replicas} wanted"
-    for life in order[:count]:
+    for life in order[: min(count, MOST_IN_FLIGHT)]:
         name = life.birth.instance
         blocked = budget_blocks(pool, view.facts, view.verdicts, taking | {name})
         if blocked is not None:

@@ -7,14 +7,15 @@ etcd's leader stops etcd and Kubernetes for some seconds: what a lone stop means
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from risen.core.history import Life
 from risen.core.judge.facts import Facts
 from risen.core.judge.verdict import Verdict, node_is_late
-from risen.core.names import InstanceName, may_hold_etcd
+from risen.core.names import InstanceName, PoolName, may_hold_etcd
 from risen.core.picture import InstanceState
 from risen.core.rules.view import View
 from risen.core.safety.quorum import may_lose_with_quorum, quorum_of
@@ -46,7 +47,32 @@ StopMeans: TypeAlias = PowerOnBecause | JudgeLater | None
 """None: it counts as dead."""
 
 
-def what_stop_means(view: View, life: Life) -> StopMeans:
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Which pools, and whether the whole cluster, went out together; the text says how many of how many."""
+
+    pools: Mapping[PoolName, str]
+    cluster: str | None
+
+    def of(self, life: Life) -> str | None:
+        """The outage that this instance is part of."""
+        return self.pools.get(life.birth.pool, self.cluster)
+
+
+@dataclass(frozen=True, slots=True)
+class Outages:
+    """What the provider and Nodes show, and what it comes to if whom nobody can see is counted as out."""
+
+    seen: Outage
+    blind: Outage
+
+
+def outages(view: View) -> Outages:
+    """Counted once for a whole decision."""
+    return Outages(_outage(view, blind=False), _outage(view, blind=True))
+
+
+def what_stop_means(view: View, life: Life, counted: Outages) -> StopMeans:
     """Judge a stopped instance."""
     facts, name = view.facts, life.birth.instance
     seen, provider = facts.ours.get(name), facts.provider
@@ -54,13 +80,13 @@ def what_stop_means(view: View, life: Life) -> StopMeans:
         return None
     if seen.host_boot and provider.host_boot and seen.host_boot != provider.host_boot:
         return PowerOnBecause("its host has rebooted since")
-    together = _together(view, life, blind=False)
+    together = counted.seen.of(life)
     if together is not None:
         return PowerOnBecause(together)
     since = seen.stopped_at if seen.stopped_at is not None else facts.now.boot - ELECTION_SECONDS
     if facts.now.boot < since + SETTLE_SECONDS:
         return JudgeLater("its stop to settle", since, since + SETTLE_SECONDS)
-    return _beside_etcd(view, life, since) or _beside_kubernetes(view, life, since)
+    return _beside_etcd(view, life, since) or _beside_kubernetes(view, life, since, counted)
 
 
 def _beside_etcd(view: View, life: Life, since: float) -> StopMeans:
@@ -82,33 +108,39 @@ def _others_could_elect(facts: Facts, name: InstanceName) -> bool:
     return len(running) >= quorum_of(len(holders))
 
 
-def _beside_kubernetes(view: View, life: Life, since: float) -> StopMeans:
+def _beside_kubernetes(view: View, life: Life, since: float, counted: Outages) -> StopMeans:
     """While Kubernetes does not answer nobody knows whether the others serve: after a while they do not."""
     facts = view.facts
     if facts.kubernetes is not None or facts.ever_ready is None:
         return None
     if facts.now.boot < since + ELECTION_SECONDS:
         return JudgeLater("Kubernetes to answer", since, since + ELECTION_SECONDS)
-    together = _together(view, life, blind=True)
+    together = counted.blind.of(life)
     return PowerOnBecause(together) if together is not None else None
 
 
-def _together(view: View, life: Life, blind: bool) -> str | None:
-    """Which group went out together: more than max(1, 20 %) of it are off, or on again and not serving yet.
+def _outage(view: View, blind: bool) -> Outage:
+    """A group is out when more than max(1, 20 %) of it are off, or on again and not serving yet.
 
     One that was powered on a moment ago counts, so that the last of many is not taken for a lone death.
     """
-    pool = [other for other in view.facts.lives.values() if other.birth.pool == life.birth.pool]
-    groups: tuple[tuple[str, Iterable[Life]], ...] = (
-        ("its pool", pool),
-        ("the cluster", view.facts.lives.values()),
+    there: Counter[PoolName] = Counter()
+    out: Counter[PoolName] = Counter()
+    for life in view.facts.lives.values():
+        if not view.facts.is_gone(life) and view.facts.was_launched(life):
+            there[life.birth.pool] += 1
+            out[life.birth.pool] += _is_out(view, life, blind)
+    pools = {pool: _together(out[pool], there[pool], "its pool") for pool in there}
+    return Outage(
+        {pool: text for pool, text in pools.items() if text is not None},
+        _together(out.total(), there.total(), "the cluster"),
     )
-    for group, lives in groups:
-        there = [one for one in lives if not view.facts.is_gone(one) and view.facts.was_launched(one)]
-        out = [one for one in there if _is_out(view, one, blind)]
-        if len(out) > max(1.0, TOGETHER_SHARE * len(there)):
-            return f"{len(out)} of {len(there)} of {group} went out together"
-    return None
+
+
+def _together(out: int, there: int, group: str) -> str | None:
+    if out <= max(1.0, TOGETHER_SHARE * there):
+        return None
+    return f"{out} of {there} of {group} went out together"
 
 
 def _is_out(view: View, life: Life, blind: bool) -> bool:

@@ -6,13 +6,16 @@ the entry is open. With `repair.mode: observe` it only says what it would do; a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life
 from risen.core.judge.joining import NEVER_JOINED
 from risen.core.judge.verdict import Judgement, Verdict
-from risen.core.names import InstanceName
+from risen.core.names import InstanceName, PoolName
 from risen.core.picture import InstanceState
-from risen.core.rules.power import JudgeLater, PowerOnBecause, what_stop_means
+from risen.core.rules.power import JudgeLater, Outages, PowerOnBecause, outages, what_stop_means
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.safety.budget import storm
 from risen.core.safety.invariants import accepts_data_loss
@@ -23,14 +26,30 @@ ENDS_RUNNING = (KILL, NEVER_JOINED)
 """Entries that end a running instance; a repaired one that came back by itself is let live."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What is counted once for all instances."""
+
+    view: View
+    outages: Outages
+    storms: Mapping[PoolName, Blocked]
+
+
 def propose(view: View) -> RuleOutput:
     """OpenEntry, PowerOn, Destroy."""
     unseen = view.cannot_see("provider")
     if unseen is not None:
         return unseen
-    outputs = [_without_entry(view, life) for life in view.facts.lives.values()]
-    outputs += [_with_entry(view, life) for life in view.facts.lives.values()]
+    scene = _Scene(view, outages(view), _storms(view))
+    outputs = [_without_entry(scene, life) for life in view.facts.lives.values()]
+    outputs += [_with_entry(scene, life) for life in view.facts.lives.values()]
     return gather(*outputs)
+
+
+def _storms(view: View) -> Mapping[PoolName, Blocked]:
+    pools = sorted({life.birth.pool for life in view.facts.lives.values()})
+    found = ((pool, storm(view.revision.spec, view.facts, view.verdicts, pool)) for pool in pools)
+    return {pool: blocked for pool, blocked in found if blocked is not None}
 
 
 def entry_id(view: View, subject: InstanceName) -> str:
@@ -44,8 +63,8 @@ def open_entry(view: View, name: InstanceName, reason: str, *evidence: str) -> O
     return OpenEntry(entry_id(view, name), name, reason, evidence)
 
 
-def _without_entry(view: View, life: Life) -> RuleOutput:
-    facts, name = view.facts, life.birth.instance
+def _without_entry(scene: _Scene, life: Life) -> RuleOutput:
+    view, facts, name = scene.view, scene.view.facts, life.birth.instance
     if name in facts.entries:
         return RuleOutput()
     kill = next((k for k in sorted(facts.history.kills, key=lambda k: k.id) if k.instance == name), None)
@@ -54,9 +73,9 @@ def _without_entry(view: View, life: Life) -> RuleOutput:
     judged = view.verdicts[name]
     match judged.verdict:
         case Verdict.DEAD:
-            return _open_repair(view, life, judged)
+            return _open_repair(scene, life, judged)
         case Verdict.STOPPED:
-            return _stopped(view, life, judged)
+            return _stopped(scene, life, judged)
         case Verdict.SICK if judged.never_joined:
             return _observed(view, open_entry(view, name, _reason_to_end(life), *judged.evidence), judged)
         case _:
@@ -67,14 +86,14 @@ def _reason_to_end(life: Life) -> str:
     return NEVER_JOINED if life.ready_at_unix is None else KILL
 
 
-def _stopped(view: View, life: Life, judged: Judgement) -> RuleOutput:
-    match what_stop_means(view, life):
+def _stopped(scene: _Scene, life: Life, judged: Judgement) -> RuleOutput:
+    match what_stop_means(scene.view, life, scene.outages):
         case PowerOnBecause(reason=reason):
-            return _power_on(view, life, reason)
+            return _power_on(scene.view, life, reason)
         case JudgeLater(for_what=for_what, since=since, at=at):
             return RuleOutput(waiting=(Waiting(life.birth.instance, for_what, since, at),))
         case None:
-            return _open_repair(view, life, judged)
+            return _open_repair(scene, life, judged)
 
 
 def _power_on(view: View, life: Life, reason: str) -> RuleOutput:
@@ -85,10 +104,11 @@ def _power_on(view: View, life: Life, reason: str) -> RuleOutput:
     return RuleOutput(steps=(PowerOn(name, seen.provider_id),))
 
 
-def _open_repair(view: View, life: Life, judged: Judgement) -> RuleOutput:
-    raging = storm(view.revision.spec, view.facts, view.verdicts, life.birth.pool)
+def _open_repair(scene: _Scene, life: Life, judged: Judgement) -> RuleOutput:
+    raging = scene.storms.get(life.birth.pool)
     if raging is not None:
         return RuleOutput(blocked=(raging,))
+    view = scene.view
     return _observed(view, open_entry(view, life.birth.instance, REPAIR, *judged.evidence), judged)
 
 
@@ -99,16 +119,16 @@ def _observed(view: View, step: OpenEntry, judged: Judgement) -> RuleOutput:
     return RuleOutput(blocked=(Blocked("observe-only", step.subject, why),))
 
 
-def _with_entry(view: View, life: Life) -> RuleOutput:
+def _with_entry(scene: _Scene, life: Life) -> RuleOutput:
     """The fence: the instance ends, confirmed by the provider's GONE in a later picture."""
-    facts, name = view.facts, life.birth.instance
+    view, facts, name = scene.view, scene.view.facts, life.birth.instance
     entry = facts.entries.get(name)
     if entry is None or entry.reason == "scale-down" or facts.is_gone(life):
         return RuleOutput()
     state = facts.state(name)
     since = facts.boot_of(entry.opened_unix)
     if state is InstanceState.STOPPED:
-        return _stopped_with_entry(view, life, entry.reason)
+        return _stopped_with_entry(scene, life, entry.reason)
     if state in (InstanceState.STARTING, InstanceState.RUNNING):
         if entry.reason in ENDS_RUNNING:
             return RuleOutput(steps=_destroy(view, life))
@@ -120,12 +140,12 @@ def _with_entry(view: View, life: Life) -> RuleOutput:
     return RuleOutput(waiting=(Waiting(name, "the provider's word that it is gone", since),))
 
 
-def _stopped_with_entry(view: View, life: Life, reason: str) -> RuleOutput:
+def _stopped_with_entry(scene: _Scene, life: Life, reason: str) -> RuleOutput:
     """What was to be ended and is off: ended, unless it is wanted back after all."""
-    name = life.birth.instance
+    view, name = scene.view, life.birth.instance
     if accepts_data_loss(view.facts, name) or (reason != REPAIR and not view.facts.holds_data(life)):
         return RuleOutput(steps=_destroy(view, life))
-    match what_stop_means(view, life):
+    match what_stop_means(scene.view, life, scene.outages):
         case PowerOnBecause(reason=why):
             return _power_on(view, life, why)
         case JudgeLater(for_what=for_what, since=since, at=at):
