@@ -35,12 +35,11 @@ class _Kind:
 
 class IdentityKind(Enum):
     """Who is identified. ADMIN: a person's kubeconfig (bound to rights by an add-on). CONTROLLER: the engine
-    at the API. ETCD: the engine at etcd. PROBE: whoever checks health without any right."""
+    at the API. ETCD: the engine at etcd."""
 
     ADMIN = _Kind(CLUSTER, "risen:admin", "risen:admins", 168.0)
     CONTROLLER = _Kind(CLUSTER, "risen:controller", "system:masters", 12.0)
     ETCD = _Kind(ETCD_CLIENT, "risen:controller", "", 12.0)
-    PROBE = _Kind(CLUSTER, "risen:probe", "risen:probes", 168.0)
 
 
 @dataclass(frozen=True, slots=True)
