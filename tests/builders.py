@@ -113,7 +113,8 @@ class Cluster:
     quorum_lost: bool = False
     host_boot: str = HOST_BOOT
     unseen: dict[str, str] = field(default_factory=dict)
-    etcd_as_of: float = NOW.boot
+    etcd_as_of: float | None = None
+    """None: now."""
     in_flight: list[Step] = field(default_factory=list)
     now: Now = NOW
 
@@ -214,16 +215,17 @@ class Cluster:
         etcd = EtcdSeen(self.answering_id, tuple(self.members.values()), self.quorum_lost)
         return Picture(
             provider=self._unseen("provider")
-            or Seen(ProviderSeen(tuple(self.instances.values()), self.host_boot), NOW.boot),
-            kubernetes=self._unseen("kubernetes") or Seen(kubernetes, NOW.boot),
-            etcd=self._unseen("etcd") or Seen(etcd, self.etcd_as_of),
-            endpoint=self._unseen("endpoint") or Seen(tuple(self.backends.values()), NOW.boot),
-            in_flight=tuple(StepInFlight(step, NOW.boot - 1) for step in self.in_flight),
+            or Seen(ProviderSeen(tuple(self.instances.values()), self.host_boot), self.now.boot),
+            kubernetes=self._unseen("kubernetes") or Seen(kubernetes, self.now.boot),
+            etcd=self._unseen("etcd")
+            or Seen(etcd, self.etcd_as_of if self.etcd_as_of is not None else self.now.boot),
+            endpoint=self._unseen("endpoint") or Seen(tuple(self.backends.values()), self.now.boot),
+            in_flight=tuple(StepInFlight(step, self.now.boot - 1) for step in self.in_flight),
         )
 
     def _unseen(self, section: str) -> Unseen | None:
         error = self.unseen.get(section)
-        return Unseen(error, NOW.boot - 5) if error is not None else None
+        return Unseen(error, self.now.boot - 5) if error is not None else None
 
     def history(self) -> History:
         """What is remembered."""

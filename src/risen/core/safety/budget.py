@@ -71,5 +71,5 @@ def storm(spec: ClusterSpec, facts: Facts, verdicts: Verdicts, name: PoolName) -
         "storm",
         name,
         f"{len(dead)} of {size} are dead at once, at most {allowed} "
-        f"({spec.repair.max_unhealthy_percent} %) are repaired unasked: kill names one",
+        f"({spec.repair.max_unhealthy_percent} %) are repaired unasked: `kill` names one",
     )

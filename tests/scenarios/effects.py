@@ -1,0 +1,152 @@
+"""What steps do to the cluster of a scenario: the kindest world there is, everything works at once.
+
+The simulator has the unkind ones. Here a transcript shows how a plan follows from what the one before did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from builders import Cluster, life_of
+from risen.core.history import Entry
+from risen.core.names import InstanceName, MemberId, may_hold_etcd
+from risen.core.picture import BackendSeen, InstanceState, MemberSeen, NodeSeen
+from risen.core.rules.nodes import UNINITIALIZED
+from risen.core.spec import Taint
+from risen.core.step import (
+    AddBackend,
+    AddLearner,
+    ApplyAddon,
+    Bootstrap,
+    CloseEntry,
+    CordonNode,
+    DeleteNode,
+    Destroy,
+    EvictPod,
+    FreePod,
+    Launch,
+    MarkNode,
+    OpenEntry,
+    PowerOn,
+    PressPowerButton,
+    PromoteMember,
+    RecordClusterId,
+    RemoveBackend,
+    RemoveMember,
+    Step,
+    TaintOutOfService,
+    WriteBirth,
+    WriteBootstrap,
+)
+
+OUT_OF_SERVICE = Taint("node.kubernetes.io/out-of-service", "nodeshutdown", "NoExecute")
+
+
+def carry_out(cluster: Cluster, step: Step) -> None:
+    """Let a step have its effect."""
+    match step:
+        case WriteBootstrap() | WriteBirth() | RecordClusterId() | OpenEntry() | CloseEntry():
+            _write(cluster, step)
+        case Launch(instance=name):
+            cluster.run(name)
+            cluster.lives[name] = replace(
+                cluster.lives[name],
+                provider_id=cluster.instances[name].provider_id,
+                launched_at_unix=cluster.now.unix,
+            )
+        case PowerOn(instance=name):
+            cluster.instances[name] = replace(
+                cluster.instances[name],
+                state=InstanceState.RUNNING,
+                stopped_at=None,
+                host_boot=cluster.host_boot,
+            )
+        case PressPowerButton(instance=name):
+            cluster.stop(name, ago=0.0)
+        case Destroy(instance=name):
+            cluster.lose(name)
+        case AddLearner() | PromoteMember() | RemoveMember() | AddBackend() | RemoveBackend():
+            _membership(cluster, step)
+        case _:
+            _kubernetes(cluster, step)
+
+
+def start(cluster: Cluster, name: str) -> None:
+    """An instance gets its join answer, and all that it is for comes up."""
+    life = cluster.lives[name]
+    joined = life.joined_at_unix is not None
+    cluster.lives[name] = replace(
+        life,
+        joined_at_unix=life.joined_at_unix or cluster.now.unix,
+        ready_at_unix=life.ready_at_unix or cluster.now.unix,
+    )
+    url = f"https://{cluster.instances[name].address}:2380"
+    if may_hold_etcd(life.birth.role):
+        cluster.unseen.clear()
+        known = next((key for key, member in cluster.members.items() if member.peer_url == url), None)
+        if known is None and not joined:
+            cluster.join(name)
+        elif known is not None:
+            cluster.members[name] = replace(cluster.members.pop(known), name=name, healthy=True)
+    taint = Taint(UNINITIALIZED, "", "NoSchedule")
+    node = cluster.nodes.get(name)
+    cluster.nodes[name] = replace(
+        node or NodeSeen(InstanceName(name), f"node-{name}", life.provider_id or "", True, taints=(taint,)),
+        lease_renewed_unix=cluster.now.unix,
+    )
+
+
+def _write(cluster: Cluster, step: Step) -> None:
+    match step:
+        case WriteBootstrap(bootstrap=Bootstrap() as bootstrap):
+            cluster.bootstraps.append(bootstrap)
+        case WriteBirth(birth=birth):
+            life = life_of(
+                birth.instance,
+                provider_id=None,
+                launched_at_unix=None,
+                joined_at_unix=None,
+                ready_at_unix=None,
+            )
+            cluster.lives[birth.instance] = replace(life, birth=birth)
+        case RecordClusterId(cluster_id=cluster_id):
+            cluster.etcd_id = cluster_id
+        case OpenEntry(entry=entry, subject=subject, reason=reason, evidence=evidence):
+            cluster.entries[entry] = Entry(entry, subject, reason, evidence, cluster.now.unix)
+        case CloseEntry(entry=entry, outcome=outcome):
+            opened = cluster.entries[entry]
+            cluster.entries[entry] = replace(opened, closed_unix=cluster.now.unix, outcome=outcome)
+
+
+def _membership(cluster: Cluster, step: Step) -> None:
+    match step:
+        case AddLearner(peer_url=url):
+            identity = str(101 + max((int(one.id) - 100 for one in cluster.members.values()), default=0))
+            cluster.members[url] = MemberSeen(MemberId(identity), "", url, True, False)
+        case PromoteMember(instance=name):
+            cluster.members[name] = replace(cluster.members[name], learner=False)
+        case RemoveMember(member=member_id):
+            for key in [key for key, member in cluster.members.items() if member.id == member_id]:
+                del cluster.members[key]
+        case AddBackend(instance=name, address=address):
+            cluster.backends[name] = BackendSeen(name, address, True)
+        case RemoveBackend(instance=name):
+            cluster.backends.pop(name, None)
+
+
+def _kubernetes(cluster: Cluster, step: Step) -> None:
+    match step:
+        case ApplyAddon(key=key, digest=digest):
+            cluster.addons = (*cluster.addons, (key, digest))
+        case MarkNode(node=name, labels=labels, taints=taints):
+            cluster.nodes[name] = replace(cluster.nodes[name], labels=labels, taints=taints)
+        case CordonNode(node=name):
+            cluster.nodes[name] = replace(cluster.nodes[name], unschedulable=True)
+        case TaintOutOfService(node=name):
+            cluster.nodes[name] = replace(cluster.nodes[name], taints=(OUT_OF_SERVICE,))
+        case EvictPod(uid=uid) | FreePod(uid=uid):
+            cluster.pods = [pod for pod in cluster.pods if pod.uid != uid]
+        case DeleteNode(node=name):
+            cluster.nodes.pop(name, None)
+        case _:
+            raise AssertionError(f"no effect for {step!r}")

@@ -1,0 +1,151 @@
+"""What holds of every plan, whatever befell the cluster: equal for shuffled inputs, safe, without overlaps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import NOW, SUPPLIES, Cluster, life_of, pod_of
+from risen.core.deciding import decide
+from risen.core.history import History
+from risen.core.judge.facts import look
+from risen.core.picture import EtcdSeen, InstanceState, KubernetesSeen, Picture, ProviderSeen, Seen
+from risen.core.plan import Plan
+from risen.core.safety.invariants import violations
+from risen.core.step import Destroy, RemoveMember, WriteBootstrap, claims_of
+
+BEFALLS = (
+    "stop", "stop-now", "lose", "unknown", "unlisted", "unready", "unjoined", "repair-entry", "kill-entry",
+    "kill", "scale-down-entry", "unhealthy", "learner", "podded", "stateful", "cordoned", "no-backend",
+)  # fmt: skip
+
+
+def befall(cluster: Cluster, name: str, what: str) -> None:
+    """Let one thing happen to one instance."""
+    match what:
+        case "stop" | "stop-now":
+            cluster.stop(name, ago=60.0 if what == "stop" else 0.5)
+        case "lose":
+            cluster.lose(name)
+        case "unknown":
+            cluster.instances[name] = replace(cluster.instances[name], state=InstanceState.UNKNOWN)
+        case "unready" if name in cluster.nodes:
+            cluster.nodes[name] = replace(cluster.nodes[name], ready=False)
+        case "cordoned" if name in cluster.nodes:
+            cluster.nodes[name] = replace(cluster.nodes[name], unschedulable=True, labels=())
+        case "unjoined":
+            cluster.lives[name] = life_of(name, joined_at_unix=None, ready_at_unix=None)
+            cluster.nodes.pop(name, None)
+            cluster.members.pop(name, None)
+        case "repair-entry" | "kill-entry" | "scale-down-entry":
+            cluster.open(name, what.removesuffix("-entry"))
+        case "kill":
+            cluster.kill(name)
+        case "unhealthy" | "learner" if name in cluster.members:
+            changes = {"healthy": False} if what == "unhealthy" else {"learner": True}
+            cluster.members[name] = replace(cluster.members[name], **changes)
+        case "podded" | "stateful":
+            cluster.pods.append(pod_of(f"pod-{len(cluster.pods)}", name, stateful=what == "stateful"))
+        case "no-backend":
+            cluster.backends.pop(name, None)
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> Cluster:
+    """A standing cluster to which up to six things happened, some sections of which may be unseen."""
+    cluster = Cluster.standing(draw(st.sampled_from((1, 3, 5))), draw(st.integers(0, 3)))
+    names = sorted(cluster.instances)
+    for name, what in draw(st.lists(st.tuples(st.sampled_from(names), st.sampled_from(BEFALLS)), max_size=6)):
+        befall(cluster, name, what)
+    for name in draw(st.lists(st.sampled_from(names), max_size=1)):
+        del cluster.instances[name]
+    unseen = draw(st.sets(st.sampled_from(("provider", "kubernetes", "etcd", "endpoint")), max_size=1))
+    cluster.unseen = dict.fromkeys(unseen, "Unreachable: timed out")
+    cluster.quorum_lost = draw(st.booleans()) and draw(st.booleans())
+    cluster.etcd_id = draw(st.sampled_from((cluster.etcd_id, cluster.etcd_id, "")))
+    return cluster
+
+
+def shuffled(picture: Picture, history: History, random: Random) -> tuple[Picture, History]:
+    """The same values in another order."""
+
+    def mixed(items: tuple[object, ...]) -> tuple:  # type: ignore[type-arg]
+        return tuple(random.sample(items, len(items)))
+
+    changes: dict[str, object] = {}
+    for section in ("provider", "kubernetes", "etcd", "endpoint"):
+        match getattr(picture, section):
+            case Seen(ProviderSeen() as value, as_of):
+                changes[section] = Seen(replace(value, instances=mixed(value.instances)), as_of)
+            case Seen(KubernetesSeen() as value, as_of):
+                pods, nodes = mixed(value.pods), mixed(value.nodes)
+                changes[section] = Seen(replace(value, pods=pods, nodes=nodes), as_of)
+            case Seen(EtcdSeen() as value, as_of):
+                changes[section] = Seen(replace(value, members=mixed(value.members)), as_of)
+            case Seen(tuple() as value, as_of):
+                changes[section] = Seen(mixed(value), as_of)
+    lives, entries = mixed(tuple(history.lives.items())), mixed(tuple(history.entries.items()))
+    other = replace(history, lives=dict(lives), entries=dict(entries), kills=mixed(history.kills))
+    return replace(picture, **changes), other  # type: ignore[arg-type]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(clusters(), st.integers(0, 2**16))
+def test_a_plan_is_equal_for_shuffled_inputs(cluster: Cluster, seed: int) -> None:
+    picture, history = shuffled(cluster.picture(), cluster.history(), Random(seed))
+    assert decide(cluster.revision, picture, history, NOW, SUPPLIES) == cluster.plan()
+
+
+def carried_out_in_any_order(cluster: Cluster, plan: Plan) -> list[str]:
+    """Invariants that a step breaks though all others of the plan are assumed at their worst."""
+    facts = cluster.facts()
+    return [
+        f"{violation}: {step}"
+        for step in plan.steps
+        for violation in violations(
+            step, replace(facts, steps=tuple(other for other in plan.steps if other != step))
+        )
+    ]
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(clusters())
+def test_the_steps_of_a_plan_keep_every_invariant_in_whatever_order_they_go(cluster: Cluster) -> None:
+    assert carried_out_in_any_order(cluster, cluster.plan()) == []
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(clusters())
+def test_the_steps_of_a_plan_share_no_claim(cluster: Cluster) -> None:
+    claims = [claim for step in cluster.plan().steps for claim in claims_of(step)]
+    assert len(claims) == len(set(claims))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(clusters())
+def test_what_is_in_flight_is_not_planned_again(cluster: Cluster) -> None:
+    first = cluster.plan().steps
+    cluster.in_flight = list(first)
+    assert not set(first) & set(cluster.plan().steps)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(clusters())
+def test_a_recorded_etcd_is_never_founded_again_and_without_sight_of_it_nothing_of_it_ends(
+    cluster: Cluster,
+) -> None:
+    steps = cluster.plan().steps
+    if cluster.etcd_id:
+        assert not any(isinstance(step, WriteBootstrap) for step in steps)
+    if "etcd" in cluster.unseen or cluster.quorum_lost:
+        harm = [step for step in steps if isinstance(step, RemoveMember)]
+        harm += [step for step in steps if isinstance(step, Destroy) and step.holds_data]
+        assert harm == []
+
+
+def test_the_facts_of_a_cluster_are_looked_up_by_name() -> None:
+    cluster = Cluster.standing()
+    assert list(look(cluster.picture(), cluster.history(), NOW).lives) == sorted(cluster.lives)
