@@ -14,6 +14,7 @@ from risen.bootstrap import CLOCK, Clients, Cluster, connect, engine_world, loca
 from risen.cli.context import cluster_option, need_root, opened, run
 from risen.engine.journal import Journal
 from risen.engine.loop import Engine, lead_and_load
+from risen.services.signer import Signer
 
 RENEW_SECONDS = 3600.0
 
@@ -52,8 +53,9 @@ async def _keep(cluster: Cluster, clients: Clients, stopping: asyncio.Event) -> 
         await local_site(clients.settings).prepare()
         clients.kubernetes.start()
         await stack.enter_async_context(serve_joins(cluster, clients, engine.records, _note))
-        renewing = asyncio.create_task(_renew(clients))
-        stack.callback(renewing.cancel)
+        signer = Signer(clients.kubernetes.signing, clients.authorities.cluster, CLOCK, _note)
+        for work in (_renew(clients), signer.run()):
+            stack.callback(asyncio.create_task(work).cancel)
         await _until_stopped(engine, stopping)
 
 
@@ -77,4 +79,4 @@ def _print_line(line: str) -> None:
 
 
 def _note(line: str) -> None:
-    _print_line(json.dumps({"unix": round(CLOCK.unix(), 3), "what": "join", "line": line}))
+    _print_line(json.dumps({"unix": round(CLOCK.unix(), 3), "what": "note", "line": line}))
