@@ -29,11 +29,13 @@ _LOCK_AGAIN = "run `risen recipe lock` again"
 
 @dataclass(frozen=True, slots=True)
 class Apt:
-    """A private apt under `root`, for one suite and architecture."""
+    """A private apt under `root`, for one suite and architecture. `sources` are one-line sources to use in
+    place of the host's."""
 
     root: Path
     suite: str
     architecture: str
+    sources: str = ""
 
     def resolve(self, packages: Iterable[str]) -> tuple[LockedPackage, ...]:
         """Essential packages, these, and all they depend on, from lists fetched just now.
@@ -80,7 +82,7 @@ class Apt:
             (self.root / name).mkdir(parents=True, exist_ok=True)
         (self.root / "status").write_text("")
         (self.root / "preferences").write_text(_PIN)
-        (self.root / "sources.list").write_text(self._sources())
+        (self.root / "sources.list").write_text(self.sources or self._sources())
         self._apt("update")
 
     def _apt(self, *words: str, cwd: Path | None = None) -> str:

@@ -82,8 +82,9 @@ def clean(tree: Path) -> None:
         _remove(tree / name)
     _bytecode(tree)
     _logs(tree / "var/log")
-    (tree / "etc/machine-id").write_bytes(b"")
-    (tree / "etc/hosts").write_text(_HOSTS)
+    for name, text in (("etc/machine-id", ""), ("etc/hosts", _HOSTS)):
+        (tree / name).write_text(text)
+        (tree / name).chmod(0o644)
     _shadow(tree / "etc/shadow")
     _strip_setuid(tree)
     for name in _FORBIDDEN:

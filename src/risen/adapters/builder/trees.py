@@ -71,8 +71,9 @@ def lay_folder(tree: Path, like: Path, folder: str) -> None:
         if made.is_symlink() or (made.exists() and not made.is_dir()):
             raise Invalid(f"/{made.relative_to(tree)} is given both as a file and as a folder")
         if not made.exists():
+            mode = stat.S_IMODE(model.lstat().st_mode) if model.is_dir() else 0o755
             made.mkdir()
-            made.chmod(stat.S_IMODE(model.lstat().st_mode) if model.is_dir() else 0o755)
+            made.chmod(mode)
 
 
 def lay_file(tree: Path, like: Path, name: str, source: bytes | Path, mode: int) -> None:
