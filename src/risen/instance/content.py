@@ -76,7 +76,7 @@ _SCRIPTS = (
     "await-subnet",
     "press-power-button",
 )
-_CONTROL_PLANE_SCRIPTS = ("await-apiserver", "hold-etcd")
+_CONTROL_PLANE_SCRIPTS = ("await-etcd", "await-apiserver", "hold-etcd")
 _SETTINGS = (
     ("/etc/hosts", "hosts"),
     ("/etc/containerd/config.toml", "containerd.toml"),
