@@ -55,6 +55,7 @@ def apt_of(mirror: Path) -> Apt:
     return Apt(mirror.parent / "apt", "bookworm", "amd64", f"deb [trusted=yes] copy:{mirror} ./\n")
 
 
+@pytest.mark.root
 def test_the_lock_names_what_was_asked_for_what_that_needs_and_what_is_essential(mirror: Path) -> None:
     found = apt_of(mirror).resolve(["tool"])
     assert [(one.name, one.version) for one in found] == [
@@ -64,11 +65,13 @@ def test_the_lock_names_what_was_asked_for_what_that_needs_and_what_is_essential
     ]
 
 
+@pytest.mark.root
 def test_a_package_that_does_not_exist_is_named(mirror: Path) -> None:
     with pytest.raises(Invalid, match="nosuch"):
         apt_of(mirror).resolve(["nosuch"])
 
 
+@pytest.mark.root
 def test_locked_packages_come_once_and_are_taken_from_the_cache_after_that(
     mirror: Path, tmp_path: Path
 ) -> None:
@@ -80,6 +83,7 @@ def test_locked_packages_come_once_and_are_taken_from_the_cache_after_that(
     assert {path.stem for path in (tmp_path / "debs").glob("*.deb")} == {one.sha256 for one in locked}
 
 
+@pytest.mark.root
 def test_a_version_no_longer_served_says_to_lock_again(mirror: Path, tmp_path: Path) -> None:
     apt = apt_of(mirror)
     locked = apt.resolve(["tool"])
@@ -90,6 +94,7 @@ def test_a_version_no_longer_served_says_to_lock_again(mirror: Path, tmp_path: P
         apt.fetch(locked, tmp_path / "debs")
 
 
+@pytest.mark.root
 def test_other_bytes_of_the_same_version_are_refused_and_removed(mirror: Path, tmp_path: Path) -> None:
     apt = apt_of(mirror)
     locked = apt.resolve(["library"])
@@ -100,6 +105,7 @@ def test_other_bytes_of_the_same_version_are_refused_and_removed(mirror: Path, t
     assert {path.name for path in (tmp_path / "debs").glob("**/library*")} == set()
 
 
+@pytest.mark.root
 def test_a_cached_package_that_was_altered_is_refused_at_the_bake(mirror: Path, tmp_path: Path) -> None:
     apt = apt_of(mirror)
     locked = apt.resolve(["library"])

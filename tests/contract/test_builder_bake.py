@@ -1,0 +1,199 @@
+"""A whole bake above a ready base: real files and layers, programs from a local folder, no network."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from risen.adapters.builder.bake import BakeRequest, bake, tool_path
+from risen.adapters.builder.shelf import Shelf, only_one
+from risen.bakery.components import COMPONENTS
+from risen.bakery.layers import base_step
+from risen.bakery.lock import (
+    Lock,
+    LockedComponent,
+    LockedFile,
+    LockedPackage,
+    LockedProgram,
+    parse_lock,
+    render_lock,
+)
+from risen.bakery.steps import step_digest
+from risen.core.names import Role
+from risen.instance.content import image_content
+from risen.interfaces.builder import BakedImage, BakeProgress
+from risen.interfaces.errors import Conflict, Corrupt, Invalid, NotFound
+
+RECIPE = """
+apiVersion: risen/v1alpha1
+kind: Recipe
+metadata: {name: node}
+spec:
+  components: {etcd: "3.6.16", containerd: debian, runc: debian, cni-plugins: debian, flannel: "0.28.10", coredns: "1.15.0"}
+  sources: [{path: vendor}]
+  files: [{path: /etc/acme.conf, source: acme.conf, roles: [worker]}]
+  images: [{path: own.tar}]
+"""
+VERSIONS = (("kubernetes", "1.36.3"), ("etcd", "3.6.16"), ("flannel", "0.28.10"), ("coredns", "1.15.0"))
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+class Kitchen:
+    """A folder with a recipe, a lock and binaries, and a home whose base is baked already."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said: list[BakeProgress] = []
+        self.request = BakeRequest(
+            folder / "recipe.yaml", folder / "recipe.lock", folder / "home", folder / "cache", image_content
+        )
+        (folder / "acme.conf").write_bytes(b"acme")
+        (folder / "own.tar").write_bytes(b"archive")
+        for name, version in VERSIONS:
+            (folder / f"vendor/{name}-{version}").mkdir(parents=True)
+            for program in COMPONENTS[name].programs:
+                (folder / f"vendor/{name}-{version}/{program.name}").write_bytes(program.name.encode())
+        self.write(RECIPE)
+        shelf = Shelf(self.request.home)
+        self.base = shelf.make_layer(step_digest(base_step(self.lock())), "base", fill_base)
+
+    def lock(self) -> Lock:
+        return parse_lock(self.request.lock.read_text())
+
+    def write(self, recipe: str) -> None:
+        """The recipe, and the lock that `recipe lock` would make of it."""
+        self.request.recipe.write_text(recipe)
+        files = tuple(
+            LockedFile(one, sha256((self.folder / one).read_bytes())) for one in ("acme.conf", "own.tar")
+        )
+        package = LockedPackage("catatonit", "1", "amd64", "a" * 64, 1, "pool/c.deb")
+        components = tuple(self.component(name, version) for name, version in VERSIONS)
+        lock = Lock(
+            sha256(recipe.encode()), "amd64", "bookworm", ("catatonit",), (package,), components, files
+        )
+        self.request.lock.write_text(render_lock(lock))
+
+    def component(self, name: str, version: str) -> LockedComponent:
+        programs = tuple(
+            LockedProgram(one.name, sha256(one.name.encode())) for one in COMPONENTS[name].programs
+        )
+        return LockedComponent(name, version, "path", f"vendor/{name}-{version}", "test", programs=programs)
+
+    def bake(self) -> dict[Role, BakedImage]:
+        self.said.clear()
+        return bake(self.request, self.said.append)
+
+    def made(self) -> set[str]:
+        """Steps that were carried out, not taken from the cache."""
+        return {one.step for one in self.said if one.seconds is not None and not one.cached}
+
+
+def fill_base(tree: Path, scratch: Path) -> None:
+    (tree / "usr/bin").mkdir(parents=True)
+    (tree / "etc/systemd/system").mkdir(parents=True)
+    (tree / "usr/bin/catatonit").write_bytes(b"catatonit")
+
+
+@pytest.fixture
+def kitchen(tmp_path: Path) -> Kitchen:
+    return Kitchen(tmp_path)
+
+
+def paths(kitchen: Kitchen, image: BakedImage) -> set[str]:
+    return {one.path for one in Shelf(kitchen.request.home).contents(image.digest)}
+
+
+def test_each_role_gets_its_programs_its_images_and_its_files(kitchen: Kitchen) -> None:
+    baked = kitchen.bake()
+    worker, control_plane = (paths(kitchen, baked[role]) for role in (Role.WORKER, Role.CONTROL_PLANE))
+    assert {"usr/bin/kubelet", "etc/acme.conf", "usr/lib/risen/images/coredns.tar"} <= worker
+    assert {"usr/bin/etcd", "usr/bin/kube-apiserver", "usr/lib/risen/images/pause.tar"} <= control_plane
+    assert not {"usr/bin/etcd", "usr/bin/kube-apiserver"} & worker
+    assert "etc/acme.conf" not in control_plane
+    assert f"usr/lib/risen/images/own-{sha256(b'archive')[:16]}.tar" in worker & control_plane
+    assert tool_path(kitchen.request.home, "kubernetes", "1.36.3", "kubectl").read_bytes() == b"kubectl"
+    for image in baked.values():
+        Shelf(kitchen.request.home).verify(image.digest)
+
+
+def test_a_second_bake_makes_nothing_and_gives_the_same_digests(kitchen: Kitchen) -> None:
+    first = kitchen.bake()
+    assert kitchen.bake() == first
+    assert kitchen.made() == set()
+
+
+def test_after_one_changed_file_only_its_layer_is_made(kitchen: Kitchen) -> None:
+    first = kitchen.bake()
+    (kitchen.folder / "acme.conf").write_bytes(b"changed")
+    kitchen.write(RECIPE)
+    second = kitchen.bake()
+    assert kitchen.made() == {"content worker"}
+    assert first[Role.CONTROL_PLANE] == second[Role.CONTROL_PLANE]
+    assert first[Role.WORKER].digest != second[Role.WORKER].digest
+
+
+def test_a_bake_that_was_cut_short_goes_on_from_the_layers_it_had(kitchen: Kitchen) -> None:
+    class Cut(Exception):
+        pass
+
+    def report(progress: BakeProgress) -> None:
+        kitchen.said.append(progress)
+        if progress.step == "content worker":
+            raise Cut
+
+    with pytest.raises(Cut):
+        bake(kitchen.request, report)
+    kitchen.bake()
+    assert kitchen.made() == {"content worker"}
+
+
+def test_a_file_that_changed_after_the_lock_is_refused(kitchen: Kitchen) -> None:
+    (kitchen.folder / "acme.conf").write_bytes(b"changed")
+    with pytest.raises(Corrupt, match=r"acme\.conf is not the file that was locked"):
+        kitchen.bake()
+
+
+def test_a_recipe_that_changed_after_the_lock_is_refused(kitchen: Kitchen) -> None:
+    kitchen.request.recipe.write_text(RECIPE + "  packages: [jq]\n")
+    with pytest.raises(Invalid, match=r"has changed since recipe\.lock was made"):
+        kitchen.bake()
+
+
+def test_a_program_with_other_bytes_than_locked_is_refused(kitchen: Kitchen) -> None:
+    (kitchen.folder / "vendor/etcd-3.6.16/etcd").write_bytes(b"evil")
+    with pytest.raises(Corrupt, match="the lock pins"):
+        kitchen.bake()
+    assert Shelf(kitchen.request.home).list() == ()
+
+
+def test_an_image_archive_with_other_bytes_than_locked_is_refused(kitchen: Kitchen) -> None:
+    (kitchen.folder / "own.tar").write_bytes(b"evil")
+    with pytest.raises(Corrupt, match="refused"):
+        kitchen.bake()
+    assert (kitchen.folder / "own.tar").read_bytes() == b"evil", "the user's own file stays"
+
+
+def test_a_bake_without_a_lock_says_how_to_make_one(kitchen: Kitchen) -> None:
+    kitchen.request.lock.unlink()
+    with pytest.raises(NotFound, match="run `risen recipe lock`"):
+        kitchen.bake()
+
+
+def test_a_kubernetes_version_that_is_not_locked_says_how_to_lock_it(kitchen: Kitchen) -> None:
+    kitchen.request = replace(kitchen.request, kubernetes="1.35.4")
+    with pytest.raises(Invalid, match=r"run `risen recipe lock --kubernetes 1\.35\.4`"):
+        kitchen.bake()
+
+
+def test_two_bakes_in_one_home_do_not_meet(kitchen: Kitchen) -> None:
+    with (
+        only_one(kitchen.request.home / "images/lock"),
+        pytest.raises(Conflict, match="another bake is at work"),
+    ):
+        kitchen.bake()
