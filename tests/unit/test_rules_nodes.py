@@ -71,11 +71,19 @@ def test_workers_carry_only_the_taints_of_their_pool() -> None:
     assert len(wanted_taints(PoolSpec(CP, Role.CONTROL_PLANE, 1, taints=(taint,)))) == 2
 
 
-def test_taints_that_kubernetes_sets_by_itself_are_no_reason_to_mark() -> None:
+def test_taints_that_others_set_stay_and_are_no_reason_to_mark() -> None:
     cluster = Cluster.standing()
-    node = cluster.nodes["w-a"]
-    cluster.nodes["w-a"] = replace(node, taints=(Taint("node.kubernetes.io/not-ready", "", "NoExecute"),))
+    theirs = (Taint("node.kubernetes.io/not-ready", "", "NoExecute"), Taint("team", "x", "NoSchedule"))
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], taints=theirs)
     assert cluster.steps(MarkNode) == []
+
+
+def test_a_label_or_taint_that_we_set_and_the_pool_no_longer_names_is_taken_away() -> None:
+    cluster = Cluster.standing()
+    taint = Taint("gpu", "yes", "NoSchedule")
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], taints=(taint,), our_taints=("gpu",))
+    cluster.nodes["w-b"] = replace(cluster.nodes["w-b"], our_labels=("risen.dev/pool", "tier"))
+    assert [step.node for step in cluster.steps() if isinstance(step, MarkNode)] == ["w-a", "w-b"]
 
 
 def test_a_node_whose_provider_id_is_not_ours_is_listed_and_left_alone() -> None:

@@ -185,6 +185,13 @@ def test_the_solo_member_is_ended_only_if_the_loss_is_accepted() -> None:
     assert why(cluster.kill("cp-a", accept_data_loss=True), destroy("cp-a")) is None
 
 
+def test_a_founder_whose_etcd_never_came_is_ended_only_if_the_loss_is_accepted() -> None:
+    cluster = Cluster.nothing().run("cp-a").run("cp-b").open("cp-a", "kill")
+    cluster.lives["cp-a"] = life_of("cp-a", ready_at_unix=None)
+    assert broken(cluster, destroy("cp-a")) == ["data-before-cattle"]
+    assert broken(cluster.kill("cp-a", accept_data_loss=True), destroy("cp-a")) == []
+
+
 def test_a_control_plane_instance_that_never_joined_holds_no_data() -> None:
     cluster = Cluster.standing(1, 0).run("cp-b").open("cp-b", "never-joined")
     cluster.lives["cp-b"] = life_of("cp-b", joined_at_unix=None, ready_at_unix=None)

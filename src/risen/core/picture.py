@@ -81,6 +81,9 @@ class NodeSeen:
     lease_renewed_unix: float | None = None
     waiting_for_addons: bool = False
     """NotReady only because no network plugin has been set up, or a startup taint is still there."""
+    our_labels: tuple[str, ...] = ()
+    our_taints: tuple[str, ...] = ()
+    """Keys that Risen set before: what of them is no longer wanted is taken away, what others set stays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ def mark_node(node: Node, labels: Mapping[str, str], taints: Sequence[Taint]) ->
     """Labels and taints of a pool on its Node; those of others stay, those set by us before and no longer
     wanted go, and so does `risen/uninitialized`."""
     annotations = node.metadata.annotations
-    removed = dict.fromkeys(_keys(annotations.get(OUR_LABELS, "")) - set(labels))
-    ours = {UNINITIALIZED, *(taint.key for taint in taints), *_keys(annotations.get(OUR_TAINTS, ""))}
+    removed = dict.fromkeys(keys_in(annotations.get(OUR_LABELS, "")) - set(labels))
+    ours = {UNINITIALIZED, *(taint.key for taint in taints), *keys_in(annotations.get(OUR_TAINTS, ""))}
     kept = [taint for taint in node.spec.taints if taint.key not in ours]
     return {
         "metadata": {
@@ -83,7 +83,8 @@ def deletion(uid: str, grace_seconds: int | None = None) -> Body:
     return options
 
 
-def _keys(text: str) -> set[str]:
+def keys_in(text: str) -> set[str]:
+    """Keys kept in one annotation."""
     return {key for key in text.split(",") if key}
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
+from risen.adapters.kubernetes.bodies import OUR_LABELS, OUR_TAINTS, keys_in
 from risen.adapters.kubernetes.wire import Condition, Lease, Node, Pod
 from risen.core.names import InstanceName
 from risen.core.picture import KubernetesSeen, NodeSeen, PodSeen
@@ -131,6 +132,8 @@ def node_seen(node: Node) -> NodeSeen:
         labels=tuple(sorted(node.metadata.labels.items())),
         taints=taints,
         waiting_for_addons=_waiting_for_addons(ready, taints),
+        our_labels=tuple(sorted(keys_in(node.metadata.annotations.get(OUR_LABELS, "")))),
+        our_taints=tuple(sorted(keys_in(node.metadata.annotations.get(OUR_TAINTS, "")))),
     )
 
 

@@ -16,8 +16,6 @@ from risen.core.step import DeleteNode, MarkNode, Step
 OUR_LABELS = "risen.dev/"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 UNINITIALIZED = "risen/uninitialized"
-FOREIGN_TAINTS = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
-"""Taints that Kubernetes itself sets and lifts."""
 
 
 def propose(view: View) -> RuleOutput:
@@ -63,8 +61,10 @@ def wanted_taints(pool: PoolSpec) -> tuple[Taint, ...]:
 
 def _mark(node: NodeSeen, pool: PoolSpec, release: ReleaseId) -> tuple[Step, ...]:
     labels, taints = wanted_labels(pool, release), wanted_taints(pool)
-    ours = {taint for taint in node.taints if not taint.key.startswith(FOREIGN_TAINTS)}
-    if set(labels) <= set(node.labels) and ours == set(taints):
+    keys = {taint.key for taint in taints}
+    ours = {taint for taint in node.taints if taint.key in {UNINITIALIZED, *keys, *node.our_taints}}
+    as_wanted = set(labels) <= set(node.labels) and set(node.our_labels) <= dict(labels).keys()
+    if as_wanted and ours == set(taints):
         return ()
     return (MarkNode(node.name, node.uid, labels, taints),)
 

@@ -94,7 +94,7 @@ def blocks_loss(facts: Facts, life: Life, accept_data_loss: bool = False) -> Blo
     stale = stale_etcd(facts, name)
     voters = count_voters(facts)
     if stale is not None or voters is None or facts.etcd is None:
-        if accept_data_loss and _only_life(facts, life):
+        if accept_data_loss and _only_holder(facts, life):
             return None
         return stale or Blocked("cannot-see", name, "etcd has not answered")
     member = facts.member_of(name)
@@ -178,9 +178,8 @@ def may_lose_with_quorum(facts: Facts, name: InstanceName) -> bool:
     return len(others) >= quorum_of(voters.total)
 
 
-def _only_life(facts: Facts, life: Life) -> bool:
-    holders = [other for other in facts.lives.values() if may_hold_etcd(other.birth.role)]
-    return holders == [life]
+def _only_holder(facts: Facts, life: Life) -> bool:
+    return [other for other in facts.lives.values() if facts.holds_data(other)] == [life]
 
 
 def _arithmetic(voters: Voters) -> str:
