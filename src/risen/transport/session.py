@@ -22,6 +22,7 @@ from risen.transport.tls import TlsIdentity, client_context
 CONNECT_SECONDS = 2.0
 REQUEST_SECONDS = 8.0
 """A step may take 10 s; the rest is for what lies around the request."""
+WHY_SECONDS = 1.0
 AT_ONCE = 32
 
 
@@ -151,10 +152,12 @@ class Session:
         ends the handshake, so one handshake more tells (RFC 8446 §4.4.2.4, RFC 5246 §7.4.6).
         """
         url = urlsplit(request.url)
+        if url.scheme != "https":
+            return mapped
         context = client_context(self._identity)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(WHY_SECONDS):
                 _, writer = await asyncio.open_connection(url.hostname, url.port, ssl=context)
         except TRANSPORT_FAULTS as error:
             found = fault(error, request.what, sent=True)

@@ -50,7 +50,7 @@ class KubernetesClient:
     """The API at one address, usually the endpoint's. Built anywhere, used in one event loop.
 
     `on_change` is called whenever something was heard that `observe` would now tell otherwise, except for
-    renewals of node leases.
+    renewals of node leases. It may be set later.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class KubernetesClient:
         pace: Pace | None = None,
     ) -> None:
         self._api = Api(credentials)
-        self._on_change = on_change
+        self.on_change = on_change
         self._cache = Cache()
         self._resources = Resources(self._api)
         self._addons = Addons(self._api, self._resources, self._hear)
@@ -124,7 +124,7 @@ class KubernetesClient:
         before, self._cache = self._cache, apply(self._cache, event)
         self._heard.set()
         if self._cache is not before and event.table != NODE_LEASES:
-            self._on_change()
+            self.on_change()
 
     # --- changes ------------------------------------------------------------------------------------------
     async def apply(self, manifest: Mapping[str, object]) -> None:
