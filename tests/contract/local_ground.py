@@ -29,6 +29,8 @@ from risen.interfaces.builder import BakedImage
 from risen.interfaces.errors import NotFound
 from risen.interfaces.provider import LaunchRequest
 
+NET = f"10.{200 + os.getpid() % 50}"
+"""The first half of the tests' subnets, so that two runs on one host do not meet."""
 TINY_PACKAGES = "systemd,systemd-sysv,dbus,iproute2"
 DIGEST = ImageDigest("sha256:" + "0" * 64)
 PROOF = """[Unit]
@@ -168,7 +170,7 @@ def make_ground(folder: Path, number: int) -> Ground:
     authority = make_authority()
     settings = LocalSettings(
         f"t{os.getpid()}-{number}", ClusterUid(f"uid-{os.getpid()}-{number}"), folder / "home",
-        f"10.98.{number}.0/24", 1, authority.pem,
+        f"{NET}.{number}.0/24", 1, authority.pem,
     )  # fmt: skip
     images = TinyImages((tiny_root(), write_layer(folder / "layer")))
     return Ground(
@@ -204,7 +206,7 @@ def until(true: Callable[[], bool], seconds: float = 15.0) -> bool:
 def traces_of(ground: Ground) -> dict[str, str]:
     """Everything on this host that names the cluster: empty when nothing of it is left."""
     settings = ground.settings
-    marks = (settings.name, settings.table, str(settings.home), f"10.98.{settings.network[0].packed[2]}.")
+    marks = (settings.name, settings.table, str(settings.home), f"{NET}.{settings.network[0].packed[2]}.")
     seen = {
         "links": _out("ip", "-br", "link"),
         "addresses": _out("ip", "-br", "addr"),

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from local_ground import Ground, end_ground, haproxy_pids, make_authority, make_ground, serving, until
+from local_ground import NET, Ground, end_ground, haproxy_pids, make_authority, make_ground, serving, until
 
 from risen.adapters.local.haproxy import SLOTS, read_slots, shown_slots
 from risen.core.names import InstanceName
@@ -18,7 +18,7 @@ from risen.interfaces.errors import NoCapacity, Unreachable
 
 pytestmark = pytest.mark.root
 A, B = InstanceName("control-plane-bbbbb"), InstanceName("control-plane-ccccc")
-AT_A, AT_B = "10.98.5.10", "10.98.5.11"
+AT_A, AT_B = f"{NET}.5.10", f"{NET}.5.11"
 
 
 @pytest.fixture
@@ -158,6 +158,6 @@ async def test_backends_outlive_haproxy(ground: Ground, tmp_path: Path) -> None:
 
 async def test_more_apiservers_than_slots_are_refused_by_name(ground: Ground) -> None:
     for number in range(SLOTS):
-        await ground.endpoint.add(InstanceName(f"control-plane-{number}"), f"10.98.5.{20 + number}")
+        await ground.endpoint.add(InstanceName(f"control-plane-{number}"), f"{NET}.5.{20 + number}")
     with pytest.raises(NoCapacity, match="no free slot"):
         await ground.endpoint.add(A, AT_A)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from local_ground import (
+    NET,
     Ground,
     end_ground,
     host_values,
@@ -82,8 +83,8 @@ async def test_a_launched_machine_boots_with_its_name_address_and_seed(ground: G
     ]
     assert told == [
         NAME,
-        "10.98.1.10/24",
-        "default via 10.98.1.1 dev host0 proto static",
+        f"{NET}.1.10/24",
+        f"default via {NET}.1.1 dev host0 proto static",
         "#cloud-config\nx: é",
         "600",
         "read-only",
@@ -118,7 +119,7 @@ async def test_list_and_get_tell_a_running_instance_with_address_and_boot(ground
     (seen,) = listed.instances
     assert (seen, listed.host_boot) == (await ground.provider.get(NAME), boot_id())
     assert (seen.provider_id, seen.cluster, seen.state, seen.address, seen.host_boot) == (
-        identity, ground.settings.uid, InstanceState.RUNNING, "10.98.1.10", boot_id(),
+        identity, ground.settings.uid, InstanceState.RUNNING, f"{NET}.1.10", boot_id(),
     )  # fmt: skip
 
 
@@ -240,7 +241,7 @@ async def test_an_address_rests_until_the_range_is_used_up(ground: Ground) -> No
     first = await ground.provider.launch(request())
     await ground.provider.destroy(first)
     await ground.provider.launch(request("worker-zzzzz"))
-    assert records_of(ground, "worker-zzzzz")["address"] == "10.98.1.11"
+    assert records_of(ground, "worker-zzzzz")["address"] == f"{NET}.1.11"
 
 
 async def test_a_lock_held_by_another_risen_answers_later(ground: Ground) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from local_ground import (
+    NET,
     Ground,
     end_ground,
     haproxy_pids,
@@ -89,13 +91,13 @@ async def test_the_namespace_forwards_and_the_host_is_routed_only_where_it_has_a
 
 
 async def test_a_subnet_that_the_host_routes_is_refused_and_nothing_is_added(ground: Ground) -> None:
-    out("ip", "route", "add", "blackhole", "10.98.3.128/25")
+    out("ip", "route", "add", "blackhole", f"{NET}.3.128/25")
     try:
-        with pytest.raises(Conflict, match=r"10\.98\.3\.128/25.*choose another"):
+        with pytest.raises(Conflict, match=rf"{re.escape(NET)}\.3\.128/25.*choose another"):
             await ground.site.prepare()
         links = out("ip", "-br", "link")
     finally:
-        out("ip", "route", "del", "blackhole", "10.98.3.128/25")
+        out("ip", "route", "del", "blackhole", f"{NET}.3.128/25")
     assert ground.settings.host_link not in links
 
 

@@ -94,20 +94,23 @@ def _is_fallback_tunnel(link: dict[str, object]) -> bool:
 
 
 def overlapping(settings: LocalSettings) -> tuple[str, ...]:
-    """Routes of the host, default aside, that overlap the subnet and are not our own link's."""
-    found = set()
+    """Routes of the host, default aside, that overlap the subnet and are not our own link's; the widest ones."""
+    found: list[tuple[ipaddress.IPv4Network, str]] = []
     for route in ip_json("-4", "route", "show", "table", "all"):
         device = str(route.get("dev", ""))
         destination = str(route.get("dst", "default"))
         if device == settings.host_link or destination == "default":
             continue
-        try:
-            network = ipaddress.IPv4Network(destination, strict=False)
-        except ValueError:
-            continue
-        if network.prefixlen > 0 and network.overlaps(settings.network) and not network.is_loopback:
-            found.add(f"the host's route {destination} on {device or route.get('type', '?')}")
-    return tuple(sorted(found))
+        network = ipaddress.IPv4Network(destination, strict=False)
+        if network.prefixlen > 0 and network.overlaps(settings.network):
+            found.append((network, f"the host's route {destination} on {device or route.get('type', '?')}"))
+    return tuple(
+        sorted(
+            text
+            for network, text in found
+            if not any(network != other and network.subnet_of(other) for other, _ in found)
+        )
+    )
 
 
 def make_network(settings: LocalSettings) -> None:

@@ -59,10 +59,10 @@ class LocalSite:
     def _prepare(self) -> None:
         settings = self.settings
         with file_lock(settings.folder / "locks" / "site.lock"):
-            settings.instances.mkdir(parents=True, exist_ok=True)
-            share(settings)
             self._keep_authority()
             write_site(settings)
+            settings.instances.mkdir(parents=True, exist_ok=True)
+            share(settings)
             _load_modules()
             raise_limits()
             make_network(settings)
