@@ -8,6 +8,7 @@ Reads nothing but the code; the same code gives the same text.
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import sys
 from collections.abc import Iterable, Iterator
@@ -33,11 +34,12 @@ def render() -> str:
     """The whole page."""
     parts = [HEAD, "## Commands\n"]
     context = click.Context(risen, info_name="risen")
-    for name, _, _ in COMMANDS:
+    for name, target, _ in COMMANDS:
+        if importlib.util.find_spec(target.partition(":")[0]) is None:
+            continue
         command = risen.get_command(context, name)
-        if command is None:
-            raise SystemExit(f"risen {name} is in the table of commands but cannot be imported")
-        parts += _command(command, name, context)
+        if command is not None:
+            parts += _command(command, name, context)
     parts += ["## cluster.yaml\n", *_cluster_fields(), "## recipe.yaml\n", *_recipe_fields()]
     return "\n".join(parts)
 
@@ -58,7 +60,7 @@ def _command(command: click.Command, name: str, parent: click.Context) -> Iterat
     rows = [
         record
         for parameter in command.get_params(context)
-        if "--help" not in parameter.opts and (record := parameter.get_help_record(context))
+        if "--help" not in parameter.opts and (record := parameter.get_help_record(context)) and record[1]
     ]
     if rows:
         yield _table(("option", ""), ((f"`{option}`", words) for option, words in rows))

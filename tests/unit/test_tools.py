@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import runpy
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from risen.adapters.local.host import PACKAGES
+from risen.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,6 +29,10 @@ def _table(*records: dict[str, Any]) -> list[str]:
 def test_the_reference_is_current() -> None:
     page = runpy.run_path(str(ROOT / "tools" / "reference.py"))["render"]()
     assert (ROOT / "docs" / "reference.md").read_text() == page, "make reference writes it anew"
+
+
+def test_every_command_that_help_lists_can_be_imported() -> None:
+    assert [name for name, target, _ in COMMANDS if find_spec(target.partition(":")[0]) is None] == []
 
 
 def test_set_up_installs_every_program_that_the_local_provider_runs() -> None:

@@ -73,8 +73,8 @@ class KubernetesWritten(Written):
     not_built: ClassVar[NotBuilt] = MappingProxyType(
         {
             "cloudProvider": "none (instances on this host need none)",
-            "controllerManager": "apiServer.extraArgs",
-            "scheduler": "apiServer.extraArgs",
+            "controllerManager": "apiServer",
+            "scheduler": "apiServer",
             "featureGates": 'apiServer.extraArgs with "feature-gates"',
         }
     )
@@ -142,9 +142,7 @@ class LocalWritten(Written):
 class ProviderWritten(Written):
     """Where instances run."""
 
-    not_built: ClassVar[NotBuilt] = MappingProxyType(
-        dict.fromkeys(("aws", "qemu", "azure", "gcp", "hetzner"), "local")
-    )
+    not_built: ClassVar[NotBuilt] = MappingProxyType(dict.fromkeys(("aws", "qemu"), "local"))
     local: LocalWritten = Field(description="systemd machines on this host: {} for the defaults")
 
 
