@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from risen.interfaces.errors import Conflict, Denied
+from risen.interfaces.errors import Conflict, Corrupt, Denied
 from risen.interfaces.store import IfAbsent, IfVersion, Object
 
 
@@ -18,9 +18,12 @@ class Bucket:
     leader: int | None = None
     holder: str = ""
     read_only: bool = False
+    corrupted: set[str] = field(default_factory=set)
 
     def get(self, key: str) -> Object | None:
-        """None for what is absent."""
+        """None for what is absent. Raises Corrupt."""
+        if key in self.corrupted:
+            raise Corrupt(f"{key}: its bytes are not what was written")
         return self.objects.get(key)
 
     def put(self, key: str, data: bytes, condition: IfAbsent | IfVersion | None) -> str:

@@ -113,7 +113,8 @@ def true_picture(world: World) -> Picture:
     now = world.timeline.now
     addresses = tuple(item.address for item in world.instances.all.values())
     try:
-        kubernetes: Seen[KubernetesSeen] | Unseen = Seen(world.kubernetes.observe(), now)
+        world.kubernetes.need_api()
+        kubernetes: Seen[KubernetesSeen] | Unseen = Seen(world.kubernetes.seen(), now)
     except Unreachable as error:
         kubernetes = Unseen(str(error), now)
     try:

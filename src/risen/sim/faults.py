@@ -23,6 +23,8 @@ class FaultKind(StrEnum):
     """Carried out, but the answer is a time-out."""
     UNKNOWN_NOT_DONE = "unknown-not-done"
     """Never carried out, and the answer is a time-out."""
+    UNKNOWN_LATE = "unknown-late"
+    """The answer is a time-out, and only then is it carried out: within the longest time a step may take."""
     UNREACHABLE = "unreachable"
     """No connection: certainly not carried out."""
 

@@ -241,8 +241,9 @@ def befall(happened: Run, what: Happening) -> None:
         case Happening.ASK_KILL_WORKER | Happening.ASK_KILL_LEADER:
             intent = KillIntent("kill-1", victim(world, what), "somebody asked")
             world.store.put(records.intent_key(intent.id), records.encode(intent), None)
-        case Happening.SCALE_UP | Happening.SCALE_DOWN:
-            count = happened.scenario.workers + (1 if what is Happening.SCALE_UP else -1)
+        case Happening.SCALE_UP | Happening.SCALE_DOWN | Happening.NEVER_JOINS:
+            count = happened.scenario.workers + (-1 if what is Happening.SCALE_DOWN else 1)
+            world.instances.never_joins = world.instances.ever + 1 if what is Happening.NEVER_JOINS else 0
             happened.revision_workers = count
             world.want(happened.scenario.revision(count, number=2))
 

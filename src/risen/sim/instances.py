@@ -52,6 +52,7 @@ class Instance:
     """The etcd member whose data lies on its disk."""
     etcd_since: float | None = None
     apiserver: bool = False
+    mute: bool = False
     console: list[str] = field(default_factory=list)
 
     @property
@@ -77,6 +78,8 @@ class Instances:
     world: World
     all: dict[InstanceName, Instance] = field(default_factory=dict)
     ever: int = 0
+    never_joins: int = 0
+    """The instance of this number, counted from 1, boots and then says nothing; 0 for none."""
     host_boot: str = "host-boot-1"
     console_of_gone: dict[InstanceName, tuple[str, ...]] = field(default_factory=dict)
 
@@ -98,6 +101,7 @@ class Instances:
             f"10.77.0.{9 + self.ever}", self.host_boot, listed,
             listed + (line.draw(0.0, 1.0) if line.chance(0.3) else 0.0),
         )  # fmt: skip
+        instance.mute = self.ever == self.never_joins
         self.all[request.instance] = instance
         self._boot(instance)
         return instance.provider_id
@@ -200,7 +204,7 @@ class Instances:
         item.console.append("systemd reached its target")
         if item.joined:
             self._start_services(item)
-        elif self.world.never_joins != item.name:
+        elif not item.mute:
             self.try_join(name, boot)
 
     def try_join(self, name: str, boot: int) -> None:

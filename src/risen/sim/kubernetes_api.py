@@ -21,6 +21,7 @@ TICK_SECONDS = 1.0
 LEASE_SECONDS = 10.0
 GRACE_SECONDS = 50.0
 """Without a renewed lease for so long, a node's condition becomes Unknown."""
+CACHE_LAG_SECONDS = 0.4
 HOLDER_SECONDS = 15.0
 UNINITIALIZED = Taint("risen/uninitialized", "", "NoSchedule")
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
@@ -66,6 +67,8 @@ class KubernetesTruth:
     addons: dict[str, str] = field(default_factory=dict)
     holders: dict[str, Holder] = field(default_factory=lambda: {name: Holder() for name in CONTROLLERS})
     made: int = 0
+    cache: tuple[float, KubernetesSeen | None] = (0.0, None)
+    lag: float = 0.0
 
     # --- who answers --------------------------------------------------------------------------------------
     def apiserver_serves(self, name: str) -> bool:
@@ -94,8 +97,18 @@ class KubernetesTruth:
 
     # --- what the engine asks -----------------------------------------------------------------------------
     def observe(self) -> KubernetesSeen:
-        """What the cache holds. Raises Unreachable."""
+        """What the cache of a watcher holds: up to CACHE_LAG_SECONDS old. Raises Unreachable."""
         self.need_api()
+        now = self.world.timeline.now
+        at, cached = self.cache
+        if cached is None or now - at >= self.lag:
+            cached = self.seen()
+            self.cache = (now, cached)
+            self.lag = self.world.timeline.draw(0.0, CACHE_LAG_SECONDS)
+        return cached
+
+    def seen(self) -> KubernetesSeen:
+        """What is there now."""
         nodes = [
             NodeSeen(
                 node.name, node.uid, node.provider_id, node.ready, node.unschedulable,

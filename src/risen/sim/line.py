@@ -17,8 +17,13 @@ from risen.sim.trace import Trace, TraceLine
 from risen.sim.world import World
 
 T = TypeVar("T")
+ERRORS = (
+    FaultKind.UNKNOWN_DONE, FaultKind.UNKNOWN_NOT_DONE, FaultKind.UNKNOWN_LATE, FaultKind.UNREACHABLE,
+)  # fmt: skip
 TIMEOUT_SECONDS = 10.0
 """A request without an answer ends in OutcomeUnknown after so long."""
+IMPATIENT_SECONDS = 4.0
+"""A sender that gives up early, whose request is carried out after all, still within TIMEOUT_SECONDS."""
 QUICK = (0.001, 0.02)
 
 
@@ -91,18 +96,7 @@ class Line:
         number = self.trace.writes
         fault = self._fault(number)
         delay = self.world.timeline.draw(*seconds)
-        if fault is FaultKind.CRASH_BEFORE:
-            self._note(number, f"{operation} {subject}", "crash before")
-            self.die()
-            raise Dead("crashed before a write")
-        if fault is FaultKind.UNREACHABLE:
-            await self.pause(delay)
-            self._note(number, f"{operation} {subject}", "Unreachable (injected)")
-            raise Unreachable(f"{operation} {subject}: connection refused (injected)")
-        if fault is FaultKind.UNKNOWN_NOT_DONE:
-            await self.pause(TIMEOUT_SECONDS)
-            self._note(number, f"{operation} {subject}", "OutcomeUnknown (injected, not done)")
-            raise OutcomeUnknown(f"{operation} {subject}: timed out (injected)")
+        await self._fail_instead(fault, number, f"{operation} {subject}", delay)
         future: asyncio.Future[T] = self.loop.create_future()
         order = _Order(number, operation, subject, effect, future, fault)
         if operation.startswith("store."):
@@ -110,10 +104,31 @@ class Line:
             value = await future
             await self.pause(delay)
             return value
+        if fault is FaultKind.UNKNOWN_LATE:
+            delay = self.world.timeline.draw(IMPATIENT_SECONDS, TIMEOUT_SECONDS)
+            self.loop.call_later(IMPATIENT_SECONDS, _time_out, future, f"{operation} {subject}")
         self.loop.call_later(delay, self._carry_out, order)
         value = await future
         self.incarnation.check()
         return value
+
+    async def _fail_instead(self, fault: FaultKind | None, number: int, what: str, delay: float) -> None:
+        """Raise, for a fault that keeps a write from being carried out."""
+        match fault:
+            case FaultKind.CRASH_BEFORE:
+                self._note(number, what, "crash before")
+                self.die()
+                raise Dead("crashed before a write")
+            case FaultKind.UNREACHABLE:
+                await self.pause(delay)
+                self._note(number, what, "Unreachable (injected)")
+                raise Unreachable(f"{what}: connection refused (injected)")
+            case FaultKind.UNKNOWN_NOT_DONE:
+                await self.pause(TIMEOUT_SECONDS)
+                self._note(number, what, "OutcomeUnknown (injected, not done)")
+                raise OutcomeUnknown(f"{what}: timed out (injected)")
+            case _:
+                return
 
     def die(self) -> None:
         """This incarnation has crashed."""
@@ -131,9 +146,7 @@ class Line:
         if line.chance(faults.crash_share):
             return line.random.choice((FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER))
         if line.chance(faults.error_share):
-            return line.random.choice(
-                (FaultKind.UNKNOWN_DONE, FaultKind.UNKNOWN_NOT_DONE, FaultKind.UNREACHABLE)
-            )
+            return line.random.choice(ERRORS)
         return None
 
     def _carry_out(self, order: _Order[T]) -> None:
@@ -155,10 +168,10 @@ class Line:
         if self.incarnation.dead:
             if not future.done():
                 future.set_exception(Dead("crashed before the answer came"))
-        elif order.fault is FaultKind.UNKNOWN_DONE:
-            self.loop.call_later(TIMEOUT_SECONDS, _time_out, future, f"{order.operation} {order.subject}")
         elif future.done():
             return
+        elif order.fault in (FaultKind.UNKNOWN_DONE, FaultKind.UNKNOWN_LATE):
+            self.loop.call_later(TIMEOUT_SECONDS, _time_out, future, f"{order.operation} {order.subject}")
         elif error is not None:
             future.set_exception(error)
         else:

@@ -31,6 +31,8 @@ class Happening(StrEnum):
     ASK_KILL_WORKER = "ask-kill-worker"
     """A person asks for it."""
     ASK_KILL_LEADER = "ask-kill-leader"
+    NEVER_JOINS = "never-joins"
+    """The next instance that is launched never joins; another worker is wanted."""
     SCALE_UP = "scale-up"
     SCALE_DOWN = "scale-down"
 

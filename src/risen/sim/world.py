@@ -41,7 +41,6 @@ class World:
     store: Bucket = field(default_factory=Bucket)
     controller_alive: bool = False
     """Join is answered by a living controller."""
-    never_joins: str = ""
     violations: list[str] = field(default_factory=list)
     known: History | None = None
     known_seq: int = 0
