@@ -88,6 +88,21 @@ def test_on_shutdown_controllers_stop_before_the_apiserver_and_it_before_etcd() 
         assert "kube-apiserver.service" in after(name)
 
 
+def test_the_network_stays_up_until_etcd_and_the_kubelet_have_stopped() -> None:
+    found = units(image_content(Role.CONTROL_PLANE))
+    for name in ("etcd.service", "kubelet.service"):
+        assert re.search(r"^After=network.target\b", found[name], re.MULTILINE), name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_container_never_sets_the_clock_and_pods_find_a_hosts_file(role: Role) -> None:
+    held = texts(image_content(role))
+    assert "localhost" in held["/etc/hosts"]
+    generator = held["/usr/lib/systemd/system-generators/risen-container-generator"]
+    assert re.search(r"systemd-detect-virt --quiet --container \|\| exit 0", generator)
+    assert "chrony.service" in generator
+
+
 def test_a_power_off_is_held_back_longer_than_the_kubelet_ends_pods() -> None:
     text = texts(image_content(Role.WORKER))["/etc/systemd/logind.conf.d/50-risen.conf"]
     assert "InhibitDelayMaxSec=60" in text
