@@ -106,6 +106,13 @@ def test_etcd_is_never_founded_again_once_its_id_was_recorded() -> None:
     assert cluster.steps(WriteBootstrap, WriteBirth) == []
 
 
+def test_etcd_that_answers_was_founded_though_its_founder_is_gone_and_its_id_not_recorded() -> None:
+    cluster = launched("cp-fffff").join("cp-fffff").lose("cp-fffff")
+    del cluster.unseen["etcd"]
+    assert cluster.steps(WriteBootstrap) == []
+    assert "bootstrap-once" not in cluster.blocked()
+
+
 def test_a_founder_that_is_only_not_seen_is_not_gone() -> None:
     cluster = launched("cp-fffff")
     cluster.run("cp-fffff", state=InstanceState.UNKNOWN)

@@ -12,6 +12,7 @@ from risen.core.picture import InstanceState
 from risen.core.step import (
     AddBackend,
     AddLearner,
+    Bootstrap,
     PromoteMember,
     RemoveBackend,
     RemoveMember,
@@ -147,6 +148,18 @@ def test_a_backend_of_what_is_gone_is_removed_even_while_etcd_is_silent() -> Non
 
 def test_a_backend_of_a_stopped_instance_stays_its_own_check_takes_it_out() -> None:
     assert Cluster.standing(3, 0).stop("cp-b").steps(RemoveBackend) == []
+
+
+def test_a_backend_at_an_address_where_its_instance_is_no_longer_is_removed() -> None:
+    cluster = Cluster.standing(3, 0)
+    cluster.backends["cp-b"] = replace(cluster.backends["cp-b"], address="10.77.0.99")
+    assert cluster.steps(RemoveBackend, AddBackend) == [RemoveBackend(InstanceName("cp-b"))]
+
+
+def test_a_founder_is_never_added_as_a_learner() -> None:
+    cluster = growing()
+    cluster.bootstraps = [Bootstrap(1, InstanceName("cp-b"), "token")]
+    assert [step.instance for step in cluster.steps() if isinstance(step, AddLearner)] == ["cp-c"]
 
 
 def test_an_unseen_endpoint_is_a_refusal_not_an_empty_one() -> None:
