@@ -58,7 +58,21 @@ def test_a_pool_that_came_or_went_is_one_change() -> None:
     spec = _spec()
     more = replace(spec, pools=(*spec.pools, PoolSpec(PoolName("gpu"), Role.WORKER, 4)))
     (change,) = compare(spec, more)
-    assert (change.path, change.old, change.new, change.rolls) == ("spec.pools[gpu]", "", "present", False)
+    assert (change.path, change.old, change.new, change.rolls) == (
+        "spec.pools[gpu]",
+        "",
+        "a worker pool",
+        False,
+    )
+
+
+def test_the_control_planes_pool_cannot_be_renamed_under_a_living_cluster() -> None:
+    control_plane, worker = _spec().pools
+    renamed = replace(_spec(), pools=(replace(control_plane, name=PoolName("cp")), worker))
+    assert [(change.path, change.rolls) for change in compare(_spec(), renamed)] == [
+        ("spec.pools[control-plane]", True),
+        ("spec.pools[cp]", True),
+    ]
 
 
 def test_the_order_of_pools_is_no_change() -> None:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from risen.codec.cluster_yaml import ClusterWritten
 from risen.codec.fields import FieldDoc, field_docs
+from risen.core.names import Role
 from risen.core.spec import ClusterSpec, PoolSpec
 
 
@@ -84,7 +85,7 @@ def compare(old: ClusterSpec, new: ClusterSpec) -> tuple[Change, ...]:
     """Every field that differs, by path. A pool that came or went is one change."""
     before, after = dict(_fields(old)), dict(_fields(new))
     changes = [
-        Change(path, before.get(path, ""), after.get(path, ""), effect_of(path))
+        _change(path, before.get(path, ""), after.get(path, ""))
         for path in {**before, **after}
         if before.get(path) != after.get(path)
     ]
@@ -96,6 +97,13 @@ def compare(old: ClusterSpec, new: ClusterSpec) -> tuple[Change, ...]:
             if not any(change.path.startswith(f"{pool}.") for pool in came_or_went)
         )
     )
+
+
+def _change(path: str, old: str, new: str) -> Change:
+    """A change of one field. The control plane's own pool neither comes nor goes: its members hold the data."""
+    control_plane = f"a {Role.CONTROL_PLANE.value} pool"
+    effect = Effect.FIXED if path.endswith("]") and control_plane in (old, new) else effect_of(path)
+    return Change(path, old, new, effect)
 
 
 def schema() -> tuple[tuple[FieldDoc, Effect | None], ...]:
@@ -130,7 +138,7 @@ def _fields(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
 
 def _pool_fields(pool: PoolSpec) -> Iterator[tuple[str, str]]:
     path = f"spec.pools[{pool.name}]"
-    yield path, "present"
+    yield path, f"a {pool.role.value} pool"
     yield f"{path}.role", pool.role.value
     yield f"{path}.replicas", str(pool.replicas)
     yield f"{path}.image.recipe", pool.recipe
