@@ -27,6 +27,8 @@ from risen.core.picture import InstanceState
 pytestmark = pytest.mark.root
 NAME = InstanceName("worker-bcdfg")
 MOST_EFFECTS = 120
+EACH = pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.e2e)], ids=["some", "each"])
+"""Every fourth side effect in the contract run, each of them end to end."""
 
 VICTIM = """
 import asyncio, base64, os, pickle, signal, sys
@@ -64,10 +66,13 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
     await end_ground(ground)
 
 
-async def test_a_launch_killed_anywhere_and_repeated_gives_the_one_instance(ground: Ground) -> None:
+@EACH
+async def test_a_launch_killed_anywhere_and_repeated_gives_the_one_instance(
+    ground: Ground, every: int
+) -> None:
     await ground.site.prepare()
     clean = traces_of(ground)
-    for deadly in range(1, MOST_EFFECTS):
+    for deadly in range(1, MOST_EFFECTS, every):
         wanted = request(f"worker-{deadly:05d}")
         killed = await asyncio.to_thread(run_victim, ground, "launch", deadly, wanted)
         seen = await ground.provider.list()
@@ -84,10 +89,11 @@ async def test_a_launch_killed_anywhere_and_repeated_gives_the_one_instance(grou
     pytest.fail(f"more than {MOST_EFFECTS} side effects")
 
 
-async def test_a_destroy_killed_anywhere_and_repeated_leaves_nothing(ground: Ground) -> None:
+@EACH
+async def test_a_destroy_killed_anywhere_and_repeated_leaves_nothing(ground: Ground, every: int) -> None:
     await ground.site.prepare()
     clean = traces_of(ground)
-    for deadly in range(1, MOST_EFFECTS):
+    for deadly in range(1, MOST_EFFECTS, every):
         wanted = request(f"worker-{deadly:05d}")
         identity = await ground.provider.launch(wanted)
         killed = await asyncio.to_thread(run_victim, ground, "destroy", deadly, identity)
@@ -100,10 +106,11 @@ async def test_a_destroy_killed_anywhere_and_repeated_leaves_nothing(ground: Gro
     pytest.fail(f"more than {MOST_EFFECTS} side effects")
 
 
+@EACH
 @pytest.mark.parametrize("mend", [True, False], ids=["prepared-again", "cleared-at-once"])
-async def test_a_prepare_killed_anywhere_is_mended_or_cleared(ground: Ground, mend: bool) -> None:
+async def test_a_prepare_killed_anywhere_is_mended_or_cleared(ground: Ground, mend: bool, every: int) -> None:
     before = host_values()
-    for deadly in range(1, MOST_EFFECTS):
+    for deadly in range(1, MOST_EFFECTS, every):
         killed = await asyncio.to_thread(run_victim, ground, "prepare", deadly)
         if mend:
             await ground.site.prepare()
@@ -115,9 +122,10 @@ async def test_a_prepare_killed_anywhere_is_mended_or_cleared(ground: Ground, me
     pytest.fail(f"more than {MOST_EFFECTS} side effects")
 
 
-async def test_a_clear_killed_anywhere_and_repeated_leaves_nothing(ground: Ground) -> None:
+@EACH
+async def test_a_clear_killed_anywhere_and_repeated_leaves_nothing(ground: Ground, every: int) -> None:
     before = host_values()
-    for deadly in range(1, MOST_EFFECTS):
+    for deadly in range(1, MOST_EFFECTS, every):
         await ground.site.prepare()
         killed = await asyncio.to_thread(run_victim, ground, "clear", deadly)
         await ground.site.clear()

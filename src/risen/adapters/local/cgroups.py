@@ -14,6 +14,7 @@ from pathlib import Path
 from risen.adapters.local.host import boot_seconds, wait_for_exit, wait_until
 from risen.interfaces.errors import Invalid, OutcomeUnknown
 
+INIT_PLACES = ("payload/init.scope", "init.scope", "payload", ".")
 WANTED_CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
 
 
@@ -92,11 +93,7 @@ def pids(relative: str) -> frozenset[int]:
     found: set[int] = set()
     for top in folders(relative):
         for folder, _, _ in os.walk(top):
-            try:
-                text = Path(folder, "cgroup.procs").read_text()
-            except OSError:  # removed while we walked (ENODEV, ENOENT), or a threaded group: read above it
-                continue
-            found.update(int(word) for word in text.split())
+            found.update(_members(Path(folder)))
     return frozenset(pid for pid in found if pid and not _is_zombie(pid))
 
 
@@ -110,13 +107,33 @@ def _is_zombie(pid: int) -> bool:
 
 def inits(relative: str) -> tuple[int, ...]:
     """Processes of the subtree that are process 1 exactly one pid namespace below ours."""
-    own = len(_namespace_pids("self"))
-    found = []
-    for pid in sorted(pids(relative)):
-        inside = _namespace_pids(str(pid))
-        if len(inside) == own + 1 and inside[-1] == 1:
-            found.append(pid)
-    return tuple(found)
+    depth = len(_namespace_pids("self")) + 1
+    return tuple(pid for pid in sorted(pids(relative)) if _is_init(pid, depth))
+
+
+def find_init(relative: str) -> int | None:
+    """The init, looked for first where systemd puts itself: that spares a walk over every pod's cgroup."""
+    depth = len(_namespace_pids("self")) + 1
+    tops = folders(relative)
+    for place in INIT_PLACES:
+        for top in tops:
+            for pid in _members(top / place):
+                if _is_init(pid, depth) and not _is_zombie(pid):
+                    return pid
+    return next(iter(inits(relative)), None)
+
+
+def _is_init(pid: int, depth: int) -> bool:
+    inside = _namespace_pids(str(pid))
+    return len(inside) == depth and inside[-1] == 1
+
+
+def _members(folder: Path) -> tuple[int, ...]:
+    try:
+        text = Path(folder, "cgroup.procs").read_text()
+    except OSError:  # not there, removed while we looked (ENODEV), or a threaded group: its parent lists it
+        return ()
+    return tuple(int(word) for word in text.split())
 
 
 def _namespace_pids(pid: str) -> tuple[int, ...]:

@@ -121,9 +121,9 @@ def check_root() -> Check:
     return Check("root", root, "root" if root else f"uid {os.geteuid()}", "run it with sudo")
 
 
-def check_programs() -> Check:
-    """Everything the local provider runs."""
-    missing = sorted(name for name in PACKAGES if shutil.which(name, path=PROGRAMS_PATH) is None)
+def check_programs(path: str = PROGRAMS_PATH) -> Check:
+    """Everything the local provider runs, looked for on `path`."""
+    missing = sorted(name for name in PACKAGES if shutil.which(name, path=path) is None)
     packages = sorted({PACKAGES[name] for name in missing})
     found = f"missing: {', '.join(missing)}" if missing else f"{len(PACKAGES)} found"
     return Check("programs", not missing, found, f"apt-get install {' '.join(packages)}")

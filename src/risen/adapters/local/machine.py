@@ -166,7 +166,8 @@ def bridge_ports(settings: LocalSettings) -> tuple[str, ...]:
 
 def is_running(machine: Machine) -> bool:
     """Whether its init runs; nspawn's own child, before it becomes the init, is none."""
-    return any(not _name_of(pid).startswith(NOT_YET_INIT) for pid in cgroups.inits(machine.group))
+    pid = cgroups.find_init(machine.group)
+    return pid is not None and not _name_of(pid).startswith(NOT_YET_INIT)
 
 
 def _name_of(pid: int) -> str:
@@ -232,16 +233,13 @@ def observe(machine: Machine) -> InstanceSeen:
 
 
 def _id_from_init(machine: Machine) -> str | None:
-    for pid in cgroups.inits(machine.group):
-        try:
-            variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError:  # ended meanwhile
-            continue
-        for variable in variables:
-            key, _, value = variable.partition(b"=")
-            if key == ID_VARIABLE.encode():
-                return value.decode()
-    return None
+    pid = cgroups.find_init(machine.group)
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if pid else []
+    except OSError:  # ended meanwhile
+        return None
+    prefix = f"{ID_VARIABLE}=".encode()
+    return next((item.removeprefix(prefix).decode() for item in variables if item.startswith(prefix)), None)
 
 
 def _stopped_at(machine: Machine) -> float | None:

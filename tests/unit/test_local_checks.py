@@ -1,0 +1,87 @@
+"""The host's checks: each failure names what is missing and how to mend it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from risen.adapters.local.checks import check_disk, check_memory, check_programs, os_name, wanted_for
+from risen.adapters.local.host import PACKAGES
+from risen.cli.doctor import doctor, render
+from risen.core.names import PoolName, Role
+from risen.core.spec import ClusterSpec, LocalProvider, PoolSpec
+from risen.interfaces.checks import Check, HostReport
+
+SPEC = ClusterSpec(
+    "dev",
+    "1.36.3",
+    (PoolSpec(PoolName("worker"), Role.WORKER, 9000),),
+    provider=LocalProvider("10.9.0.0/24", 3),
+)
+
+
+def test_a_cluster_yaml_says_what_the_host_must_carry(tmp_path: Path) -> None:
+    wanted = wanted_for(SPEC, tmp_path)
+    assert (wanted.settings.name, wanted.settings.subnet, wanted.instances) == ("dev", "10.9.0.0/24", 9000)
+
+
+def test_more_instances_than_memory_names_the_need(tmp_path: Path) -> None:
+    check = check_memory(wanted_for(SPEC, tmp_path))
+    assert (check.ok, check.mend) == (False, "3601.0 GiB are needed for 9000 more instances")
+
+
+def test_the_disk_is_looked_at_where_the_home_will_be(tmp_path: Path) -> None:
+    check = check_disk(wanted_for(SPEC, tmp_path / "not" / "yet"))
+    assert f"free at {tmp_path}" in check.found
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('NAME="Debian GNU/Linux"\nVERSION_ID="12"\n', "Debian 12"),
+        ('NAME="Ubuntu"\nVERSION_ID="24.04"\n', "Ubuntu 24.04"),
+        ("", "Linux"),
+    ],
+)
+def test_a_system_is_named_as_people_name_it(tmp_path: Path, text: str, name: str) -> None:
+    (tmp_path / "os-release").write_text(text)
+    assert os_name(tmp_path / "os-release") == name
+
+
+def test_every_program_has_the_package_that_brings_it() -> None:
+    assert all(PACKAGES.values())
+
+
+def test_a_missing_program_is_named_with_the_command_that_brings_it() -> None:
+    check = check_programs("/nowhere")
+    assert (check.ok, "systemd-container" in check.mend, "haproxy" in check.found) == (False, True, True)
+
+
+def test_what_fails_is_shown_with_its_mend_and_what_is_added_with_its_undo() -> None:
+    report = HostReport(
+        (
+            Check("memory", False, "1 GiB", "2 GiB are needed"),
+            Check("disk", True, "9 GiB", "", "/var/lib/risen"),
+        ),
+        ("docker0",),
+    )
+    text = render(report, "make down")
+    assert "1 to mend" in text
+    assert "adds: /var/lib/risen\n        leaves alone: docker0    undo: make down" in text
+    assert "  memory: 1 GiB\n    mend: 2 GiB are needed" in text
+
+
+def test_doctor_exits_with_1_when_something_fails_and_prints_data_on_request(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(
+        "apiVersion: risen/v1alpha1\nkind: Cluster\nmetadata: {name: dev}\nspec:\n"
+        '  kubernetes: {version: "1.36.3"}\n  provider: {local: {subnet: 127.9.0.0/24}}\n  pools:\n'
+        "  - {name: control-plane, role: control-plane, replicas: 1}\n"
+        "  - {name: worker, role: worker, replicas: 1}\n"
+    )
+    run = CliRunner().invoke(doctor, ["-f", str(file), "-o", "json"], env={"RISEN_HOME": str(tmp_path)})
+    failed = [check["name"] for check in json.loads(run.output) if not check["ok"]]
+    assert (run.exit_code, "names and subnet" in failed) == (1, True)
