@@ -223,6 +223,10 @@ def _controller_manager(spec: ClusterSpec) -> AnswerFile:
         ("service-account-private-key-file", f"{layout.PKI}/sa.key"),
         ("use-service-account-credentials", "true"),
         ("flex-volume-plugin-dir", "/var/lib/kubelet/volume-plugins"),
+        # A start makes about 100 requests, one service account for each controller: at the default of 20 a
+        # second no node gets its subnet for 4 s, after every change of leader.
+        ("kube-api-qps", "100"),
+        ("kube-api-burst", "200"),
     )
     if minor_of(spec.kubernetes_version) >= 36:
         # Else the lease of a stopped leader is held for 15 s, in which no EndpointSlice changes.
