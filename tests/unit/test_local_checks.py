@@ -78,10 +78,10 @@ def test_doctor_exits_with_1_when_something_fails_and_prints_data_on_request(tmp
     file = tmp_path / "cluster.yaml"
     file.write_text(
         "apiVersion: risen/v1alpha1\nkind: Cluster\nmetadata: {name: dev}\nspec:\n"
-        '  kubernetes: {version: "1.36.3"}\n  provider: {local: {subnet: 127.9.0.0/24}}\n  pools:\n'
+        '  kubernetes: {version: "1.36.3"}\n  provider: {local: {}}\n  pools:\n'
         "  - {name: control-plane, role: control-plane, replicas: 1}\n"
         "  - {name: worker, role: worker, replicas: 1}\n"
     )
-    run = CliRunner().invoke(doctor, ["-f", str(file), "-o", "json"], env={"RISEN_HOME": str(tmp_path)})
+    run = CliRunner().invoke(doctor, ["-f", str(file), "-o", "json"], env={"RISEN_HOME": "/proc/risen"})
     failed = [check["name"] for check in json.loads(run.output) if not check["ok"]]
-    assert (run.exit_code, "names and subnet" in failed) == (1, True)
+    assert (run.exit_code, "disk" in failed) == (1, True)
