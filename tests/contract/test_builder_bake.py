@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from risen.adapters.builder.bake import BakeRequest, bake, tool_path
-from risen.adapters.builder.shelf import Shelf, only_one
+from risen.adapters.builder.shelf import Shelf
 from risen.bakery.components import COMPONENTS
 from risen.bakery.layers import base_step
 from risen.bakery.lock import (
@@ -25,7 +31,7 @@ from risen.bakery.steps import step_digest
 from risen.core.names import Role
 from risen.instance.content import image_content
 from risen.interfaces.builder import BakedImage, BakeProgress
-from risen.interfaces.errors import Conflict, Corrupt, Invalid, NotFound
+from risen.interfaces.errors import Corrupt, Invalid, NotFound
 
 RECIPE = """
 apiVersion: risen/v1alpha1
@@ -191,9 +197,68 @@ def test_a_kubernetes_version_that_is_not_locked_says_how_to_lock_it(kitchen: Ki
         kitchen.bake()
 
 
-def test_two_bakes_in_one_home_do_not_meet(kitchen: Kitchen) -> None:
-    with (
-        only_one(kitchen.request.home / "images/lock"),
-        pytest.raises(Conflict, match="another bake is at work"),
-    ):
-        kitchen.bake()
+HOLDER = "import sys; from pathlib import Path; from risen.adapters.builder.shelf import only_one\n"
+HOLDER += "with only_one(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()\n"
+
+
+def test_a_second_bake_waits_for_the_first_and_says_for_whom(kitchen: Kitchen) -> None:
+    lock = kitchen.request.home / "images/lock"
+    first = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert first.stdout is not None
+    assert first.stdout.readline() == "held\n"
+
+    def report(progress: BakeProgress) -> None:
+        kitchen.said.append(progress)
+        if progress.step == "wait":
+            first.kill()
+
+    baked = bake(kitchen.request, report)
+    first.communicate()
+    assert kitchen.said[0].waits_for.startswith(f"another bake is at work (pid {first.pid}, ")
+    assert set(baked) == {Role.WORKER, Role.CONTROL_PLANE}
+
+
+def test_what_a_killed_compile_or_download_left_in_the_cache_is_swept(kitchen: Kitchen) -> None:
+    left = kitchen.request.cache / "components/.compile-x"
+    left.mkdir(parents=True)
+    (kitchen.request.cache / "components/kept-1").mkdir()
+    kitchen.bake()
+    assert not left.exists()
+    assert (kitchen.request.cache / "components/kept-1").is_dir()
+
+
+@pytest.mark.root
+def test_nothing_a_bake_started_outlives_its_kill() -> None:
+    code = "import sys; from risen.adapters.builder.programs import alone, run\n"
+    code += "run(alone(['sh', '-c', 'echo $$ > ' + sys.argv[1] + '; sleep 301 & sleep 302']))\n"
+    with tempfile.TemporaryDirectory() as folder:
+        said = Path(folder) / "said"
+        child = subprocess.Popen([sys.executable, "-c", code, str(said)])
+        wait_for(lambda: said.exists() and said.read_text() != "")
+        assert said.read_text() == "1\n", "not the first of a process namespace of its own"
+        assert running("sleep 301"), "the bake's grandchild never ran"
+        child.kill()
+        child.wait(10)
+        wait_for(lambda: not running("sleep 301") and not running("sleep 302"))
+
+
+def running(words: str) -> bool:
+    """Whether a program with exactly this command line runs."""
+    wanted = words.replace(" ", "\0").encode() + b"\0"
+    return any(read_or_nothing(path) == wanted for path in Path("/proc").glob("[0-9]*/cmdline"))
+
+
+def read_or_nothing(path: Path) -> bytes:
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    return b""
+
+
+def wait_for(fact: Callable[[], bool]) -> None:
+    """Look until a fact holds; 20 s at most."""
+    end = time.monotonic() + 20
+    while not fact():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.02)

@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from risen.adapters.builder import golang
-from risen.adapters.builder.locking import LockRequest, _Asked
+from risen.adapters.builder.locking import LockRequest, _Asked, _is_archive
 from risen.adapters.builder.official import Upstream, fetched, lock_official
+from risen.bakery.archive import pause_image, render_archive
 from risen.bakery.components import COMPONENTS, TOOLCHAIN
 from risen.bakery.lock import LockedComponent, LockedPackage
 from risen.bakery.recipe import LocalFolder, NamedSource, Recipe
 from risen.interfaces.builder import BakeProgress
-from risen.interfaces.errors import Corrupt, NotFound, Unreachable
+from risen.interfaces.errors import Corrupt, Invalid, NotFound, Unreachable
 
 
 def tarball(members: dict[str, bytes]) -> bytes:
@@ -227,3 +228,14 @@ def test_a_module_set_is_named_by_go_mod_and_go_sum_and_may_lack_pins(tmp_path: 
     (tmp_path / "go.sum").write_bytes(b"x\n")
     assert modules.sha256 == hashlib.sha256(b"module risen.local/tiny\nx\n").hexdigest()
     assert modules.pinned("amd64") == {}
+
+
+def test_an_image_archive_that_containerd_could_not_import_is_refused_when_locking(tmp_path: Path) -> None:
+    (tmp_path / "text.tar").write_bytes(b"not a tar")
+    with pytest.raises(Invalid, match="is not a tar archive"):
+        _is_archive(tmp_path / "text.tar")
+    (tmp_path / "other.tar").write_bytes(tarball({"readme": b""}))
+    with pytest.raises(Invalid, match="is no container image"):
+        _is_archive(tmp_path / "other.tar")
+    (tmp_path / "good.tar").write_bytes(render_archive(pause_image(b"x")))
+    _is_archive(tmp_path / "good.tar")

@@ -15,7 +15,7 @@ from pathlib import Path
 from risen.adapters.builder import debian, golang, official
 from risen.adapters.builder.apt import Apt, check_sha256
 from risen.adapters.builder.shelf import Layer, Shelf, disk_errors, only_one
-from risen.adapters.builder.trees import lay_file, lay_link
+from risen.adapters.builder.trees import lay_file, lay_link, remove
 from risen.bakery.archive import ContainerImage, coredns_image, pause_image, render_archive
 from risen.bakery.components import COMPONENTS
 from risen.bakery.layers import OwnFiles, base_step, content_step, program_steps
@@ -45,18 +45,35 @@ class BakeRequest:
 def bake(request: BakeRequest, report: Report) -> dict[Role, BakedImage]:
     """Bake an image for each role. A second call with nothing changed takes every layer from the cache.
 
-    Raises NotFound (no lock, a package no longer served), Conflict (another bake), Corrupt (a digest
-    mismatch), Unreachable, NoCapacity, Invalid, and codec's Problems for a wrong recipe."""
+    Raises NotFound (no lock, a package no longer served), Corrupt (a digest mismatch), Unreachable,
+    NoCapacity, Denied, Invalid, and codec's Problems for a wrong recipe."""
     recipe, lock = read_inputs(request.recipe, request.lock)
     kubernetes = _kubernetes_of(lock, request.kubernetes)
     shelf = Shelf(request.home)
+
+    def waits(for_what: str) -> None:
+        report(BakeProgress("wait", for_what))
+
     with ExitStack() as held:
         held.enter_context(disk_errors(str(request.home)))
-        held.enter_context(only_one(shelf.folder / "lock"))
-        held.enter_context(only_one(request.cache / "lock"))
+        held.enter_context(only_one(shelf.folder / "lock", waits))
+        held.enter_context(only_one(request.cache / "lock", waits))
         shelf.sweep()
+        sweep_cache(request.cache)
         oven = _Oven(request, recipe, lock, kubernetes, shelf, report)
         return oven.images()
+
+
+def sweep_cache(cache: Path) -> None:
+    """Take away what an interrupted compile or download left. Only under the cache's lock."""
+    for pattern in (
+        "components/.compile-*",
+        "toolchains/.install-*",
+        "debs/.fetch-*",
+        "official/.download-*",
+    ):
+        for left in cache.glob(pattern):
+            remove(left)
 
 
 def read_inputs(recipe_path: Path, lock_path: Path) -> tuple[Recipe, Lock]:

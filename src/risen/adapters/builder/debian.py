@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from risen.adapters.builder.apt import flat_repository
-from risen.adapters.builder.programs import SOURCE_DATE_EPOCH, run
+from risen.adapters.builder.programs import SOURCE_DATE_EPOCH, alone, run
+from risen.adapters.builder.trees import remove
 from risen.bakery.steps import BaseStep
 from risen.interfaces.errors import Invalid
 
@@ -68,7 +69,7 @@ def make_base(step: BaseStep, debs: Path, tree: Path, scratch: Path) -> None:
         "--dpkgopt=force-unsafe-io",
         step.suite, str(tree), f"deb [trusted=yes] copy:{repository} ./",
     ]  # fmt: skip
-    run(argv, extra={"TMPDIR": str(scratch)})
+    run(alone(argv), extra={"TMPDIR": str(scratch)})
     shutil.rmtree(repository)
     clean(tree)
 
@@ -79,7 +80,7 @@ def clean(tree: Path) -> None:
     for name in _EMPTIED_FOLDERS:
         _empty(tree / name)
     for name in _REMOVED:
-        _remove(tree / name)
+        remove(tree / name)
     _bytecode(tree)
     _logs(tree / "var/log")
     for name, text in (("etc/machine-id", ""), ("etc/hosts", _HOSTS)):
@@ -126,10 +127,8 @@ def _bytecode(tree: Path) -> None:
         return
     skip = r"/(test|tests|idlelib|lib2to3|ensurepip|turtledemo|tkinter|unittest|pydoc_data)/"
     compileall = ["/usr/bin/python3", "-m", "compileall", "-q", "-j1", "-x", skip]
-    run(
-        ["chroot", tree, *compileall, "--invalidation-mode", "unchecked-hash", *folders],
-        extra={"PYTHONHASHSEED": "0"},
-    )
+    inside = ["chroot", str(tree), *compileall, "--invalidation-mode", "unchecked-hash", *folders]
+    run(alone(inside), extra={"PYTHONHASHSEED": "0"})
 
 
 def _logs(folder: Path) -> None:
@@ -148,11 +147,4 @@ def _shadow(path: Path) -> None:
 def _empty(folder: Path) -> None:
     if folder.is_dir():
         for path in folder.iterdir():
-            _remove(path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+            remove(path)

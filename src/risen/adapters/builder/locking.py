@@ -6,13 +6,14 @@ The only place that decides where something comes from. Compiles and installs no
 from __future__ import annotations
 
 import hashlib
+import tarfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from risen.adapters.builder import golang, official
 from risen.adapters.builder.apt import Apt
-from risen.adapters.builder.shelf import write_whole
+from risen.adapters.builder.shelf import disk_errors, only_one, write_whole
 from risen.bakery.components import BASE_PACKAGES, COMPONENTS, TOOLCHAIN, Component
 from risen.bakery.lock import Lock, LockedComponent, LockedFile, LockedPackage, LockedProgram, render_lock
 from risen.bakery.recipe import LocalFolder, NamedSource, Recipe, Source
@@ -37,6 +38,16 @@ def make_lock(request: LockRequest, report: Report) -> Lock:
 
     Raises NotFound (a version no source has, with what each said; a file that is not there), Unreachable,
     Invalid, NoCapacity, and codec's Problems for a wrong recipe."""
+    with disk_errors(str(request.cache)):
+
+        def waits(for_what: str) -> None:
+            report(BakeProgress("wait", for_what))
+
+        with only_one(request.cache / "lock", waits):
+            return _make_lock(request, report)
+
+
+def _make_lock(request: LockRequest, report: Report) -> Lock:
     try:
         text = request.recipe.read_text()
     except FileNotFoundError:
@@ -177,7 +188,20 @@ def _files(recipe: Recipe, beside: Path) -> tuple[LockedFile, ...]:
         if not (beside / path).is_file():
             raise NotFound(f"{beside / path}, named in the recipe, is not there")
         found.append(LockedFile(path, _sha256(beside / path)))
+    for image in recipe.images:
+        _is_archive(beside / image.path)
     return tuple(found)
+
+
+def _is_archive(path: Path) -> None:
+    """Raises Invalid for what containerd could not import: better now than in an instance."""
+    try:
+        with tarfile.open(path) as tar:
+            names = {name.removeprefix("./") for name in tar.getnames()}
+    except (tarfile.TarError, EOFError) as error:
+        raise Invalid(f"{path} is not a tar archive ({error}): write it with `docker save`") from None
+    if not names & {"manifest.json", "index.json"}:
+        raise Invalid(f"{path} is no container image (no manifest.json, no index.json): use `docker save`")
 
 
 def _sha256(path: Path) -> str:

@@ -71,6 +71,13 @@ def run(
     raise failure(str(argv[0]), done.returncode, done.stdout + done.stderr)
 
 
+def alone(argv: Sequence[str]) -> list[str]:
+    """The same command in process and mount namespaces of its own, which end with this process, even by
+    SIGKILL: nothing of it goes on writing, and no mount of it is ever seen from here."""
+    guard = ["setpriv", "--pdeathsig", "KILL", "--"]
+    return [*guard, "unshare", "--mount-proc", "--pid", "--fork", "--kill-child=KILL", "--", *argv]
+
+
 def failure(program: str, status: int, said: str) -> InterfaceError:
     """What a failed program's words mean."""
     last = "\n  ".join([line for line in said.splitlines() if line.strip()][-12:])

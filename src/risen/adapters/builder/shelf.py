@@ -22,7 +22,7 @@ from risen.adapters.builder.trees import scan, settle
 from risen.bakery.digest import Entry, image_digest, tree_digest
 from risen.core.names import ImageDigest, Role
 from risen.interfaces.builder import BakedImage
-from risen.interfaces.errors import Conflict, Corrupt, InterfaceError, NoCapacity, NotFound
+from risen.interfaces.errors import Conflict, Corrupt, Denied, NoCapacity, NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,21 @@ class Layer:
 
 
 @contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Hold a lock file that dies with its holder. Raises Conflict at once when another bake holds it."""
+def only_one(path: Path, waits: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold a lock file that dies with its holder. While another holds it: wait, having told `waits` for whom,
+    or without `waits` raise Conflict at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 64, 0).decode(errors="replace").strip() or "unknown"
-        os.close(descriptor)
-        raise Conflict(f"another bake is at work (pid {holder}, {path}): wait until it has ended") from None
-    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 64, 0).decode(errors="replace").strip() or "unknown"
+            who = f"another bake is at work (pid {holder}, {path})"
+            if waits is None:
+                raise Conflict(f"{who}: try again when it has ended") from None
+            waits(f"{who}; this one goes on when it has ended")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
@@ -55,12 +59,14 @@ def only_one(path: Path) -> Iterator[None]:
 
 @contextmanager
 def disk_errors(what: str) -> Iterator[None]:
-    """Turn a full disk into NoCapacity that says where."""
+    """Turn a full disk into NoCapacity that says where, and what we may not write into Denied."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoCapacity(f"disk full while writing {what}: free some room and bake again") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise Denied(f"{error.filename or what}: {error.strerror}: run it with sudo") from error
         raise
 
 
@@ -237,6 +243,3 @@ class Shelf:
         if not isinstance(value, dict):
             raise Corrupt(f"{path} is damaged: remove it and run `risen bake`")
         return value
-
-
-__all__ = ["InterfaceError", "Layer", "Shelf", "disk_errors", "only_one", "write_whole"]

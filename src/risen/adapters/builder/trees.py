@@ -99,6 +99,14 @@ def _place(tree: Path, like: Path, name: str) -> Path:
     return tree / name
 
 
+def remove(path: Path) -> None:
+    """Take away a file or a whole folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def settle(tree: Path) -> None:
     """Wait until all that was written to the tree's file system is on disk."""
     run(["sync", "-f", tree])
