@@ -159,7 +159,7 @@ def _kubelet(spec: ClusterSpec, pool: PoolSpec, identity: Identity) -> dict[str,
 
 
 def _reserved(role: Role) -> dict[str, str]:
-    """What the instance's own programs take, measured idle: 0.9 GB with apiserver and etcd, 0.2 GB without."""
+    """What the instance's own programs take, measured idle: 0.9 GB resident with apiserver and etcd, 0.3 GB without."""
     if role is Role.CONTROL_PLANE:
         return {"cpu": "250m", "memory": "1Gi", "ephemeral-storage": "1Gi"}
     return {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "512Mi"}
