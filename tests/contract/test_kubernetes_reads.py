@@ -172,6 +172,19 @@ async def test_a_bookmark_moves_the_version_of_a_quiet_watch(real_api: ApiServer
     assert int(follower.version) > int(began) and follower.listings == 1
 
 
+async def test_a_version_ahead_of_the_server_is_noticed_and_listed_anew(
+    real_api: ApiServer, api: Api
+) -> None:
+    """As after a restore to an older revision: such a watch stays silent without an error."""
+    kind = Kind("nodes", "/api/v1/nodes", Node, node_seen)
+    follower = Reflector(api, kind, lambda event: None, Pace(watch_seconds=2))
+    follower.version = "999999999"
+    running = asyncio.create_task(follower.run())
+    await eventually(lambda: _true(follower.listings == 1), seconds=8)
+    running.cancel()
+    assert int(follower.version) < 999999999
+
+
 async def test_observe_refuses_while_nothing_answers(real_api: ApiServer, proxy: FaultProxy) -> None:
     await proxy.set(Fault.REFUSE)
     client = KubernetesClient(Credentials(f"https://{proxy.address}", real_api.admin))

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from risen.adapters.kubernetes.wire import Expired, ObjectList, refusal
+from risen.adapters.kubernetes.wire import Expired, ObjectList, Partial, refusal
 from risen.interfaces.errors import Corrupt, Unreachable
 from risen.transport.session import Answer, Lines, Request, Session
 from risen.transport.tls import TlsIdentity
@@ -105,6 +105,12 @@ class Api:
             if not listed.metadata.continue_:
                 return found, listed.metadata.resource_version
             params["continue"] = listed.metadata.continue_
+
+    async def version_of(self, path: str, params: Mapping[str, str]) -> str:
+        """The resource version that a list would have now."""
+        asked = {**params, "limit": "1"}
+        answer = await self._send(Request("GET", self._server + path, params=asked, read=True))
+        return _decode(answer, msgspec.json.Decoder(ObjectList[Partial])).metadata.resource_version
 
     @contextlib.asynccontextmanager
     async def watch(

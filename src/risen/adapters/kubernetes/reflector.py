@@ -77,10 +77,10 @@ class Reflector(Generic[Item]):
                     await self._list()
                 await self._watch()
                 pause = FIRST_PAUSE_SECONDS
-            except Expired as error:
-                self.fault, self.version = error, ""
             except InterfaceError as error:
                 self.fault = error
+                if isinstance(error, Expired):
+                    self.version = ""
                 wish = error.after_seconds if isinstance(error, Later) else None
                 await asyncio.sleep(wish if wish is not None else pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -107,10 +107,14 @@ class Reflector(Generic[Item]):
         }
         async with self._api.watch(self._kind.path, params, self._pace.silence_seconds) as lines:
             self._contact = self._now()
+            told = False
             async for piece in lines:
                 self._contact = self._now()
                 self._take(piece)
+                told = True
         self._contact = self._now()
+        if not told:
+            await self._check_not_ahead()
 
     def _take(self, piece: list[bytes]) -> None:
         """One piece of the stream becomes one event, so that a busy stream copies a table once, not per line."""
@@ -139,6 +143,18 @@ class Reflector(Generic[Item]):
         if trouble is not None:
             raise trouble
 
+    async def _check_not_ahead(self) -> None:
+        """A whole watch without even a bookmark: is our version ahead of the server's?
+
+        So it is after a restore of etcd to an older revision. The server (1.36) then says nothing, no error
+        and no event, until its versions have caught up with ours.
+        """
+        version = await self._api.version_of(self._kind.path, self._kind.params)
+        if int(version) < int(self.version):
+            raise Expired(
+                f"watch {self._kind.table}: version {self.version} is ahead of the server's {version}"
+            )
+
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
@@ -149,5 +165,6 @@ def _key(item: Node | Pod | Lease) -> str:
 
 
 def _watch_error(table: str, status: Status) -> InterfaceError:
+    """Whatever a server says against a watch, but that it is busy, is mended by a new list."""
     text = f"watch {table}: {status.message or status.reason} (code {status.code})"
-    return Expired(text) if status.code == 410 else Unreachable(text)
+    return Unreachable(text) if status.code in (429, 503) else Expired(text)
