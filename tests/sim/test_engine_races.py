@@ -32,6 +32,12 @@ def test_a_birth_whose_event_could_not_be_written_is_a_birth() -> None:
     assert trace.violations == ()
 
 
+def test_what_was_done_is_not_sent_again_while_a_cache_lags() -> None:
+    trace = simulate(Scenario(3, 2), 1)
+    marks = [line.operation for line in trace.lines if line.operation.startswith("kubernetes.")]
+    assert len(marks) == len(set(marks))
+
+
 @dataclass
 class PlainStore:
     """A bucket behind the interface, without delay or fault."""

@@ -29,6 +29,8 @@ MOST_IN_FLIGHT = 64
 LOOK_AGAIN_SECONDS = 1.0
 BUSY_LOOK_SECONDS = 0.25
 LONGEST_BACK_OFF_SECONDS = 10.0
+SETTLE_SECONDS = 1.0
+"""What was done is not sent again before a watcher's cache may be expected to show it."""
 
 
 @dataclass(slots=True)
@@ -114,7 +116,11 @@ class Engine:
         """Check again what may be sent now, and start it."""
         now = self.world.clock.boot()
         taken = {claim for item in self._in_flight() for claim in claims_of(item.step)}
-        self.attempts = {step: tried for step, tried in self.attempts.items() if step in plan.steps}
+        self.attempts = {
+            step: tried
+            for step, tried in self.attempts.items()
+            if step in plan.steps or tried.not_before > now
+        }
         ready = tuple(
             step
             for step in plan.steps
@@ -144,7 +150,7 @@ class Engine:
             item = self.running.pop(task) if task is not None else None
             self.ended.set()
         if error is None:
-            self.attempts.pop(step, None)
+            self.attempts[step] = _Attempts(0, self.world.clock.boot() + SETTLE_SECONDS)
         elif isinstance(error, OutcomeUnknown) and item is not None:
             self.unknown.append(StepInFlight(step, item.sent_at, unknown=True))
         else:

@@ -50,6 +50,8 @@ class EtcdTruth:
     lost_disks: set[str] = field(default_factory=set)
     elections: int = 0
     ids: int = 0
+    names: dict[str, str] = field(default_factory=dict)
+    """Instance names of all members there ever were."""
 
     # --- facts --------------------------------------------------------------------------------------------
     @property
@@ -202,6 +204,7 @@ class EtcdTruth:
                 line.after(1.0, self.start, name, boot)
                 return
             item.member, member.name = member.id, item.name
+            self.names[member.id] = item.name
         item.etcd_since = line.now
         line.after(line.draw(0.3, 2.0), self.catch_up, item.member, boot)
         self._settle()
@@ -214,7 +217,7 @@ class EtcdTruth:
         member = Member(
             self._new_id(item.peer_url), item.peer_url, learner=False, name=item.name, synced=True
         )
-        self.members = {member.id: member}
+        self.members, self.names = {member.id: member}, {member.id: item.name}
         item.member = member.id
 
     def catch_up(self, member_id: str, boot: int) -> None:
