@@ -201,8 +201,7 @@ def test_every_shipped_module_set_is_pinned_down_to_its_programs() -> None:
 def compiled_cache(tmp_path: Path, data: bytes) -> tuple[LockedComponent, Path]:
     """A locked component and a cache in which its program lies already."""
     component = asked(tmp_path, Upstream(), NamedSource("go-modules")).component("coredns", "1.15.0", ignored)
-    key = hashlib.sha256(f"{component.sha256} {component.toolchain} amd64".encode()).hexdigest()[:16]
-    folder = tmp_path / "cache/components" / f"coredns-1.15.0-{key}"
+    folder = golang.kept_at(component, "amd64", tmp_path / "cache")
     folder.mkdir(parents=True)
     (folder / "coredns").write_bytes(data)
     return component, folder

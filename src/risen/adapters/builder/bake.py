@@ -209,7 +209,7 @@ class _Oven:
             return path
         if component.source == "official":
             return official.fetched(component, program, cache)
-        if not golang.is_compiled(component, architecture, cache):
+        if not golang.kept_at(component, architecture, cache).is_dir():
             self.compile(component)
         return golang.compiled(component, architecture, cache) / program
 

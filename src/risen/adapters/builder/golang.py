@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from risen.adapters.builder.programs import installed, run
@@ -20,7 +21,11 @@ from risen.bakery.components import COMPONENTS, TOOLCHAIN, TOOLCHAIN_SHA256, Com
 from risen.bakery.lock import LockedComponent
 from risen.interfaces.errors import Corrupt, Invalid, NotFound
 
-MODULES = Path(str(importlib.util.find_spec("risen.bakery").submodule_search_locations[0])) / "modules"  # type: ignore[union-attr,index]
+MODULES = Path(str(files("risen.bakery"))) / "modules"
+_HOSTS_SAY = (
+    "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GONOPROXY", "GOINSECURE", "GOMODCACHE", "GOCACHE", "GOAUTH",
+)  # fmt: skip
+"""Settings of `go env` that stay the host's: where modules come from and are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,7 @@ def compiled(component: LockedComponent, architecture: str, cache: Path) -> Path
         raise Corrupt(
             f"the module set of {component.name} {component.version} is not the one locked: `risen recipe lock`"
         )
-    key = hashlib.sha256(f"{component.sha256} {component.toolchain} {architecture}".encode()).hexdigest()[:16]
-    folder = cache / "components" / f"{component.name}-{component.version}-{key}"
+    folder = kept_at(component, architecture, cache)
     if not folder.is_dir():
         _compile(component, modules, architecture, folder, cache)
     for program in component.programs:
@@ -85,10 +89,12 @@ def compiled(component: LockedComponent, architecture: str, cache: Path) -> Path
     return folder
 
 
-def is_compiled(component: LockedComponent, architecture: str, cache: Path) -> bool:
-    """Whether `compiled` would find it in the cache."""
-    key = hashlib.sha256(f"{component.sha256} {component.toolchain} {architecture}".encode()).hexdigest()[:16]
-    return (cache / "components" / f"{component.name}-{component.version}-{key}").is_dir()
+def kept_at(component: LockedComponent, architecture: str, cache: Path) -> Path:
+    """Where compiled programs are kept: named by all that they are compiled from."""
+    flags = linker_flags(COMPONENTS[component.name], component.version)
+    text = f"{component.sha256} {component.toolchain} {architecture} {flags}"
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return cache / "components" / f"{component.name}-{component.version}-{key}"
 
 
 def _compile(
@@ -101,7 +107,8 @@ def _compile(
         work = Path(name)
         for one in ("go.mod", "go.sum"):
             shutil.copyfile(modules.folder / one, work / one)
-        extra = {
+        hosts: dict[str, str] = json.loads(run([go, "env", "-json", *_HOSTS_SAY]))
+        extra = hosts | {
             "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOOS": "linux", "GOARCH": architecture,
             "GOWORK": "off", "GOENV": "off", "GOEXPERIMENT": "", "GODEBUG": "", "GOAMD64": "v1", "GOARM64": "v8.0",
         }  # fmt: skip
