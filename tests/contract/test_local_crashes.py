@@ -27,8 +27,8 @@ from risen.core.picture import InstanceState
 pytestmark = pytest.mark.root
 NAME = InstanceName("worker-bcdfg")
 MOST_EFFECTS = 120
-EACH = pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.e2e)], ids=["some", "each"])
-"""Every fourth side effect in the contract run, each of them end to end."""
+EACH = pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.e2e)], ids=["some", "each"])
+"""Every seventh side effect in the contract run, each of them end to end."""
 
 VICTIM = """
 import asyncio, base64, os, pickle, signal, sys
