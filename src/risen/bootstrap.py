@@ -1,4 +1,7 @@
-"""Where adapters are chosen for interfaces: the only file that names both. Decides nothing about clusters."""
+"""Where adapters are chosen for interfaces: the only file that names both. Decides nothing about clusters.
+
+What is heavy to import is imported where it is used, so that a command waits only for what it needs.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from risen.adapters.builder.bake import BakeRequest, bake, tool_path
-from risen.adapters.builder.locking import LockRequest, make_lock
-from risen.adapters.builder.shelf import Shelf
-from risen.adapters.etcd.client import EtcdClient
-from risen.adapters.kubernetes.api import Credentials
-from risen.adapters.kubernetes.client import KubernetesClient
-from risen.adapters.local.checks import examine, wanted_for
-from risen.adapters.local.endpoint import LocalEndpoint
-from risen.adapters.local.provider import LocalProvider
 from risen.adapters.local.records import read_site
 from risen.adapters.local.settings import LocalSettings
-from risen.adapters.local.site import LocalSite
 from risen.adapters.store.directory import DirectoryStore
 from risen.adapters.store.leadership import DirectoryLeadership
 from risen.adapters.store.sealing_key import create_sealing_key, read_sealing_key
@@ -34,22 +28,23 @@ from risen.codec import records
 from risen.core.names import ClusterUid, Role
 from risen.core.spec import ClusterSpec, Revision
 from risen.core.step import Birth
-from risen.engine.record import Records
 from risen.engine.world import EngineWorld, Observer
-from risen.instance.addons import addon_bundle
-from risen.instance.content import image_content
-from risen.instance.userdata.cloud_config import UserData, render_cloud_config
-from risen.interfaces.builder import BakedImage, Report
-from risen.interfaces.checks import HostReport
 from risen.interfaces.errors import Conflict, Invalid, NotFound
 from risen.interfaces.store import IfAbsent
-from risen.services.join import JoinService
-from risen.services.join_desk import JoinDesk
-from risen.services.join_engine import EngineFacts
-from risen.services.join_facts import JoinCluster, Note
-from risen.services.join_tls import JoinTls
-from risen.services.revise import read_newest
-from risen.transport.tls import TlsIdentity
+
+if TYPE_CHECKING:
+    from risen.adapters.builder.shelf import Shelf
+    from risen.adapters.etcd.client import EtcdClient
+    from risen.adapters.kubernetes.api import Credentials
+    from risen.adapters.kubernetes.client import KubernetesClient
+    from risen.adapters.local.endpoint import LocalEndpoint
+    from risen.adapters.local.provider import LocalProvider
+    from risen.adapters.local.site import LocalSite
+    from risen.engine.record import Records
+    from risen.interfaces.builder import BakedImage, Report
+    from risen.interfaces.checks import HostReport
+    from risen.services.join_facts import Note
+    from risen.transport.tls import TlsIdentity
 
 ENGINE_HOURS = 12.0
 JOIN_PORT = 9443
@@ -137,6 +132,8 @@ async def create_cluster(host: Host, name: str) -> Cluster:
 
 async def open_cluster(host: Host, name: str) -> Cluster:
     """The cluster of that name on this host. Raises NotFound, Corrupt, TooNew."""
+    from risen.services.revise import read_newest
+
     root = host.folder(name) / "store"
     there = "none" if not host.clusters() else ", ".join(host.clusters())
     if not root.is_dir():
@@ -160,6 +157,8 @@ async def open_authorities(cluster: Cluster) -> Authorities:
 
 def examine_host(host: Host, spec: ClusterSpec | None) -> HostReport:
     """Whether this host can carry that cluster (or, with None, the one that `risen init` writes)."""
+    from risen.adapters.local.checks import examine, wanted_for
+
     return examine(wanted_for(spec, host.home))
 
 
@@ -172,6 +171,8 @@ def local_settings(cluster: Cluster, authorities: Authorities | None = None) -> 
 
 def images_of(host: Host) -> Shelf:
     """Baked images of this host."""
+    from risen.adapters.builder.shelf import Shelf
+
     return Shelf(host.home)
 
 
@@ -199,6 +200,11 @@ class Clients:
 
 async def connect(cluster: Cluster) -> Clients:
     """Clients under certificates of hours. Opens no connection yet."""
+    from risen.adapters.etcd.client import EtcdClient
+    from risen.adapters.kubernetes.client import KubernetesClient
+    from risen.adapters.local.endpoint import LocalEndpoint
+    from risen.adapters.local.provider import LocalProvider
+
     authorities = await open_authorities(cluster)
     settings = local_settings(cluster, authorities)
     return Clients(
@@ -217,11 +223,15 @@ def identity_of(authorities: Authorities, kind: IdentityKind, hours: float) -> I
 
 
 def _tls(authorities: Authorities, kind: IdentityKind) -> TlsIdentity:
+    from risen.transport.tls import TlsIdentity
+
     made = identity_of(authorities, kind, ENGINE_HOURS)
     return TlsIdentity(made.certificate.encode(), made.key.encode(), made.authority.encode())
 
 
 def _credentials(settings: LocalSettings, authorities: Authorities) -> Credentials:
+    from risen.adapters.kubernetes.api import Credentials
+
     return Credentials(f"https://{settings.gateway}:6443", _tls(authorities, IdentityKind.CONTROLLER))
 
 
@@ -244,6 +254,8 @@ def engine_world(cluster: Cluster, clients: Clients, observer: Observer) -> Engi
 
 
 def _user_data(cluster: Cluster, clients: Clients) -> Callable[[Birth], bytes]:
+    from risen.instance.userdata.cloud_config import UserData, render_cloud_config
+
     secret = clients.authorities.ticket_secret
     digest = hashlib.sha256(clients.authorities.named(JOIN).certificate.encode()).hexdigest()
     join_url = f"https://{clients.settings.gateway}:{JOIN_PORT}"
@@ -259,6 +271,8 @@ def _user_data(cluster: Cluster, clients: Clients) -> Callable[[Birth], bytes]:
 
 def _manifest(cluster: Cluster) -> Callable[[str], Mapping[str, object]]:
     """Manifests of the add-ons of the spec in force when the engine started; `apply` cannot change them yet."""
+    from risen.instance.addons import addon_bundle
+
     bundle = {addon.key: addon.manifest for addon in addon_bundle(cluster.spec)}
 
     def find(key: str) -> Mapping[str, object]:
@@ -271,6 +285,8 @@ def _manifest(cluster: Cluster) -> Callable[[str], Mapping[str, object]]:
 
 def local_site(settings: LocalSettings) -> LocalSite:
     """What surrounds the instances of a local cluster."""
+    from risen.adapters.local.site import LocalSite
+
     return LocalSite(settings)
 
 
@@ -279,6 +295,13 @@ async def serve_joins(
     cluster: Cluster, clients: Clients, records: Records, note: Note
 ) -> AsyncIterator[None]:
     """Serve joins on the bridge's address, inside the cluster's network namespace."""
+    from risen.adapters.local.site import LocalSite
+    from risen.services.join import JoinService
+    from risen.services.join_desk import JoinDesk
+    from risen.services.join_engine import EngineFacts
+    from risen.services.join_facts import JoinCluster
+    from risen.services.join_tls import JoinTls
+
     address = clients.settings.gateway
     about = JoinCluster(cluster.uid, address, clients.authorities)
     facts = EngineFacts(clients.provider, clients.etcd, records)
@@ -303,6 +326,9 @@ class OnHost:
 
 def on_host(host: Host, name: str) -> OnHost:
     """What an earlier start kept on this host. Raises NotFound, Corrupt."""
+    from risen.adapters.local.provider import LocalProvider
+    from risen.adapters.local.site import LocalSite
+
     settings = read_site(host.home, name)
     return OnHost(settings, LocalProvider(settings, images_of(host)), LocalSite(settings))
 
@@ -326,6 +352,8 @@ class Recipe:
 
 def lock_recipe(host: Host, recipe: Recipe, versions: tuple[str, ...], report: Report) -> None:
     """Resolve a recipe into its lock. Raises what `make_lock` raises."""
+    from risen.adapters.builder.locking import LockRequest, make_lock
+
     make_lock(LockRequest(recipe.file, recipe.lock, host.cache, versions), report)
 
 
@@ -333,12 +361,17 @@ def bake_images(
     host: Host, recipe: Recipe, roles: tuple[Role, ...], version: str, report: Report
 ) -> dict[Role, BakedImage]:
     """Bake an image per role, quickly where nothing changed. Raises what `bake` raises."""
+    from risen.adapters.builder.bake import BakeRequest, bake
+    from risen.instance.content import image_content
+
     request = BakeRequest(recipe.file, recipe.lock, host.home, host.cache, image_content, roles, version)
     return bake(request, report)
 
 
 def kubectl_of(host: Host, version: str) -> Path:
     """The kubectl that was baked with this Kubernetes version. Raises NotFound."""
+    from risen.adapters.builder.tools import tool_path
+
     program = tool_path(host.home, "kubernetes", version, "kubectl")
     if not program.exists():
         raise NotFound(f"{program}: not there; `risen bake` puts kubectl {version} there")

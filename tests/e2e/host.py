@@ -23,19 +23,19 @@ def run(*words: str) -> str:
 
 
 def processes_of(cluster: str, instance: str = "") -> list[int]:
-    """Processes whose command line or cgroup names the cluster's folder (or one instance of it)."""
-    mark = f"clusters/{cluster}/" + (f"instances/{instance}/" if instance else "")
+    """Processes in the cgroups of a cluster or of one of its instances; of a cluster also its controller."""
+    groups = [f"/risen/{cluster}/{instance}", f"/risen.slice/risen-{cluster}.{instance}"]
+    serve = ("serve", "-c", cluster)
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            groups = (entry / "cgroup").read_text()
+            words = tuple((entry / "cmdline").read_bytes().decode(errors="replace").split("\0"))
+            lines = (entry / "cgroup").read_text()
         except OSError:
             continue
-        named = f"risen-{cluster}" if not instance else instance
-        if mark in command or named in groups:
+        if any(group in lines for group in groups) or (not instance and words[-4:-1] == serve):
             found.append(int(entry.name))
     return found
 
@@ -77,6 +77,12 @@ def leftovers(cluster: str) -> list[str]:
         for line in run("losetup", "--list", "--noheadings").splitlines()
         if f"clusters/{cluster}/" in line
     ]
-    left += [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/risen-{cluster}*")]
+    for folder, names, _ in os.walk("/sys/fs/cgroup"):
+        ours = (
+            cluster in names
+            if folder.endswith("/risen")
+            else any(n.startswith(f"risen-{cluster}.") for n in names)
+        )
+        left += [f"cgroup in {folder}"] if ours else []
     folder = HOME / "clusters" / cluster
     return left + ([str(folder)] if folder.exists() else [])

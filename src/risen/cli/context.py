@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 import click
 
 from risen.bootstrap import Cluster, Host, open_cluster
-from risen.codec.cluster_yaml import parse_cluster
-from risen.codec.yaml_nodes import Problems
 from risen.core.spec import ClusterSpec
 from risen.interfaces.errors import InterfaceError
 
@@ -56,6 +54,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def read_spec(file: Path) -> ClusterSpec:
     """The spec in a file; every problem in it is told at once."""
+    from risen.codec.cluster_yaml import parse_cluster
+    from risen.codec.yaml_nodes import Problems
+
     try:
         text = file.read_text()
     except FileNotFoundError as error:

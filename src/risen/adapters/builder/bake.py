@@ -15,6 +15,7 @@ from pathlib import Path
 from risen.adapters.builder import debian, golang, official
 from risen.adapters.builder.apt import Apt, check_sha256
 from risen.adapters.builder.shelf import Layer, Shelf, disk_errors, only_one
+from risen.adapters.builder.tools import tool_path
 from risen.adapters.builder.trees import lay_file, lay_link, remove
 from risen.bakery.archive import ContainerImage, coredns_image, pause_image, render_archive
 from risen.bakery.components import COMPONENTS
@@ -252,11 +253,6 @@ class _Oven:
                 if not program.roles:
                     source = self.program(name, component.version, program.name)
                     _keep_tool(source, tool_path(self.request.home, name, component.version, program.name))
-
-
-def tool_path(home: Path, component: str, version: str, program: str) -> Path:
-    """Where a bake puts a program for the host's own use: `HOME/images/tools/COMPONENT-VERSION/PROGRAM`."""
-    return home / "images" / "tools" / f"{component}-{version}" / program
 
 
 def _keep_tool(source: Path, path: Path) -> None:
