@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from risen.adapters.local.endpoint import LocalEndpoint
+from risen.adapters.local.launcher import launcher_for
 from risen.adapters.local.power import destroy_all
 from risen.adapters.local.provider import LocalProvider
 from risen.adapters.local.settings import LocalSettings
@@ -106,6 +107,10 @@ class Ground:
     provider: LocalProvider
     endpoint: LocalEndpoint
     authority: Authority
+
+    def group(self, name: str) -> str:
+        """The cgroup path that labels an instance, whichever way this host starts it."""
+        return launcher_for(self.settings.name).group(name)
 
     def proof(self, name: str) -> list[str]:
         """What the instance's proof unit has written to its disk so far."""

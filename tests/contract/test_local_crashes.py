@@ -80,7 +80,7 @@ async def test_a_launch_killed_anywhere_and_repeated_gives_the_one_instance(
             InstanceState.STARTING, InstanceState.RUNNING, InstanceState.STOPPED,
         }  # fmt: skip
         identity = await ground.provider.launch(wanted)
-        inits = cgroups.inits(f"risen/{ground.settings.name}/{wanted.instance}")
+        inits = cgroups.inits(ground.group(wanted.instance))
         await ground.provider.destroy(identity)
         expected = provider_id(ground.settings.name, wanted.instance, request_digest(wanted)[:12])
         assert (identity, len(inits), traces_of(ground)) == (expected, 1, clean)

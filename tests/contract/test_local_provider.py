@@ -24,7 +24,8 @@ from local_ground import (
 )
 
 from risen.adapters.local import cgroups
-from risen.adapters.local.host import boot_id, file_lock
+from risen.adapters.local.host import boot_id, file_lock, mounts_under
+from risen.adapters.local.launcher import launcher_for
 from risen.adapters.local.power import start_all, stop_all
 from risen.adapters.local.settings import bridge_port
 from risen.core.names import ImageDigest, InstanceName, ProviderId
@@ -44,9 +45,7 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
 
 
 def init_of(ground: Ground, name: str = NAME) -> int:
-    group = f"risen/{ground.settings.name}/{name}"
-    slice_group = f"risen.slice/risen-{ground.settings.name}.{name}.service"
-    (pid,) = cgroups.inits(group) or cgroups.inits(slice_group)
+    (pid,) = cgroups.inits(ground.group(name))
     return pid
 
 
@@ -93,7 +92,7 @@ async def test_a_launched_machine_boots_with_its_name_address_and_seed(ground: G
 
 async def test_launching_twice_gives_the_same_instance_and_starts_one_machine(ground: Ground) -> None:
     first, again = await asyncio.gather(ground.provider.launch(request()), ground.provider.launch(request()))
-    assert (first, len(cgroups.inits(f"risen/{ground.settings.name}/{NAME}"))) == (again, 1)
+    assert (first, len(cgroups.inits(ground.group(NAME)))) == (again, 1)
 
 
 async def test_another_request_under_the_same_name_is_refused(ground: Ground) -> None:
@@ -131,7 +130,7 @@ async def test_a_killed_init_is_seen_stopped_and_powered_on_from_its_own_disk(gr
     identity = await ground.provider.launch(request())
     assert until(lambda: ground.proof(NAME) == ["up"])
     os.kill(init_of(ground), signal.SIGKILL)
-    assert until(lambda: not cgroups.pids(f"risen/{ground.settings.name}/{NAME}"))
+    assert until(lambda: not cgroups.pids(ground.group(NAME)))
     stopped = await ground.provider.get(NAME)
     await ground.provider.power_on(identity)
     assert until(lambda: ground.proof(NAME) == ["up", "up"])
@@ -159,7 +158,7 @@ async def test_the_power_button_stops_units_in_order_before_the_machine_is_off(g
     identity = await ground.provider.launch(request())
     assert until(lambda: ground.proof(NAME) == ["up"])
     await ground.provider.press_power_button(identity)
-    assert until(lambda: not cgroups.pids(f"risen/{ground.settings.name}/{NAME}"))
+    assert until(lambda: not cgroups.pids(ground.group(NAME)))
     assert ((await ground.provider.get(NAME)).state, ground.proof(NAME)) == (
         InstanceState.STOPPED, ["up", "stopping"],
     )  # fmt: skip
@@ -169,7 +168,7 @@ async def test_a_pressed_button_is_released_before_the_next_start(ground: Ground
     identity = await ground.provider.launch(request())
     assert until(lambda: ground.proof(NAME) == ["up"])
     await ground.provider.press_power_button(identity)
-    assert until(lambda: not cgroups.pids(f"risen/{ground.settings.name}/{NAME}"))
+    assert until(lambda: not cgroups.pids(ground.group(NAME)))
     await ground.provider.power_on(identity)
     assert until(lambda: ground.proof(NAME) == ["up", "stopping", "up"])
     assert not (ground.settings.instances / NAME / "button" / "power").exists()
@@ -179,7 +178,7 @@ async def test_destroy_leaves_no_trace_but_the_console(ground: Ground) -> None:
     before = traces_of(ground)
     identity = await ground.provider.launch(request())
     assert until(lambda: ground.proof(NAME) == ["up"])
-    pids = cgroups.pids(f"risen/{ground.settings.name}/{NAME}")
+    pids = cgroups.pids(ground.group(NAME))
     await ground.provider.destroy(identity)
     await ground.provider.destroy(identity)
     after = traces_of(ground)
@@ -282,6 +281,31 @@ async def test_stop_and_start_keep_disk_address_and_id_without_any_store(ground:
     assert ([one.state for one in stopped], unmounted) == ([InstanceState.STOPPED], True)
     assert ([(one.state, one.trouble) for one in started], (await ground.provider.get(NAME)).provider_id) == (
         [(InstanceState.RUNNING, "")], identity,
+    )  # fmt: skip
+
+
+def cut_power(ground: Ground) -> None:
+    """What a power cut leaves: disks, and nothing else."""
+    launcher = launcher_for(ground.settings.name)
+    for unit in launcher.units():
+        cgroups.kill(launcher.group(unit), 10)
+        launcher.clear(unit)
+    for point in mounts_under(ground.settings.instances / NAME):
+        program("umount", point)
+    program("ip", "netns", "del", ground.settings.netns)
+    program("rm", "-rf", str(ground.settings.runtime))
+
+
+async def test_after_a_power_cut_start_alone_brings_the_same_instance_back(ground: Ground) -> None:
+    identity = await ground.provider.launch(request())
+    assert until(lambda: ground.proof(NAME) == ["up"])
+    await asyncio.to_thread(cut_power, ground)
+    dark = await ground.provider.get(NAME)
+    (started,) = await start_all(ground.settings.home, ground.settings.name)
+    again = await ground.provider.get(NAME)
+    assert until(lambda: ground.proof(NAME) == ["up", "up"])
+    assert (dark.state, started.state, again.provider_id, again.address) == (
+        InstanceState.STOPPED, InstanceState.RUNNING, identity, dark.address,
     )  # fmt: skip
 
 

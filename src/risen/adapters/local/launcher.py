@@ -40,11 +40,13 @@ class Program:
 
 
 class Launcher(Protocol):
-    """`group` is the cgroup path of a unit below each hierarchy's root; `units` names what has a group."""
+    """`group` is the cgroup path of a unit below each hierarchy's root; `units` names what has a group; `halt`
+    keeps a program from being started again before it is killed."""
 
     def group(self, unit: str) -> str: ...
     def units(self) -> frozenset[str]: ...
     def start(self, program: Program) -> None: ...
+    def halt(self, unit: str) -> None: ...
     def clear(self, unit: str) -> None: ...
     def clear_all(self) -> None: ...
 
@@ -75,6 +77,9 @@ class CgroupLauncher:
             )  # fmt: skip
         if done.returncode != 0:
             raise OutcomeUnknown(f"{program.unit}: cannot start {program.argv[0]} (exit {done.returncode})")
+
+    def halt(self, unit: str) -> None:
+        """Nothing starts it again here."""
 
     def clear(self, unit: str) -> None:
         """Remove an empty group."""
@@ -133,17 +138,23 @@ class SystemdLauncher:
             argv += ["-p", text]
         run([*argv, "--", *program.argv])
 
+    def halt(self, unit: str) -> None:
+        """Stop a program of the site's own, so that systemd does not start it again once it is killed."""
+        self._systemctl("stop", self._unit(unit))
+
+    def _systemctl(self, verb: str, unit: str) -> None:
+        """What is "not loaded" is as good as stopped: what counts is that the group is gone, seen afterwards."""
+        subprocess.run(["systemctl", verb, unit], capture_output=True, timeout=20, check=False)
+
     def clear(self, unit: str) -> None:
         """Let systemd forget the unit; its processes are gone, so its stop script ends at once."""
-        subprocess.run(
-            ["systemctl", "stop", self._unit(unit)], capture_output=True, timeout=20, check=False
-        )  # "not loaded" is as good as stopped: what counts is that the group is gone
+        self._systemctl("stop", self._unit(unit))
         cgroups.remove(self.group(unit))
 
     def clear_all(self) -> None:
         """Stop the slice when nothing of any cluster is left in it."""
         if not any(name.endswith(".service") for name in cgroups.children("risen.slice")):
-            subprocess.run(["systemctl", "stop", "risen.slice"], capture_output=True, timeout=20, check=False)
+            self._systemctl("stop", "risen.slice")
 
 
 def launcher_for(cluster: str) -> Launcher:

@@ -91,6 +91,7 @@ class LocalSite:
         running = folder / "running"
         if self._endpoint_answers() and running.exists() and running.read_text() == digest:
             return
+        launcher.halt(ENDPOINT_UNIT)
         cgroups.kill(launcher.group(ENDPOINT_UNIT), ENDPOINT_TIMEOUT_SECONDS)
         launcher.clear(ENDPOINT_UNIT)
         settings.runtime.mkdir(parents=True, exist_ok=True)
@@ -116,6 +117,8 @@ class LocalSite:
         with file_lock(settings.folder / "locks" / "site.lock"):
             self._refuse_while_used()
             for unit in sorted(launcher.units()):
+                if unit.startswith("_"):
+                    launcher.halt(unit)
                 cgroups.kill(launcher.group(unit), ENDPOINT_TIMEOUT_SECONDS)
                 launcher.clear(unit)
             launcher.clear_all()
