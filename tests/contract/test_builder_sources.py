@@ -134,6 +134,10 @@ def test_a_silent_upstream_costs_about_three_seconds(tmp_path: Path) -> None:
         with pytest.raises(Unreachable):
             lock_official(COMPONENTS["etcd"], "3.6.16", "amd64", tmp_path, upstream)
         assert 2.5 < time.monotonic() - started < 10
+        started = time.monotonic()
+        with pytest.raises(Unreachable, match="etcd-io"):
+            lock_official(COMPONENTS["coredns"], "1.15.0", "amd64", tmp_path, upstream)
+        assert time.monotonic() - started < 2, "a silent host costs its 3 s once"
 
 
 def asked(tmp_path: Path, upstream: Upstream, *sources: LocalFolder | NamedSource) -> _Asked:

@@ -209,7 +209,7 @@ class _Oven:
             _same_bytes(path, component.program(program).sha256)
             return path
         if component.source == "official":
-            return official.fetched(component, program, cache)
+            return official.fetched(component, program, cache, official.Upstream())
         if not golang.kept_at(component, architecture, cache).is_dir():
             self.compile(component)
         return golang.compiled(component, architecture, cache) / program

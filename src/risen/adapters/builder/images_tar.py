@@ -10,6 +10,7 @@ from pathlib import Path
 
 from risen.adapters.builder.apt import Apt
 from risen.adapters.builder.programs import run
+from risen.adapters.builder.shelf import only_one
 from risen.bakery.archive import busybox_image, render_archive
 from risen.interfaces.errors import NotFound
 
@@ -30,6 +31,16 @@ def static_busybox(cache: Path, suite: str, architecture: str) -> bytes:
     kept = cache / "programs" / f"busybox-{suite}-{architecture}"
     if kept.is_file():
         return kept.read_bytes()
+    with only_one(cache / "lock", print):
+        data = _fetched_busybox(cache, suite, architecture)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    partial = kept.with_name(f".{kept.name}.partial")
+    partial.write_bytes(data)
+    partial.replace(kept)
+    return data
+
+
+def _fetched_busybox(cache: Path, suite: str, architecture: str) -> bytes:
     apt = Apt(cache / "apt" / f"{suite}-{architecture}", suite, architecture)
     package = next((one for one in apt.resolve([_PACKAGE]) if one.name == _PACKAGE), None)
     if package is None:
@@ -40,9 +51,4 @@ def static_busybox(cache: Path, suite: str, architecture: str) -> bytes:
         found = next(
             path for path in (Path(name) / "bin/busybox", Path(name) / "usr/bin/busybox") if path.is_file()
         )
-        data = found.read_bytes()
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    partial = kept.with_name(f".{kept.name}.partial")
-    partial.write_bytes(data)
-    partial.replace(kept)
-    return data
+        return found.read_bytes()

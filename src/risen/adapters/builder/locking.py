@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import tarfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from risen.adapters.builder import golang, official
@@ -30,7 +30,7 @@ class LockRequest:
     lock: Path
     cache: Path
     kubernetes: tuple[str, ...]
-    upstream: official.Upstream = official.UPSTREAM
+    upstream: official.Upstream = field(default_factory=official.Upstream)
 
 
 def make_lock(request: LockRequest, report: Report) -> Lock:

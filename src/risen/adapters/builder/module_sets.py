@@ -21,6 +21,7 @@ from types import MappingProxyType
 
 from risen.adapters.builder import golang
 from risen.adapters.builder.programs import run
+from risen.adapters.builder.shelf import only_one
 from risen.bakery.components import COMPONENTS, TOOLCHAIN
 from risen.bakery.lock import LockedComponent, LockedProgram
 
@@ -104,10 +105,11 @@ def main() -> None:
     parser.add_argument("--pin-only", action="store_true", help="compile the set that is there")
     asked = parser.parse_args()
     cache = Path(os.environ.get("RISEN_CACHE", "/var/cache/risen"))
-    if not asked.pin_only:
-        folder = golang.MODULES / f"{asked.component}-{asked.version}"
-        write_module_set(asked.component, asked.version, folder, cache)
-    pin_programs(asked.component, asked.version, "amd64", cache)
+    with only_one(cache / "lock", print):
+        if not asked.pin_only:
+            folder = golang.MODULES / f"{asked.component}-{asked.version}"
+            write_module_set(asked.component, asked.version, folder, cache)
+        pin_programs(asked.component, asked.version, "amd64", cache)
 
 
 if __name__ == "__main__":

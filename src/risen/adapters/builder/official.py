@@ -13,6 +13,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -33,9 +34,11 @@ _READ_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Upstream's hosts. `instead` maps a host to another scheme and address, for tests and mirrors."""
+    """Upstream's hosts. `instead` maps a host to another scheme and address, for tests and mirrors; `silent`
+    remembers hosts that did not answer, so that each costs its 3 s once a lock."""
 
     instead: Mapping[str, str] = field(default_factory=dict)
+    silent: dict[str, str] = field(default_factory=dict)
 
     def url(self, url: str) -> str:
         """The URL to ask in place of this one."""
@@ -47,10 +50,27 @@ class Upstream:
         return urlunsplit((scheme, address, parts.path, parts.query, ""))
 
     def reachable(self, url: str) -> None:
-        """A HEAD within 3 s. Raises Unreachable, NotFound (it answers, but has no such file)."""
-        request = urllib.request.Request(self.url(url), method="HEAD")
-        with _opened(request, REACH_SECONDS):
-            return
+        """A HEAD within 3 s, name look-up included. Raises Unreachable, NotFound (it answers, but has no such
+        file)."""
+        host = urlsplit(url).netloc
+        if host in self.silent:
+            raise Unreachable(self.silent[host])
+        answers: list[Exception | None] = []
+        head = threading.Thread(target=self._head, args=(url, answers), daemon=True)
+        head.start()
+        head.join(REACH_SECONDS + 0.5)
+        error = answers[0] if answers else Unreachable(f"{url}: no answer within {REACH_SECONDS:.0f} s")
+        if isinstance(error, Unreachable):
+            self.silent[host] = str(error)
+        if error is not None:
+            raise error
+
+    def _head(self, url: str, answers: list[Exception | None]) -> None:
+        try:
+            with _opened(urllib.request.Request(self.url(url), method="HEAD"), REACH_SECONDS):
+                answers.append(None)
+        except (Unreachable, NotFound) as error:
+            answers.append(error)
 
     def text(self, url: str) -> str:
         """A small text file. Raises Unreachable, NotFound."""
@@ -94,11 +114,8 @@ def _opened(request: urllib.request.Request, seconds: float) -> Iterator[IO[byte
         raise Unreachable(f"{request.full_url}: {reason}") from None
 
 
-UPSTREAM = Upstream()
-
-
 def lock_official(
-    component: Component, version: str, architecture: str, cache: Path, upstream: Upstream = UPSTREAM
+    component: Component, version: str, architecture: str, cache: Path, upstream: Upstream
 ) -> LockedComponent:
     """A component pinned to upstream's files: its programs with URL, member and sha256 of the download.
 
@@ -127,7 +144,7 @@ def lock_official(
     )
 
 
-def fetched(component: LockedComponent, program: str, cache: Path, upstream: Upstream = UPSTREAM) -> Path:
+def fetched(component: LockedComponent, program: str, cache: Path, upstream: Upstream) -> Path:
     """The file of a locked program, from the cache or upstream.
 
     Raises Corrupt (the download is removed), Unreachable, NotFound."""
