@@ -7,14 +7,17 @@ from dataclasses import dataclass
 import pytest
 
 from risen.codec import records
-from risen.core.events import Joined
+from risen.core.events import EntryOpened, Joined, KillAsked, KillDone, SeenGone
+from risen.core.fold import apply
 from risen.core.names import InstanceName
+from risen.core.picture import Picture, Unseen
+from risen.engine.notice import noticed
 from risen.engine.record import Records
 from risen.interfaces.store import IfAbsent, IfVersion, Object
 from risen.sim.bucket import Bucket
 from risen.sim.enumeration import standing_for
-from risen.sim.harness import fresh_world, simulate
-from risen.sim.scenario import Scenario
+from risen.sim.harness import brought_up, fresh_world, simulate, victim
+from risen.sim.scenario import Happening, Scenario
 from risen.sim.soak import random_faults
 
 
@@ -30,6 +33,24 @@ def test_a_birth_whose_event_could_not_be_written_is_a_birth() -> None:
     scenario = Scenario.parse("3+2:kill-leader")
     trace = simulate(scenario, 14, random_faults(14), standing_for(scenario, 14))
     assert trace.violations == ()
+
+
+def test_a_kill_lets_what_is_gone_be_replaced_in_a_storm() -> None:
+    scenario = Scenario.parse("3+2:storm")
+    trace = simulate(scenario, 32, random_faults(32), standing_for(scenario, 32))
+    assert trace.violations == ()
+
+
+def test_a_kill_is_done_only_once_the_loss_is_in_the_ledger() -> None:
+    world = brought_up(Scenario(1, 1), 1)
+    worker = victim(world, Happening.KILL_WORKER)
+    known = apply(world.history(), KillAsked(1.0, "kill-1", worker, "asked", False))
+    known = apply(known, SeenGone(2.0, worker))
+    unseen = Unseen("not asked", 0.0)
+    picture = Picture(unseen, unseen, unseen, unseen)
+    assert noticed(known, picture, 3.0) == ()
+    known = apply(known, EntryOpened(3.0, "e-1", worker, "kill", ()))
+    assert noticed(known, picture, 4.0) == (KillDone(4.0, "kill-1"),)
 
 
 def test_what_was_done_is_not_sent_again_while_a_cache_lags() -> None:

@@ -22,7 +22,11 @@ async def notice(records: Records, before: History, picture: Picture, unix: floa
 
 
 def noticed(history: History, picture: Picture, unix: float) -> tuple[Event, ...]:
-    """The new events, in a stable order."""
+    """The new events, in a stable order.
+
+    A kill is done once its instance is gone *and* that is in the ledger: a person's kill of what is gone
+    already is what opens its entry when a storm holds repair back.
+    """
     subjects = {entry.subject for entry in history.entries.values()}
     events: list[Event] = []
     if isinstance(picture.kubernetes, Seen):
@@ -39,5 +43,6 @@ def noticed(history: History, picture: Picture, unix: float) -> tuple[Event, ...
                 events.append(SeenGone(unix, seen.name))
     gone = {event.instance for event in events if isinstance(event, SeenGone)}
     gone |= {name for name, life in history.lives.items() if life.gone_at_unix is not None}
-    events.extend(KillDone(unix, kill.id) for kill in history.kills if kill.instance in gone)
+    done = {name for name in gone if name in subjects}
+    events.extend(KillDone(unix, kill.id) for kill in history.kills if kill.instance in done)
     return tuple(events)

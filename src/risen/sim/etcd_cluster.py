@@ -91,7 +91,13 @@ class EtcdTruth:
 
         A voter that has been added but never started is no disk.
         """
-        disks = [voter for voter in self.voters if self.instance_of(voter) is not None]
+        return self.survives_without("")
+
+    def survives_without(self, member_id: str) -> bool:
+        """Whether a majority of the voters' disks, one with the newest revision, is left without this one."""
+        disks = [
+            voter for voter in self.voters if voter.id != member_id and self.instance_of(voter) is not None
+        ]
         return len(disks) > len(self.voters) // 2 and any(voter.match >= self.revision for voter in disks)
 
     # --- what members ask of it ---------------------------------------------------------------------------

@@ -13,8 +13,10 @@ from random import Random
 
 from risen.codec import records
 from risen.core.blocked import Blocked, Waiting
-from risen.core.history import KillIntent
+from risen.core.history import History, KillIntent
 from risen.core.names import InstanceName
+from risen.core.picture import Picture
+from risen.core.plan import Plan
 from risen.core.step import Birth, Step
 from risen.engine.loop import run
 from risen.engine.world import EngineWorld, Observer
@@ -31,6 +33,7 @@ from risen.sim.faces import (
     SimStore,
 )
 from risen.sim.faults import NO_FAULTS, Dead, Faults, Incarnation
+from risen.sim.instances import Power
 from risen.sim.line import Line
 from risen.sim.scenario import NETWORK_ADDON, Happening, Scenario, manifest
 from risen.sim.trace import Trace
@@ -46,12 +49,29 @@ MOST_STARTS = 200
 Engine = Callable[[EngineWorld, Callable[[], bool]], Coroutine[None, None, None]]
 
 
+PERSON_SECONDS = 30.0
+"""After so long of a storm's refusal the person in front of it does what it says."""
+
+
 @dataclass(slots=True)
 class Listener(Observer):
-    """Writes down what the engine says, and holds each step it sends against the truth."""
+    """Writes down what the engine says, holds each step it sends against the truth, and plays the person."""
 
     world: World
     trace: Trace
+    storm_since: float | None = None
+
+    def cycle(self, picture: Picture, history: History, plan: Plan) -> None:
+        """When a storm holds the engine back for long, ask it to kill one of the dead, as its refusal says."""
+        now = self.world.timeline.now
+        if not any(blocked.name == "storm" for blocked in plan.blocked):
+            self.storm_since = None
+        elif self.storm_since is None:
+            self.storm_since = now
+        elif now - self.storm_since >= PERSON_SECONDS:
+            self.storm_since = now
+            self.trace.asked += 1
+            ask_kill_of_a_dead_one(self.world, history, self.trace.asked)
 
     def sent(self, step: Step) -> None:
         """Judge a step by the invariants of the core, on the truth instead of on what was seen."""
@@ -226,6 +246,19 @@ def simulate(
     return happened.go()
 
 
+def ask_kill_of_a_dead_one(world: World, history: History, number: int) -> None:
+    """Write the intent of `risen kill` for the first instance that is off or gone and has no ledger entry."""
+    taken = {entry.subject for entry in history.open_entries} | {kill.instance for kill in history.kills}
+    for name, life in history.lives.items():
+        item = world.instances.all.get(name)
+        dead = life.gone_at_unix is None and (item is None or item.power is Power.OFF)
+        closed = any(entry.subject == name for entry in history.entries.values())
+        if name not in taken and (dead or (item is None and not closed)):
+            intent = KillIntent(f"person-{number}", name, "the storm's refusal says so")
+            world.store.put(records.intent_key(intent.id), records.encode(intent), None)
+            return
+
+
 def befall(happened: Run, what: Happening) -> None:
     """Let it happen to the standing cluster of a run, before the controller starts."""
     world = happened.world
@@ -238,6 +271,8 @@ def befall(happened: Run, what: Happening) -> None:
             world.instances.lose(victim(world, what))
         case Happening.POWER_CUT:
             world.instances.power_cut()
+        case Happening.STORM:
+            world.instances.storm()
         case Happening.ASK_KILL_WORKER | Happening.ASK_KILL_LEADER:
             intent = KillIntent("kill-1", victim(world, what), "somebody asked")
             world.store.put(records.intent_key(intent.id), records.encode(intent), None)

@@ -263,3 +263,25 @@ class Instances:
         self.host_boot = f"host-boot-{int(self.host_boot.rsplit('-', 1)[1]) + 1}"
         for item in self.all.values():
             self._stop(item)
+
+    def storm(self) -> None:
+        """Plan some bad luck for the next minute: never more than one disk of the control plane is lost."""
+        line = self.world.timeline
+        for _ in range(line.random.randint(1, 4)):
+            line.after(line.draw(0.0, 60.0), self.strike, "kill")
+        line.after(line.draw(0.0, 60.0), self.strike, "lose")
+        if line.chance(0.3):
+            line.after(line.draw(0.0, 60.0), self.power_cut)
+
+    def strike(self, how: str) -> None:
+        """One instance of ours, drawn at the moment."""
+        ours = [item.name for item in self.all.values() if item.cluster == self.world.uid]
+        if not ours:
+            return
+        name = self.world.timeline.random.choice(ours)
+        if how == "kill" or (
+            self.all[name].member and not self.world.etcd.survives_without(self.all[name].member)
+        ):
+            self.kill(name)
+        else:
+            self.lose(name)

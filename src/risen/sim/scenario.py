@@ -33,6 +33,8 @@ class Happening(StrEnum):
     ASK_KILL_LEADER = "ask-kill-leader"
     NEVER_JOINS = "never-joins"
     """The next instance that is launched never joins; another worker is wanted."""
+    STORM = "storm"
+    """Kills of random instances at random moments, one of them with its disk, perhaps a power cut."""
     SCALE_UP = "scale-up"
     SCALE_DOWN = "scale-down"
 

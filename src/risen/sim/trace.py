@@ -31,6 +31,8 @@ class Trace:
     """(operation, error class or `ok`): what the simulator can answer, for the fidelity check."""
     crashes: int = 0
     writes: int = 0
+    asked: int = 0
+    """How often a person had to ask for a kill, because a storm held the engine back."""
     seconds: float = 0.0
     """Virtual seconds from the start to the end."""
     settled: bool = False
