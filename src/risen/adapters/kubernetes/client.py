@@ -44,6 +44,7 @@ PODS = Kind("pods", "/api/v1/pods", Pod, pod_seen)
 NODE_LEASE_KIND = Kind(NODE_LEASES, LEASES.format("kube-node-lease"), Lease, node_lease)
 HOLDERS = Kind("lease-holders", LEASES.format("kube-system"), Lease, lease_holder)
 CONFLICT_ATTEMPTS = 4
+LOOK_SECONDS = 0.02
 
 
 class KubernetesClient:
@@ -72,7 +73,6 @@ class KubernetesClient:
             self._addons,
         )
         self._running: list[asyncio.Task[None]] = []
-        self._heard = asyncio.Event()
 
     @property
     def signing(self) -> SigningClient:
@@ -97,13 +97,12 @@ class KubernetesClient:
         self._api.renew(credentials)
 
     async def synced(self, seconds: float) -> bool:
-        """Wait until everything was listed, at most `seconds`; for callers that look once and leave."""
+        """Wait until the cache is in sync, at most `seconds`; for callers that look once and leave."""
         self.start()
         try:
             async with asyncio.timeout(seconds):
                 while not all(follower.in_sync() for follower in self._followers):
-                    self._heard.clear()
-                    await self._heard.wait()
+                    await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError:
             return False
         return True
@@ -122,7 +121,6 @@ class KubernetesClient:
 
     def _hear(self, event: Event) -> None:
         before, self._cache = self._cache, apply(self._cache, event)
-        self._heard.set()
         if self._cache is not before and event.table != NODE_LEASES:
             self.on_change()
 
