@@ -99,12 +99,12 @@ class KubernetesClient:
     async def synced(self, seconds: float) -> bool:
         """Wait until the cache is in sync, at most `seconds`; for callers that look once and leave."""
         self.start()
-        try:
-            async with asyncio.timeout(seconds):
-                while not all(follower.in_sync() for follower in self._followers):
-                    await asyncio.sleep(LOOK_SECONDS)
-        except TimeoutError:
-            return False
+        now = asyncio.get_running_loop().time
+        deadline = now() + seconds
+        while not all(follower.in_sync() for follower in self._followers):
+            if now() >= deadline:
+                return False
+            await asyncio.sleep(LOOK_SECONDS)
         return True
 
     async def observe(self) -> KubernetesSeen:
