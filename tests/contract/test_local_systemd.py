@@ -20,7 +20,7 @@ from risen.adapters.local.host import is_systemd_host
 from risen.adapters.local.site import LocalSite
 from risen.core.names import InstanceName
 from risen.core.picture import InstanceState
-from risen.interfaces.errors import Unreachable
+from risen.interfaces.errors import InterfaceError
 
 NAME = InstanceName("worker-bcdfg")
 
@@ -32,7 +32,7 @@ def out(*argv: str) -> str:
 def answers(ground: Ground) -> bool:
     try:
         return ask(ground.settings, "show info") != ""
-    except Unreachable:
+    except InterfaceError:
         return False
 
 
@@ -69,6 +69,6 @@ if is_systemd_host():
         unit = f"risen-{ground.settings.name}._endpoint.service"
         before = out("systemctl", "show", "-p", "MainPID", "--value", unit)
         out("kill", "-9", before)
-        assert until(lambda: answers(ground))
-        after = out("systemctl", "show", "-p", "MainPID", "--value", unit)
-        assert (after not in ("0", before), await ground.endpoint.list()) == (True, ())
+        show = ("systemctl", "show", "-p", "MainPID", "--value", unit)
+        assert until(lambda: out(*show) not in ("0", before) and answers(ground))
+        assert await ground.endpoint.list() == ()
