@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from risen.adapters.local.host import is_systemd_host, run, write_file
 from risen.adapters.local.settings import LocalSettings
+from risen.interfaces.errors import OutcomeUnknown
 
 UNITS = Path("/usr/local/lib/systemd/system")
 """Searched by systemd and left to the administrator (systemd.unit(5))."""
@@ -54,6 +56,9 @@ def remove_boot_unit(settings: LocalSettings) -> None:
     unit, wanted = _files(settings)
     if not unit.exists() and not wanted.is_symlink():
         return
+    if is_systemd_host():
+        with suppress(OutcomeUnknown):  # never loaded: as good as stopped
+            run(["systemctl", "stop", unit.name])
     for file in (wanted, unit):
         file.unlink(missing_ok=True)
         if not any(file.parent.iterdir()):
