@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from risen.codec import records
-from risen.core.events import EntryOpened, Joined, KillAsked, KillDone, SeenGone
+from risen.core.events import EntryOpened, Joined, KillAsked, KillDone, Launched, SeenGone
 from risen.core.fold import apply
 from risen.core.names import InstanceName
-from risen.core.picture import Picture, Unseen
+from risen.core.picture import Picture, Seen, Unseen
 from risen.engine.notice import noticed
 from risen.engine.record import Records
 from risen.interfaces.store import IfAbsent, IfVersion, Object
@@ -51,6 +51,18 @@ def test_a_kill_is_done_only_once_the_loss_is_in_the_ledger() -> None:
     assert noticed(known, picture, 3.0) == ()
     known = apply(known, EntryOpened(3.0, "e-1", worker, "kill", ()))
     assert noticed(known, picture, 4.0) == (KillDone(4.0, "kill-1"),)
+
+
+def test_a_launch_whose_answer_was_lost_is_known_by_the_id_it_is_seen_with() -> None:
+    world = brought_up(Scenario(1, 1), 1)
+    name = victim(world, Happening.KILL_WORKER)
+    lives = {key: replace(life, provider_id=None) for key, life in world.history().lives.items()}
+    known = replace(world.history(), lives=lives)
+    unseen = Unseen("not asked", 0.0)
+    picture = Picture(Seen(world.instances.whole(), 0.0), unseen, unseen, unseen)
+    events = noticed(known, picture, 3.0)
+    assert Launched(3.0, name, world.instances.all[name].provider_id) in events
+    assert len(events) == len(known.lives)
 
 
 def test_what_was_done_is_not_sent_again_while_a_cache_lags() -> None:

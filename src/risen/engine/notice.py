@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from risen.core.events import BecameReady, Event, KillDone, SeenGone
+from risen.core.events import BecameReady, Event, KillDone, Launched, SeenGone
 from risen.core.fold import apply
 from risen.core.history import History
 from risen.core.picture import InstanceState, Picture, Seen
@@ -24,6 +24,8 @@ async def notice(records: Records, before: History, picture: Picture, unix: floa
 def noticed(history: History, picture: Picture, unix: float) -> tuple[Event, ...]:
     """The new events, in a stable order.
 
+    A launch whose answer was lost is known by its provider id from when it is first seen: only by that id is
+    its Node ours once it is gone.
     A kill is done once its instance is gone *and* that is in the ledger: a person's kill of what is gone
     already is what opens its entry when a storm holds repair back.
     """
@@ -37,7 +39,11 @@ def noticed(history: History, picture: Picture, unix: float) -> tuple[Event, ...
     if isinstance(picture.provider, Seen):
         for seen in sorted(picture.provider.value.instances, key=lambda instance: instance.name):
             life = history.lives.get(seen.name)
-            if life is None or life.gone_at_unix is not None or seen.state is not InstanceState.GONE:
+            if life is None or life.gone_at_unix is not None:
+                continue
+            if life.provider_id is None and seen.provider_id and seen.cluster == history.cluster:
+                events.append(Launched(unix, seen.name, seen.provider_id))
+            if seen.state is not InstanceState.GONE:
                 continue
             if life.launched_at_unix is not None or seen.name in subjects:
                 events.append(SeenGone(unix, seen.name))

@@ -244,6 +244,9 @@ class KubernetesTruth:
             self.nodes[item.name] = node
             self.wrote()
         node.lease = line.now
+        for pod in self.pods.values():
+            if pod.node == node.name:
+                line.after(line.draw(0.3, 1.2), self.pod_started, pod.uid)
         line.after(line.draw(0.5, 2.0), self.become_ready, name, boot)
         line.after(LEASE_SECONDS, self.renew_lease, name, boot)
 
