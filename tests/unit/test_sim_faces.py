@@ -1,0 +1,193 @@
+"""Every operating error comes out of the simulator's interfaces, and what a crash leaves is inert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from risen.core.names import InstanceName, MemberId, ProviderId
+from risen.interfaces import errors
+from risen.interfaces.store import IfAbsent
+from risen.sim.faces import SimClock, SimEtcd, SimKubernetes, SimLeadership, SimProvider, SimStore
+from risen.sim.faults import Dead, FaultKind, Faults, Incarnation
+from risen.sim.harness import brought_up
+from risen.sim.instances import ADDRESSES
+from risen.sim.line import Line
+from risen.sim.scenario import Scenario
+from risen.sim.trace import Trace
+from risen.sim.virtual_loop import VirtualLoop
+from risen.sim.world import World
+
+
+@dataclass
+class Lenient:
+    """Judges nothing."""
+
+    told: list[str] = field(default_factory=list)
+
+    def before(self, operation: str, subject: str) -> None:
+        self.told.append(f"before {operation}")
+
+    def after(self, operation: str, subject: str) -> None:
+        self.told.append(f"after {operation}")
+
+
+@dataclass
+class Desk:
+    """One incarnation at a standing cluster."""
+
+    world: World
+    faults: Faults = field(default_factory=Faults)
+    deaths: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.loop = VirtualLoop(self.world.timeline)
+        self.trace = Trace(1)
+        self.line = Line(
+            self.world,
+            self.loop,
+            Incarnation(1),
+            self.faults,
+            self.trace,
+            Lenient(),
+            lambda: self.deaths.append(1),
+        )
+
+    def ask(self, request: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(request)
+
+
+@pytest.fixture(scope="module")
+def standing() -> World:
+    return brought_up(Scenario(3, 1), 5)
+
+
+Asked = Callable[[Desk], Coroutine[Any, Any, Any]]
+
+
+def corrupt(desk: Desk) -> Coroutine[Any, Any, Any]:
+    desk.world.store.corrupted.add("cluster")
+    return SimStore(desk.line).get("cluster")
+
+
+def read_only(desk: Desk) -> Coroutine[Any, Any, Any]:
+    desk.world.store.read_only = True
+    return SimStore(desk.line).put("x", b"", None)
+
+
+def full(desk: Desk) -> Coroutine[Any, Any, Any]:
+    desk.world.instances.ever = ADDRESSES
+    request = next(iter(desk.world.instances.all.values())).request
+    desk.world.instances.all.clear()
+    return SimProvider(desk.line).launch(request)
+
+
+def changed_request(desk: Desk) -> Coroutine[Any, Any, Any]:
+    request = next(iter(desk.world.instances.all.values())).request
+    return SimProvider(desk.line).launch(replace(request, user_data=b"other"))
+
+
+async def promote_a_voter(desk: Desk) -> None:
+    etcd = SimEtcd(desk.line)
+    await etcd.observe(tuple(item.address for item in desk.world.instances.all.values()))
+    await etcd.promote(MemberId(desk.world.etcd.leader))
+
+
+async def add_beside_a_learner(desk: Desk) -> None:
+    etcd = SimEtcd(desk.line)
+    await etcd.observe(tuple(item.address for item in desk.world.instances.all.values()))
+    await etcd.add_learner("https://10.0.0.1:2380")
+    await etcd.add_learner("https://10.0.0.2:2380")
+
+
+def unknown_console(desk: Desk) -> Coroutine[Any, Any, Any]:
+    return SimProvider(desk.line).console(InstanceName("nobody"))
+
+
+def without_an_apiserver(desk: Desk) -> Coroutine[Any, Any, Any]:
+    desk.world.instances.power_cut()
+    return SimKubernetes(desk.line).observe()
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        (corrupt, errors.Corrupt),
+        (read_only, errors.Denied),
+        (full, errors.NoCapacity),
+        (changed_request, errors.Invalid),
+        (promote_a_voter, errors.Conflict),
+        (add_beside_a_learner, errors.Later),
+        (unknown_console, errors.NotFound),
+        (without_an_apiserver, errors.Unreachable),
+    ],
+)
+def test_each_operating_error_can_be_answered(
+    standing: World, asked: Asked, error: type[errors.InterfaceError]
+) -> None:
+    desk = Desk(standing.copied())
+    with pytest.raises(error):
+        desk.ask(asked(desk))
+
+
+def test_a_write_that_timed_out_may_have_been_carried_out(standing: World) -> None:
+    for kind, there in ((FaultKind.UNKNOWN_DONE, True), (FaultKind.UNKNOWN_NOT_DONE, False)):
+        desk = Desk(standing.copied(), Faults({1: kind}))
+        began = desk.world.timeline.now
+        with pytest.raises(errors.OutcomeUnknown):
+            desk.ask(SimStore(desk.line).put("x/y", b"1", IfAbsent()))
+        assert (desk.world.store.get("x/y") is not None) is there
+        assert desk.world.timeline.now - began >= 10.0
+
+
+def test_a_late_write_is_carried_out_after_its_sender_gave_up(standing: World) -> None:
+    desk = Desk(standing.copied(), Faults({1: FaultKind.UNKNOWN_LATE}))
+    worker = next(item for item in desk.world.instances.all.values() if not item.holds_etcd and item.cluster)
+    with pytest.raises(errors.OutcomeUnknown):
+        desk.ask(SimProvider(desk.line).destroy(worker.provider_id))
+    assert worker.name in desk.world.instances.all
+    desk.ask(SimClock(desk.line).sleep(10.0))
+    assert worker.name not in desk.world.instances.all
+
+
+def test_a_crash_before_a_write_leaves_it_undone_and_every_interface_inert(standing: World) -> None:
+    desk = Desk(standing.copied(), Faults({1: FaultKind.CRASH_BEFORE}))
+    store = SimStore(desk.line)
+    with pytest.raises(Dead):
+        desk.ask(store.put("x/y", b"1", IfAbsent()))
+    assert desk.deaths == [1]
+    assert desk.world.store.get("x/y") is None
+    for request in (
+        store.get("cluster"),
+        store.append("events", b""),
+        SimProvider(desk.line).list(),
+        SimClock(desk.line).sleep(1.0),
+        SimLeadership(desk.line).try_lead("again"),
+    ):
+        with pytest.raises(Dead):
+            desk.ask(request)
+    assert desk.trace.crashes == 1
+
+
+def test_a_crash_after_a_write_leaves_it_done(standing: World) -> None:
+    desk = Desk(standing.copied(), Faults({1: FaultKind.CRASH_AFTER}))
+    with pytest.raises(Dead):
+        desk.ask(SimStore(desk.line).put("x/y", b"1", IfAbsent()))
+    assert desk.world.store.get("x/y") is not None
+
+
+def test_destroying_what_is_gone_counts_as_done(standing: World) -> None:
+    desk = Desk(standing.copied())
+    assert desk.ask(SimProvider(desk.line).destroy(ProviderId("sim://nobody/1"))) is None
+
+
+def test_only_one_incarnation_leads(standing: World) -> None:
+    desk = Desk(standing.copied())
+    lead = desk.ask(SimLeadership(desk.line).try_lead("first"))
+    other = Line(desk.world, desk.loop, Incarnation(2), desk.faults, desk.trace, Lenient(), lambda: None)
+    assert desk.ask(SimLeadership(other).try_lead("second")) is None
+    desk.ask(lead.release())
+    assert desk.ask(SimLeadership(other).try_lead("second")) is not None
