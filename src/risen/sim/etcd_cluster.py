@@ -100,6 +100,12 @@ class EtcdTruth:
         ]
         return len(disks) > len(self.voters) // 2 and any(voter.match >= self.revision for voter in disks)
 
+    def may_lose(self, member_id: str) -> bool:
+        """Whether chance may take this disk: it holds no member, or every voter runs and enough are left."""
+        if member_id not in self.members:
+            return True
+        return all(self.up(voter) for voter in self.voters) and self.survives_without(member_id)
+
     # --- what members ask of it ---------------------------------------------------------------------------
     def observe(self, addresses: tuple[str, ...]) -> EtcdSeen:
         """Raises Unreachable when no member answers on any of these addresses."""
