@@ -186,6 +186,8 @@ class Clients:
     etcd: EtcdClient
     kubernetes: KubernetesClient
     authorities: Authorities
+    manifests: Mapping[str, Mapping[str, object]]
+    """Of the add-ons of the revision in force."""
 
     def renew(self) -> None:
         """Take new certificates for the engine; to be called well before they end."""
@@ -204,9 +206,11 @@ async def connect(cluster: Cluster) -> Clients:
     from risen.adapters.kubernetes.client import KubernetesClient
     from risen.adapters.local.endpoint import LocalEndpoint
     from risen.adapters.local.provider import LocalProvider
+    from risen.services.revise import read_manifests
 
     authorities = await open_authorities(cluster)
     settings = local_settings(cluster, authorities)
+    manifests = await read_manifests(cluster.store, cluster.revision) if cluster.revision else {}
     return Clients(
         settings,
         LocalProvider(settings, images_of(cluster.host)),
@@ -214,6 +218,7 @@ async def connect(cluster: Cluster) -> Clients:
         EtcdClient(_tls(authorities, IdentityKind.ETCD)),
         KubernetesClient(_credentials(settings, authorities)),
         authorities,
+        manifests,
     )
 
 
@@ -247,7 +252,7 @@ def engine_world(cluster: Cluster, clients: Clients, observer: Observer) -> Engi
         clock=CLOCK,
         entropy=ENTROPY,
         user_data=_user_data(cluster, clients),
-        manifest=_manifest(cluster),
+        manifest=_manifest(clients),
         observer=observer,
         holder=f"{socket.gethostname()} {os.getpid()}",
     )
@@ -269,16 +274,11 @@ def _user_data(cluster: Cluster, clients: Clients) -> Callable[[Birth], bytes]:
     return render
 
 
-def _manifest(cluster: Cluster) -> Callable[[str], Mapping[str, object]]:
-    """Manifests of the add-ons of the spec in force when the engine started; `apply` cannot change them yet."""
-    from risen.instance.addons import addon_bundle
-
-    bundle = {addon.key: addon.manifest for addon in addon_bundle(cluster.spec)}
-
+def _manifest(clients: Clients) -> Callable[[str], Mapping[str, object]]:
     def find(key: str) -> Mapping[str, object]:
-        if key not in bundle:
-            raise Invalid(f"add-on {key} is not in the bundle of this Risen")
-        return bundle[key]
+        if key not in clients.manifests:
+            raise Invalid(f"add-on {key} is not in the revision in force")
+        return clients.manifests[key]
 
     return find
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from risen.bootstrap import Cluster, open_cluster
-from risen.cli.baking import bake_for
 from risen.cli.context import file_option, host, read_spec, run, yes_option
 from risen.cli.glimpse import Glimpse, Looker
 from risen.cli.revising import apply_spec, tell_changes
@@ -63,6 +62,5 @@ def apply(file: Path, yes: bool) -> None:
     """Apply cluster.yaml: replicas, labels and taints. What would roll instances is refused by name."""
     spec = read_spec(file)
     cluster = run(open_cluster(host(), spec.name))
-    images = bake_for(spec, file.parent, may_lock=False)
-    if run(apply_spec(cluster, spec, images, yes)):
+    if run(apply_spec(cluster, spec, file.parent, yes)):
         click.echo(f"next    risen status -c {spec.name}")

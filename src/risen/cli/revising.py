@@ -2,59 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
 from risen.bootstrap import Cluster
+from risen.cli.baking import bake_for, bake_missing, lock_digest
 from risen.codec.cluster_changes import Change, compare
-from risen.core.names import ImageDigest, Role
-from risen.core.spec import ClusterSpec
+from risen.core.spec import ClusterSpec, Revision
 from risen.interfaces.errors import Conflict
-from risen.services.revise import is_same, next_revision, read_newest, write_revision
+from risen.services.revise import (
+    first_revision,
+    images_of_revision,
+    next_revision,
+    read_newest,
+    write_revision,
+)
 
 
-async def apply_spec(
-    cluster: Cluster, spec: ClusterSpec, images: Mapping[Role, ImageDigest], yes: bool
-) -> bool:
+async def apply_spec(cluster: Cluster, spec: ClusterSpec, folder: Path, yes: bool) -> bool:
     """Write the next revision unless nothing changed. Refuses by name what would roll instances."""
     last = await read_newest(cluster.store)
-    wanted = next_revision(spec, images, last)
-    if last is not None and is_same(last, wanted):
+    if last is None:
+        await _write(cluster, first_revision(spec, bake_for(spec, folder)))
+        return True
+    changes = compare(last.spec, spec)
+    tell_changes(changes)
+    _refuse_rolling(changes, last, lock_digest(spec, folder))
+    bake_missing(last, spec, folder)
+    if not changes:
         click.echo(f"apply   revision {last.number}: nothing changed")
         return False
-    if last is not None:
-        changes = compare(last.spec, spec)
-        tell_changes(changes)
-        _refuse_rolling(changes, last.releases != wanted.releases)
-        if not yes and changes:
-            click.confirm("apply these changes?", abort=True)
+    if not yes:
+        click.confirm("apply these changes?", abort=True)
+    await _write(cluster, next_revision(last, spec, images_of_revision(last)))
+    return True
+
+
+async def _write(cluster: Cluster, revision: Revision) -> None:
     try:
-        await write_revision(cluster.store, wanted)
+        await write_revision(cluster.store, revision)
     except Conflict as conflict:
         raise click.ClickException(
             "somebody else applied meanwhile; look at `risen plan` again"
         ) from conflict
-    click.echo(f"apply   revision {wanted.number} of {spec.name}")
-    return True
+    click.echo(f"apply   revision {revision.number} of {cluster.name}")
 
 
 def tell_changes(changes: tuple[Change, ...]) -> None:
-    """One line a change, saying whether it rolls."""
+    """One line a change, saying what it does."""
     for change in changes:
-        effect = "rolls instances" if change.rolls else "replaces nothing"
-        click.echo(f"  ~ {change.path} {change.old} → {change.new}   {effect}")
+        click.echo(f"  ~ {change}")
 
 
-def _refuse_rolling(changes: tuple[Change, ...], releases_differ: bool) -> None:
+def _refuse_rolling(changes: tuple[Change, ...], last: Revision, lock: str | None) -> None:
     rolling = [change.path for change in changes if change.rolls]
     if rolling:
         raise click.ClickException(
-            f"{', '.join(rolling)}: changing this would roll instances, and the rolling rebuild is not built yet; "
-            "put the old value back, or make a new cluster"
+            f"{', '.join(rolling)}: changing this would roll instances, and the rolling rebuild is not built "
+            "yet; put the old value back, or make a new cluster"
         )
-    if releases_differ:
+    if lock is not None and lock != last.lock:
         raise click.ClickException(
-            "the images differ from those in force (the recipe.lock or this Risen changed), which would roll "
+            f"recipe.lock is not the one that revision {last.number} was baked from, so it would roll "
             "instances, and the rolling rebuild is not built yet; put the old recipe.lock back"
         )

@@ -51,6 +51,7 @@ async def _keep(cluster: Cluster, clients: Clients, stopping: asyncio.Event) -> 
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.lead.release)
         await local_site(clients.settings).prepare()
+        clients.kubernetes.on_change = engine.changed.set
         clients.kubernetes.start()
         await stack.enter_async_context(serve_joins(cluster, clients, engine.records, _note))
         signer = Signer(clients.kubernetes.signing, clients.authorities.cluster, CLOCK, _note)

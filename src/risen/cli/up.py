@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from risen.bootstrap import CLOCK, Cluster, create_cluster, examine_host, open_cluster
-from risen.cli.baking import bake_for
 from risen.cli.context import file_option, host, need_root, read_spec, run, yes_option
 from risen.cli.doctor import render
 from risen.cli.glimpse import Glimpse, Looker
@@ -36,9 +35,8 @@ def up(file: Path, yes: bool, timeout: float) -> None:
     spec = read_spec(file)
     _check_host(spec)
     began = CLOCK.boot()
-    images = bake_for(spec, file.parent, may_lock=True)
     cluster = run(create_cluster(host(), spec.name))
-    run(apply_spec(cluster, spec, images, yes))
+    run(apply_spec(cluster, spec, file.parent, yes))
     cluster = run(open_cluster(host(), spec.name))
     start_controller(cluster)
     try:

@@ -38,6 +38,7 @@ BIRTHS = "births/"
 BOOTSTRAPS = "bootstrap/"
 INTENTS = "intents/"
 JOINS = "joins/"
+ADDONS = "addons/"
 
 
 def revision_key(number: int) -> str:
@@ -53,6 +54,11 @@ def birth_key(instance: InstanceName) -> str:
 def bootstrap_key(generation: int) -> str:
     """`bootstrap/NNNNNNNN`."""
     return f"{BOOTSTRAPS}{generation:08d}"
+
+
+def addon_key(digest: str) -> str:
+    """`addons/DIGEST`: one manifest of a revision's add-ons."""
+    return f"{ADDONS}{digest}"
 
 
 def intent_key(intent: str) -> str:
@@ -81,6 +87,14 @@ class EtcdClusterId:
     cluster_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class AddonManifest:
+    """The object `addons/DIGEST`: what is applied, kept so that a newer Risen goes on with the same."""
+
+    key: str
+    manifest: dict[str, Any]
+
+
 _KINDS: Mapping[str, type] = MappingProxyType(
     {
         "cluster": ClusterRecord,
@@ -90,6 +104,7 @@ _KINDS: Mapping[str, type] = MappingProxyType(
         "bootstrap": Bootstrap,
         "kill-intent": KillIntent,
         "etcd-cluster-id": EtcdClusterId,
+        "addon-manifest": AddonManifest,
         "join-binding": Binding,
         "authorities": Authorities,
         **{kind.__name__: kind for kind in EVENT_TYPES},

@@ -112,6 +112,8 @@ class Revision:
     releases: tuple[PoolRelease, ...]
     addons: tuple[tuple[str, str], ...] = ()
     """Add-on objects wanted: (`APIVERSION/KIND/NAMESPACE/NAME`, digest of the manifest), in apply order."""
+    lock: str = ""
+    """SHA-256 in hex of the recipe.lock that the images were baked from."""
 
     def release_of(self, pool: PoolName) -> PoolRelease:
         """The release of a pool of this revision. Raises KeyError if there is none."""

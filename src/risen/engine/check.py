@@ -14,7 +14,7 @@ from risen.engine.observe import Eyes
 
 
 async def check(
-    eyes: Eyes, picture: Picture, history: History, steps: tuple[Step, ...]
+    eyes: Eyes, picture: Picture, history: History, steps: tuple[Step, ...], now: Now
 ) -> tuple[tuple[Step, ...], tuple[tuple[Step, Blocked], ...]]:
     """Read afresh what these steps need, then judge them one after another.
 
@@ -23,8 +23,7 @@ async def check(
     """
     needed: frozenset[str] = frozenset().union(*(needs_of(step) for step in steps))
     fresh = await eyes.look_again(picture, history, needed) if needed else picture
-    clock = eyes.world.clock
-    now = Now(clock.boot(), clock.unix())
+    now = replace(now, boot=eyes.world.clock.boot(), unix=eyes.world.clock.unix())
     passed: list[Step] = []
     refused: list[tuple[Step, Blocked]] = []
     for step in steps:

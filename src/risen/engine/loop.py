@@ -28,6 +28,7 @@ from risen.interfaces.store import Lead
 MOST_IN_FLIGHT = 64
 LOOK_AGAIN_SECONDS = 1.0
 BUSY_LOOK_SECONDS = 0.25
+DEBOUNCE_SECONDS = 0.1
 LONGEST_BACK_OFF_SECONDS = 10.0
 SETTLE_SECONDS = 1.0
 """What was done is not sent again before a watcher's cache may be expected to show it."""
@@ -49,11 +50,14 @@ class Engine:
     lead: Lead
     records: Records
     eyes: Eyes
+    leading_since_unix: float
     running: dict[asyncio.Task[None], StepInFlight] = field(default_factory=dict)
     unknown: list[StepInFlight] = field(default_factory=list)
     attempts: dict[Step, _Attempts] = field(default_factory=dict)
     said: frozenset[tuple[str, str, str]] = frozenset()
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by whoever hears that the world changed."""
 
     async def cycle_or_say(self) -> float:
         """A cycle; when the store itself cannot be read or written, say so and do nothing."""
@@ -77,12 +81,16 @@ class Engine:
         history = await notice(self.records, before, picture, clock.unix())
         if self.records.revision is None:
             return LOOK_AGAIN_SECONDS
-        now = Now(clock.boot(), clock.unix())
+        now = self._now()
         plan = decide(self.records.revision, picture, history, now, self._supplies())
         self.world.observer.cycle(picture, history, plan)
         self._say(plan)
         await self._send(picture, plan)
         return self._pause(plan, clock.boot())
+
+    def _now(self) -> Now:
+        clock = self.world.clock
+        return Now(clock.boot(), clock.unix(), self.leading_since_unix)
 
     def _in_flight(self) -> tuple[StepInFlight, ...]:
         """Steps running, and those of unknown outcome until they can no longer be carried out late."""
@@ -129,7 +137,7 @@ class Engine:
         )[: MOST_IN_FLIGHT - len(self.running)]
         if not ready or not may_send(self.world, self.lead):
             return
-        passed, refused = await check(self.eyes, picture, self.records.history, ready)
+        passed, refused = await check(self.eyes, picture, self.records.history, ready, self._now())
         for step, blocked in refused:
             self.world.observer.refused(step, blocked)
         for step in passed:
@@ -172,13 +180,17 @@ class Engine:
         return max(pause, 0.05)
 
     async def rest(self, seconds: float) -> None:
-        """Until a step ends, or so long."""
-        sleep = asyncio.get_running_loop().create_task(self.world.clock.sleep(seconds))
-        ended = asyncio.get_running_loop().create_task(self.ended.wait())
-        await asyncio.wait({sleep, ended}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (sleep, ended):
+        """Until a step ends, something is heard to have changed (and 0.1 s more), or so long."""
+        start = asyncio.get_running_loop().create_task
+        ended, changed = start(self.ended.wait()), start(self.changed.wait())
+        tasks = {start(self.world.clock.sleep(seconds)), ended, changed}
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if changed.done() and not ended.done():
+            await self.world.clock.sleep(DEBOUNCE_SECONDS)
+        for task in tasks:
             task.cancel()
         self.ended.clear()
+        self.changed.clear()
 
     async def keep(self, stop: Callable[[], bool]) -> None:
         """Cycle until `stop`; then let the steps that were sent end."""
@@ -194,7 +206,7 @@ async def lead_and_load(world: EngineWorld, stop: Callable[[], bool]) -> Engine 
     if lead is None:
         return None
     records = await Records.load(world.store, world.clock)
-    return Engine(world, lead, records, Eyes(world, {}))
+    return Engine(world, lead, records, Eyes(world, {}), world.clock.unix())
 
 
 async def run(world: EngineWorld, stop: Callable[[], bool]) -> None:

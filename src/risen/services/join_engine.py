@@ -24,7 +24,9 @@ class EngineFacts:
     records: Records
 
     async def address_of(self, instance: InstanceName) -> InstanceAt | None:
-        """The provider's word on one instance; None unless it runs."""
+        """The provider's word on one instance; None unless it runs and nobody is about to end it."""
+        if any(entry.subject == instance for entry in self.records.history.open_entries):
+            return None
         seen = await self.provider.get(instance)
         if seen.state not in (InstanceState.STARTING, InstanceState.RUNNING):
             return None

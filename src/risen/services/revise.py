@@ -2,31 +2,59 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from risen.codec import records
 from risen.core.names import ImageDigest, Role
-from risen.core.spec import ClusterSpec, PoolRelease, Revision
+from risen.core.spec import ClusterSpec, PoolRelease, PoolSpec, Revision
 from risen.engine.record import newest_revision_key, read_revision
 from risen.instance.addons import addon_bundle
 from risen.instance.answer import release_id, render_release
+from risen.interfaces.errors import Conflict, NotFound
 from risen.interfaces.store import IfAbsent, Store
 
 
-def next_revision(spec: ClusterSpec, images: Mapping[Role, ImageDigest], last: Revision | None) -> Revision:
-    """The revision that `spec` asks for; equal to `last` but for its number when nothing changed."""
-    releases = tuple(
-        PoolRelease(pool.name, release_id(render_release(spec, pool), images[pool.role]), images[pool.role])
-        for pool in spec.pools
-    )
+@dataclass(frozen=True, slots=True)
+class Baked:
+    """Images by role, and the SHA-256 of the recipe.lock that they were baked from."""
+
+    images: Mapping[Role, ImageDigest]
+    lock: str
+
+
+def first_revision(spec: ClusterSpec, baked: Baked) -> Revision:
+    """Everything rendered by this Risen."""
+    releases = tuple(_render(spec, pool, baked) for pool in spec.pools)
     addons = tuple((addon.key, addon.digest) for addon in addon_bundle(spec))
-    number = 1 if last is None else last.number + 1
-    return Revision(number, spec, releases, addons)
+    return Revision(1, spec, releases, addons, baked.lock)
 
 
-def is_same(one: Revision, other: Revision) -> bool:
-    """Whether two revisions ask for the same."""
-    return (one.spec, one.releases, one.addons) == (other.spec, other.releases, other.addons)
+def next_revision(last: Revision, spec: ClusterSpec, images: Mapping[Role, ImageDigest]) -> Revision:
+    """The revision after `last` for a spec that rolls nothing: stored releases and add-ons are kept.
+
+    A pool that is new takes the image of its role. Upgrading Risen therefore changes nothing here.
+    """
+    kept = {release.pool: release for release in last.releases}
+    baked = Baked(images, last.lock)
+    releases = tuple(kept.get(pool.name) or _render(spec, pool, baked) for pool in spec.pools)
+    return Revision(last.number + 1, spec, releases, last.addons, last.lock)
+
+
+def images_of_revision(revision: Revision) -> Mapping[Role, ImageDigest]:
+    """The image of each role that a revision launches."""
+    found: dict[Role, ImageDigest] = {}
+    for release in revision.releases:
+        pool = revision.spec.pool(release.pool)
+        if pool is not None:
+            found.setdefault(pool.role, release.image)
+    return found
+
+
+def _render(spec: ClusterSpec, pool: PoolSpec, baked: Baked) -> PoolRelease:
+    image = baked.images[pool.role]
+    return PoolRelease(pool.name, release_id(render_release(spec, pool), image), image)
 
 
 async def read_newest(store: Store) -> Revision | None:
@@ -36,5 +64,25 @@ async def read_newest(store: Store) -> Revision | None:
 
 
 async def write_revision(store: Store, revision: Revision) -> None:
-    """Create `revisions/NUMBER`. Raises Conflict when somebody else applied meanwhile, Denied, NoCapacity."""
+    """Create the manifests of its add-ons, then `revisions/NUMBER`.
+
+    Raises Conflict when somebody else applied meanwhile, Denied, NoCapacity.
+    """
+    wanted = set(revision.addons)
+    for addon in addon_bundle(revision.spec):
+        if (addon.key, addon.digest) in wanted:
+            value = records.AddonManifest(addon.key, dict(addon.manifest))
+            with contextlib.suppress(Conflict):
+                await store.put(records.addon_key(addon.digest), records.encode(value), IfAbsent())
     await store.put(records.revision_key(revision.number), records.encode(revision), IfAbsent())
+
+
+async def read_manifests(store: Store, revision: Revision) -> Mapping[str, Mapping[str, object]]:
+    """The manifests of a revision's add-ons by key. Raises NotFound, Corrupt."""
+    found: dict[str, Mapping[str, object]] = {}
+    for key, digest in revision.addons:
+        stored = await store.get(records.addon_key(digest))
+        if stored is None:
+            raise NotFound(f"{records.addon_key(digest)}: the manifest of {key} is not in the store")
+        found[key] = records.decode(stored.data, records.AddonManifest, records.addon_key(digest)).manifest
+    return found
