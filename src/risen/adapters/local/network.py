@@ -96,11 +96,14 @@ def _is_fallback_tunnel(link: dict[str, object]) -> bool:
 def overlapping(settings: LocalSettings) -> tuple[str, ...]:
     """Routes of the host, default aside, that overlap the subnet and are not our own link's; the widest ones."""
     found: list[tuple[ipaddress.IPv4Network, str]] = []
+    devices = links(None)
     for route in ip_json("-4", "route", "show", "table", "all"):
         device = str(route.get("dev", ""))
         destination = str(route.get("dst", "default"))
         if device == settings.host_link or destination == "default":
             continue
+        if device and device not in devices:
+            continue  # a link on its way out: its namespace was deleted a moment ago
         network = ipaddress.IPv4Network(destination, strict=False)
         if network.prefixlen > 0 and network.overlaps(settings.network):
             found.append((network, f"the host's route {destination} on {device or route.get('type', '?')}"))
@@ -157,7 +160,7 @@ def _make_uplink(settings: LocalSettings) -> None:
         )
         run(["ip", "-n", settings.netns, "link", "set", BRIDGE, "up"])
     if settings.host_link in outside and UPLINK not in inside:
-        run(["ip", "link", "del", settings.host_link])
+        _delete_link(settings.host_link)
         outside = {}
     if settings.host_link not in outside:
         commands = [f"link del {UPLINK}"] if UPLINK in inside else []
@@ -176,6 +179,15 @@ def _make_uplink(settings: LocalSettings) -> None:
         f"addr replace {settings.host_address}/{prefix} dev {settings.host_link} noprefixroute",
         f"route replace {settings.network} dev {settings.host_link} src {settings.host_address}",
     )
+
+
+def _delete_link(name: str) -> None:
+    """Delete a link of the host; one that goes by itself, with its peer's namespace, is as good."""
+    try:
+        run(["ip", "link", "del", name])
+    except OutcomeUnknown:
+        if name in links(None):
+            raise
 
 
 def _addresses(netns: str, device: str) -> frozenset[str]:
@@ -208,7 +220,7 @@ def clear_network(settings: LocalSettings) -> None:
     """Remove what `make_network` added: only what carries our label, whole or half made."""
     link = links(None).get(settings.host_link)
     if link is not None and link.get("ifalias") == settings.label:
-        run(["ip", "link", "del", settings.host_link])
+        _delete_link(settings.host_link)
     owner = namespace_owner(settings)
     if owner == settings.label:
         run(["ip", "-n", settings.netns, "link", "del", BRIDGE])
