@@ -25,7 +25,7 @@ from risen.authority.authorities import JOIN, Authorities, make_authorities
 from risen.authority.identities import Identity, IdentityKind, short_lived
 from risen.authority.tickets import make_ticket
 from risen.codec import records
-from risen.core.names import ClusterUid, Role
+from risen.core.names import ClusterUid, InstanceName, Role
 from risen.core.spec import ClusterSpec, Revision
 from risen.core.step import Birth
 from risen.engine.world import EngineWorld, Observer
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from risen.engine.record import Records
     from risen.interfaces.builder import BakedImage, Report
     from risen.interfaces.checks import HostReport
+    from risen.interfaces.provider import PowerResult
     from risen.services.join_facts import Note
     from risen.transport.tls import TlsIdentity
 
@@ -315,22 +316,30 @@ async def serve_joins(
         await runner.cleanup()
 
 
-@dataclass(frozen=True, slots=True)
-class OnHost:
-    """A local cluster as the host shows it, without its store."""
-
-    settings: LocalSettings
-    provider: LocalProvider
-    site: LocalSite
+def site_on_host(host: Host, name: str) -> LocalSite:
+    """The surroundings of a cluster as an earlier start kept them. Raises NotFound, Corrupt."""
+    return local_site(read_site(host.home, name))
 
 
-def on_host(host: Host, name: str) -> OnHost:
-    """What an earlier start kept on this host. Raises NotFound, Corrupt."""
-    from risen.adapters.local.provider import LocalProvider
-    from risen.adapters.local.site import LocalSite
+async def start_all(host: Host, name: str) -> tuple[PowerResult, ...]:
+    """Power every instance of a cluster on, without its store. Raises NotFound, Corrupt."""
+    from risen.adapters.local import power
 
-    settings = read_site(host.home, name)
-    return OnHost(settings, LocalProvider(settings, images_of(host)), LocalSite(settings))
+    return await power.start_all(host.home, name)
+
+
+async def stop_all(host: Host, name: str) -> tuple[PowerResult, ...]:
+    """Press every power button, workers first. Raises NotFound, Corrupt."""
+    from risen.adapters.local import power
+
+    return await power.stop_all(host.home, name)
+
+
+async def destroy_all(host: Host, name: str) -> tuple[InstanceName, ...]:
+    """Destroy every instance of a cluster, its data included. Raises NotFound, Corrupt."""
+    from risen.adapters.local import power
+
+    return await power.destroy_all(host.home, name)
 
 
 def leadership_of(host: Host, name: str) -> DirectoryLeadership:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import os
 import shutil
-import signal
 
 import click
 
-from risen.bootstrap import CLOCK, Host, leadership_of, on_host, open_cluster
+from risen.bootstrap import Host, destroy_all, open_cluster, site_on_host
 from risen.cli.context import chosen, cluster_option, host, need_root, run, yes_option
+from risen.cli.leading import take_lead
 from risen.interfaces.errors import InterfaceError, NotFound
-from risen.interfaces.store import Lead
-
-LEAD_SECONDS = 30.0
 
 
 @click.command()
@@ -50,16 +45,12 @@ async def _is_protected(place: Host, cluster: str) -> bool:
 
 
 async def _delete(place: Host, cluster: str) -> None:
-    lead = await _take_lead(place, cluster)
+    lead = await take_lead(place, cluster)
     try:
         with contextlib.suppress(NotFound):
-            there = on_host(place, cluster)
-            seen = await there.provider.list()
-            ours = [one for one in seen.instances if one.cluster == there.settings.uid]
-            await asyncio.gather(*(there.provider.destroy(one.provider_id) for one in ours))
-            for one in ours:
-                click.echo(f"        {one.name}")
-            await there.site.clear()
+            for instance in await destroy_all(place, cluster):
+                click.echo(f"        {instance}")
+            await site_on_host(place, cluster).clear()
         shutil.rmtree(place.folder(cluster), ignore_errors=True)
         place.key_file(cluster).unlink(missing_ok=True)
         for folder in (place.home / "clusters", place.home / "keys"):
@@ -68,29 +59,3 @@ async def _delete(place: Host, cluster: str) -> None:
     finally:
         if lead is not None:
             await lead.release()
-
-
-async def _take_lead(place: Host, cluster: str) -> Lead | None:
-    """Ask the controller to end and lead in its place, so that nothing is launched meanwhile."""
-    if not (place.folder(cluster) / "store").is_dir():
-        return None
-    leadership = leadership_of(place, cluster)
-    end = CLOCK.boot() + LEAD_SECONDS
-    while (lead := await leadership.try_lead(f"down {os.getpid()}")) is None:
-        leader = await leadership.leader()
-        pid = _pid_of(leader or "")
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-        if CLOCK.boot() > end:
-            raise click.ClickException(
-                f"{leader} still leads after {LEAD_SECONDS:.0f} s: end it, then run `down` again"
-            )
-        await CLOCK.sleep(0.2)
-    return lead
-
-
-def _pid_of(leader: str) -> int | None:
-    """The process id in `HOST PID …`."""
-    words = leader.split()
-    return int(words[1]) if len(words) > 1 and words[1].isdigit() else None

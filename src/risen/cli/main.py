@@ -65,7 +65,7 @@ def risen() -> None:
 def main() -> None:
     """Run `risen`; usage errors exit with 64, failures that were told with 1, Ctrl-C with 130."""
     try:
-        risen.main(standalone_mode=False)
+        risen.main(prog_name="risen", standalone_mode=False)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.Abort:

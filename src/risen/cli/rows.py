@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from risen.cli.glimpse import Glimpse
+from risen.core.history import Life
 from risen.core.judge.facts import look
-from risen.core.judge.verdict import judge
+from risen.core.judge.verdict import Judgement, judge
 from risen.core.picture import InstanceSeen, NodeSeen, Seen
 from risen.core.plan import Now
 
@@ -36,24 +37,11 @@ def instance_rows(glimpse: Glimpse) -> tuple[InstanceRow, ...]:
         seen = {instance.name: instance for instance in picture.provider.value.instances}
     if isinstance(picture.kubernetes, Seen):
         nodes = {node.name: node for node in picture.kubernetes.value.nodes}
-    rows = []
-    for name, life in history.lives.items():
-        if life.gone_at_unix is not None:
-            continue
-        instance, node, judgement = seen.get(name), nodes.get(name), judgements.get(name)
-        rows.append(
-            InstanceRow(
-                name=name,
-                pool=life.birth.pool,
-                address=(instance.address or "") if instance else "",
-                state=str(instance.state) if instance else "not seen",
-                verdict=str(judgement.verdict) if judgement else "Unknown",
-                ready=bool(node and node.ready),
-                release=life.birth.release,
-                provider_id=life.provider_id or "",
-                evidence="; ".join(judgement.evidence) if judgement else "",
-            )
-        )
+    rows = [
+        _row(life, seen.get(name), nodes.get(name), judgements.get(name))
+        for name, life in history.lives.items()
+        if life.gone_at_unix is None
+    ]
     rows += [
         InstanceRow(
             name,
@@ -70,3 +58,19 @@ def instance_rows(glimpse: Glimpse) -> tuple[InstanceRow, ...]:
         if name not in history.lives
     ]
     return tuple(sorted(rows, key=lambda row: (row.pool == "", row.pool, row.name)))
+
+
+def _row(
+    life: Life, instance: InstanceSeen | None, node: NodeSeen | None, judgement: Judgement | None
+) -> InstanceRow:
+    return InstanceRow(
+        name=life.birth.instance,
+        pool=life.birth.pool,
+        address=(instance.address or "") if instance else "",
+        state=str(instance.state) if instance else "not seen",
+        verdict=str(judgement.verdict) if judgement else "Unknown",
+        ready=bool(node and node.ready),
+        release=life.birth.release,
+        provider_id=life.provider_id or "",
+        evidence="; ".join(judgement.evidence) if judgement else "",
+    )

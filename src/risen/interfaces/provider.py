@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from risen.core.names import ClusterUid, ImageDigest, InstanceName, PoolName, ProviderId, Role
-from risen.core.picture import InstanceSeen, ProviderSeen
+from risen.core.picture import InstanceSeen, InstanceState, ProviderSeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,15 @@ class Provider(Protocol):
     async def press_power_button(self, provider_id: ProviderId) -> None: ...
     async def power_on(self, provider_id: ProviderId) -> None: ...
     async def console(self, instance: InstanceName, limit: int = 65536) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PowerResult:
+    """What became of one instance; `trouble` is empty when it is as wished."""
+
+    instance: InstanceName
+    state: InstanceState
+    trouble: str = ""
 
 
 class Site(Protocol):

@@ -19,17 +19,9 @@ from risen.core.names import ImageDigest, InstanceName, Role
 from risen.core.picture import InstanceSeen, InstanceState
 from risen.interfaces.builder import BakedImage
 from risen.interfaces.errors import InterfaceError, NotFound
+from risen.interfaces.provider import PowerResult
 
 LOOK_EVERY_SECONDS = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class PowerResult:
-    """What became of one instance; `trouble` is empty when it is as wished."""
-
-    instance: InstanceName
-    state: InstanceState
-    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
