@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from risen.adapters.local import outside
 from risen.adapters.local.endpoint import LocalEndpoint
 from risen.adapters.local.launcher import launcher_for
 from risen.adapters.local.power import destroy_all
@@ -232,7 +233,10 @@ def traces_of(ground: Ground) -> dict[str, str]:
 
 
 def host_values() -> dict[str, str]:
-    """Host sysctls that a cluster may change, and the names of links, namespaces and tables."""
+    """Host sysctls that a cluster may change, and rules of the host's firewall.
+
+    While another cluster is up beside the tests, what Risen has recorded of the host stands for its sysctls.
+    """
     names = ("net/ipv4/ip_forward", "fs/inotify/max_user_instances", "fs/inotify/max_user_watches")
     bridge = ("net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables")
     values = {
@@ -240,7 +244,14 @@ def host_values() -> dict[str, str]:
         for name in (*names, *bridge)
         if (Path("/proc/sys") / name).exists()
     }
+    values |= {name.removeprefix("/proc/sys/"): value for name, value in recorded_values().items()}
     return {**values, "iptables": _out("iptables-save") if shutil.which("iptables-save") else ""}
+
+
+def recorded_values() -> dict[str, str]:
+    """What Risen has recorded of this host in this boot."""
+    file = outside.SHARED / "host.json"
+    return dict(json.loads(file.read_text())["sysctls"]) if file.exists() else {}
 
 
 def _out(*argv: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from local_ground import (
     host_values,
     make_authority,
     make_ground,
+    recorded_values,
     request,
     traces_of,
 )
@@ -144,12 +144,6 @@ async def test_clearing_what_was_never_prepared_changes_nothing(ground: Ground) 
     assert (traces_of(ground), host_values()) == ({}, before)
 
 
-def recorded_values() -> dict[str, str]:
-    """What Risen has recorded of this host: not empty while another cluster is up beside the tests."""
-    file = outside.SHARED / "host.json"
-    return dict(json.loads(file.read_text())["sysctls"]) if file.exists() else {}
-
-
 async def test_host_sysctls_are_recorded_before_their_change_and_put_back_by_the_last_cluster(
     ground: Ground, tmp_path: Path
 ) -> None:
@@ -159,9 +153,9 @@ async def test_host_sysctls_are_recorded_before_their_change_and_put_back_by_the
     await other.site.prepare()
     recorded = recorded_values()
     await ground.site.clear()
-    raised = host_values()["fs/inotify/max_user_instances"]
+    file, least = next(iter(outside.LEAST.items()))
+    raised = file.read_text()
     await other.site.clear()
-    least = outside.LEAST[Path("/proc/sys/fs/inotify/max_user_instances")]
     assert (int(raised) >= least, host_values()) == (True, before)
     wanted = {name: before[name.removeprefix("/proc/sys/")] for name in recorded} | earlier
     assert (recorded, recorded_values()) == (wanted, earlier)
