@@ -101,10 +101,10 @@ def _kubernetes_of(lock: Lock, wanted: str) -> str:
         return versions[0]
     if wanted in versions:
         return wanted
-    raise Invalid(
-        f"the lock holds Kubernetes {', '.join(versions) or 'in no version'}, wanted is"
-        f" {wanted or 'one of them'}: run `risen recipe lock --kubernetes {wanted or 'VERSION'}`"
-    )
+    held = f"the lock holds Kubernetes {', '.join(versions) or 'in no version'}"
+    if not wanted:
+        raise Invalid(f"{held}: say which one with --kubernetes")
+    raise Invalid(f"{held}, not {wanted}: run `risen recipe lock --kubernetes {wanted}`")
 
 
 @dataclass(frozen=True, slots=True)
