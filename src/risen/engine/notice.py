@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from risen.core.events import BecameReady, Event, KillDone, Launched, SeenGone
 from risen.core.fold import apply
-from risen.core.history import History
-from risen.core.picture import InstanceState, Picture, Seen
+from risen.core.history import History, Life
+from risen.core.picture import InstanceSeen, InstanceState, Picture, Seen
 from risen.engine.record import Records
 
 
@@ -41,9 +41,9 @@ def noticed(history: History, picture: Picture, unix: float) -> tuple[Event, ...
             life = history.lives.get(seen.name)
             if life is None or life.gone_at_unix is not None:
                 continue
-            if life.provider_id is None and seen.provider_id and seen.cluster == history.cluster:
-                events.append(Launched(unix, seen.name, seen.provider_id))
             if seen.state is not InstanceState.GONE:
+                if _first_seen(history, life, seen):
+                    events.append(Launched(unix, seen.name, seen.provider_id))
                 continue
             if life.launched_at_unix is not None or seen.name in subjects:
                 events.append(SeenGone(unix, seen.name))
@@ -52,3 +52,9 @@ def noticed(history: History, picture: Picture, unix: float) -> tuple[Event, ...
     done = {name for name in gone if name in subjects}
     events.extend(KillDone(unix, kill.id) for kill in history.kills if kill.instance in done)
     return tuple(events)
+
+
+def _first_seen(history: History, life: Life, seen: InstanceSeen) -> bool:
+    """Whether this shows a launch that is not on record. What is gone may just as well never have been."""
+    ours = seen.cluster == history.cluster and bool(seen.provider_id)
+    return ours and life.provider_id is None and seen.state is not InstanceState.UNKNOWN

@@ -1,0 +1,31 @@
+"""What a picture shows for the first time, and what it does not show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from builders import GONE, Cluster
+from risen.core.events import Event, Launched
+from risen.core.names import ProviderId
+from risen.core.picture import InstanceState
+from risen.engine.notice import noticed
+
+
+def seen_as(state: InstanceState) -> tuple[Event, ...]:
+    """What is noticed of `w-a`, born but without a launch on record, when its provider says `state`."""
+    cluster = Cluster.standing()
+    cluster.lives["w-a"] = replace(cluster.lives["w-a"], provider_id=None, launched_at_unix=None)
+    known = ProviderId("risen-local://dev/w-a/unknown")
+    cluster.instances["w-a"] = replace(cluster.instances["w-a"], state=state, provider_id=known)
+    return noticed(cluster.history(), cluster.picture(), 9.0)
+
+
+@pytest.mark.parametrize("state", [GONE, InstanceState.UNKNOWN])
+def test_an_instance_born_but_never_seen_alive_is_not_taken_for_launched(state: InstanceState) -> None:
+    assert seen_as(state) == ()
+
+
+def test_a_launch_whose_answer_was_lost_is_on_record_once_it_is_seen() -> None:
+    assert [type(event) for event in seen_as(InstanceState.RUNNING)] == [Launched]
