@@ -33,6 +33,8 @@ def processes_of(cluster: str, instance: str = "") -> list[int]:
         try:
             words = tuple((entry / "cmdline").read_bytes().decode(errors="replace").split("\0"))
             lines = (entry / "cgroup").read_text()
+            if (entry / "stat").read_text().rpartition(") ")[2].startswith("Z"):
+                continue  # ended; only its parent has not asked how yet
         except OSError:
             continue
         if any(group in lines for group in groups) or (not instance and words[-4:-1] == serve):
