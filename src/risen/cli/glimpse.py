@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from risen.bootstrap import Clients, Cluster, connect, engine_world
@@ -65,7 +66,9 @@ class Looker:
     async def look(self) -> Glimpse:
         """One look."""
         history = await load_history(self.cluster.store)
-        picture = await self.eyes.look(history, ())
+        return await self._glimpse(history, await self.eyes.look(history, ()))
+
+    async def _glimpse(self, history: History, picture: Picture) -> Glimpse:
         clock = self.world.clock
         suffixes = tuple(self.world.entropy.suffix() for _ in range(64))
         supplies = Supplies(suffixes, tuple("0" * 32 for _ in range(64)))
@@ -75,9 +78,12 @@ class Looker:
         return Glimpse(self.cluster, history, picture, plan, leader, now.boot, now.unix)
 
     async def look_in_sync(self, bound_seconds: float = LOOK_SECONDS) -> Glimpse:
-        """A look once Kubernetes can be seen, or at the bound without it."""
-        await self.clients.kubernetes.synced(bound_seconds)
-        return await self.look()
+        """A look once Kubernetes can be seen, or at the bound without it; all else is looked at meanwhile."""
+        history = await load_history(self.cluster.store)
+        synced = self.clients.kubernetes.synced(bound_seconds)
+        _, picture = await asyncio.gather(synced, self.eyes.look(history, ()))
+        picture = await self.eyes.look_again(picture, history, frozenset({"kubernetes"}))
+        return await self._glimpse(history, picture)
 
     async def close(self) -> None:
         """End all connections."""

@@ -1,4 +1,7 @@
-"""Revise: turn a checked spec and baked images into the next revision in the store. Launches nothing."""
+"""Revise: turn a checked spec and baked images into the next revision in the store. Launches nothing.
+
+What renders is imported where it renders: commands that only read a revision do not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,6 @@ from risen.codec import records
 from risen.core.names import ImageDigest, Role
 from risen.core.spec import ClusterSpec, PoolRelease, PoolSpec, Revision
 from risen.engine.record import newest_revision_key, read_revision
-from risen.instance.addons import addon_bundle
-from risen.instance.answer import release_id, render_release
 from risen.interfaces.errors import Conflict, NotFound
 from risen.interfaces.store import IfAbsent, Store
 
@@ -26,6 +27,8 @@ class Baked:
 
 def first_revision(spec: ClusterSpec, baked: Baked) -> Revision:
     """Everything rendered by this Risen."""
+    from risen.instance.addons import addon_bundle
+
     releases = tuple(_render(spec, pool, baked) for pool in spec.pools)
     addons = tuple((addon.key, addon.digest) for addon in addon_bundle(spec))
     return Revision(1, spec, releases, addons, baked.lock)
@@ -53,6 +56,8 @@ def images_of_revision(revision: Revision) -> Mapping[Role, ImageDigest]:
 
 
 def _render(spec: ClusterSpec, pool: PoolSpec, baked: Baked) -> PoolRelease:
+    from risen.instance.answer import release_id, render_release
+
     image = baked.images[pool.role]
     return PoolRelease(pool.name, release_id(render_release(spec, pool), image), image)
 
@@ -68,6 +73,8 @@ async def write_revision(store: Store, revision: Revision) -> None:
 
     Raises Conflict when somebody else applied meanwhile, Denied, NoCapacity.
     """
+    from risen.instance.addons import addon_bundle
+
     wanted = set(revision.addons)
     for addon in addon_bundle(revision.spec):
         if (addon.key, addon.digest) in wanted:
