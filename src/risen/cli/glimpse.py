@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from risen.bootstrap import Clients, Cluster, connect, engine_world
+from risen.cli.consoles import Consoles, read_consoles
 from risen.core.deciding import decide
 from risen.core.history import History
 from risen.core.picture import KubernetesSeen, Picture, Seen
@@ -29,6 +30,7 @@ class Glimpse:
     leader: str | None
     boot: float
     unix: float
+    consoles: Consoles
 
     @property
     def settled(self) -> bool:
@@ -75,7 +77,8 @@ class Looker:
         now = Now(clock.boot(), clock.unix())
         plan = decide(_revision(self.cluster), picture, history, now, supplies)
         leader = await self.cluster.leadership.leader()
-        return Glimpse(self.cluster, history, picture, plan, leader, now.boot, now.unix)
+        consoles = await read_consoles(self.clients.provider, history)
+        return Glimpse(self.cluster, history, picture, plan, leader, now.boot, now.unix, consoles)
 
     async def look_in_sync(self, bound_seconds: float = LOOK_SECONDS) -> Glimpse:
         """A look once Kubernetes can be seen, or at the bound without it; all else is looked at meanwhile."""

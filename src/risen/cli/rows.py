@@ -38,7 +38,7 @@ def instance_rows(glimpse: Glimpse) -> tuple[InstanceRow, ...]:
     if isinstance(picture.kubernetes, Seen):
         nodes = {node.name: node for node in picture.kubernetes.value.nodes}
     rows = [
-        _row(life, seen.get(name), nodes.get(name), judgements.get(name))
+        _row(life, seen.get(name), nodes.get(name), (judgements.get(name), glimpse.consoles.of(name)))
         for name, life in history.lives.items()
         if life.gone_at_unix is None
     ]
@@ -61,8 +61,11 @@ def instance_rows(glimpse: Glimpse) -> tuple[InstanceRow, ...]:
 
 
 def _row(
-    life: Life, instance: InstanceSeen | None, node: NodeSeen | None, judgement: Judgement | None
+    life: Life, instance: InstanceSeen | None, node: NodeSeen | None, told: tuple[Judgement | None, str]
 ) -> InstanceRow:
+    judgement, console = told
+    evidence = [*judgement.evidence] if judgement else []
+    evidence += [f"console: {console}"] if console else []
     return InstanceRow(
         name=life.birth.instance,
         pool=life.birth.pool,
@@ -72,5 +75,5 @@ def _row(
         ready=bool(node and node.ready),
         release=life.birth.release,
         provider_id=life.provider_id or "",
-        evidence="; ".join(judgement.evidence) if judgement else "",
+        evidence="; ".join(evidence),
     )

@@ -45,11 +45,16 @@ def _screen(glimpse: Glimpse) -> list[str]:
     lines += [_pool_line(glimpse, pool, rows) for pool in spec.pools]
     now = [f"{type(step).__name__}" for step in glimpse.plan.steps]
     now += [f"{item.subject} waits for {item.for_what}" for item in glimpse.plan.waiting]
+    now += [f"{name} has not joined yet: {said}" for name, said in glimpse.consoles.joining.items() if said]
     lines += [f"NOW    {item}" for item in now]
     wrong = [f"{item.name}: {item.subject}: {item.why}" for item in glimpse.plan.blocked]
     wrong += [
         f"ledger {entry.id}: {entry.reason} of {entry.subject} is open"
         for entry in glimpse.history.open_entries
+    ]
+    wrong += [
+        f"{name} never joined; its console ends with: {said or 'nothing of join'}"
+        for name, said in glimpse.consoles.given_up.items()
     ]
     lines += [f"WRONG  {item}" for item in wrong] or ["WRONG  nothing"]
     lines.append(_etcd_line(glimpse))
@@ -98,6 +103,7 @@ def _plain(glimpse: Glimpse) -> dict[str, object]:
         "waiting": [asdict(item) for item in glimpse.plan.waiting],
         "blocked": [asdict(item) for item in glimpse.plan.blocked],
         "entries": [asdict(entry) for entry in glimpse.history.open_entries],
+        "consoles": asdict(glimpse.consoles),
     }
 
 
