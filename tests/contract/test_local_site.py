@@ -25,8 +25,10 @@ from local_ground import (
 
 from risen.adapters.local import outside
 from risen.adapters.local.site import LocalSite
+from risen.adapters.system import SystemClock
 from risen.core.names import ClusterUid
 from risen.interfaces.errors import Conflict, Invalid
+from risen.services.site_keeper import SiteKeeper
 
 pytestmark = pytest.mark.root
 
@@ -56,6 +58,19 @@ async def test_a_dead_haproxy_is_started_by_the_next_prepare(ground: Ground) -> 
     await ground.site.prepare()
     (alive,) = haproxy_pids(ground)
     assert alive != dead
+
+
+async def test_the_keeper_brings_a_dead_haproxy_back_and_says_so(ground: Ground) -> None:
+    await ground.site.prepare()
+    (dead,) = haproxy_pids(ground)
+    said: list[str] = []
+    keeper = SiteKeeper(ground.site, ground.endpoint, SystemClock(), said.append)
+    await keeper.look()
+    assert said == []
+    out("kill", "-9", str(dead))
+    await keeper.look()
+    assert haproxy_pids(ground) not in ([], [dead])
+    assert len(said) == 1
 
 
 async def test_another_cluster_ca_restarts_haproxy(ground: Ground) -> None:
@@ -185,3 +200,15 @@ async def test_a_half_made_site_is_mended_and_then_cleared_whole(ground: Ground,
     assert (len(haproxy_pids(ground)), settings.netns in out("ip", "netns")) == (1, True)
     await ground.site.clear()
     assert (traces_of(ground), host_values()) == ({}, before)
+
+
+async def test_a_stranger_on_the_bridge_is_refused_by_name_while_an_instance_lives(ground: Ground) -> None:
+    where = ("ip", "-n", ground.settings.netns, "link")
+    await ground.site.prepare()
+    await ground.provider.launch(request())
+    await ground.site.refuse_while_foreign()
+    out(*where, "add", "stranger", "type", "veth", "peer", "name", "far")
+    out(*where, "set", "stranger", "master", "br0")
+    with pytest.raises(Conflict, match="stranger; unplug them first"):
+        await ground.site.refuse_while_foreign()
+    out(*where, "del", "stranger")

@@ -15,6 +15,7 @@ from risen.cli.context import cluster_option, need_root, opened, run
 from risen.engine.journal import Journal
 from risen.engine.loop import Engine, lead_and_load
 from risen.services.signer import Signer
+from risen.services.site_keeper import SiteKeeper
 
 RENEW_SECONDS = 3600.0
 
@@ -50,12 +51,15 @@ async def _keep(cluster: Cluster, clients: Clients, stopping: asyncio.Event) -> 
         return
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.lead.release)
-        await local_site(clients.settings).prepare()
+        site = local_site(clients.settings)
+        await site.prepare()
+        await clients.provider.sweep()
         clients.kubernetes.on_change = engine.changed.set
         clients.kubernetes.start()
         await stack.enter_async_context(serve_joins(cluster, clients, engine.records, _note))
         signer = Signer(clients.kubernetes.signing, clients.authorities.cluster, CLOCK, _note)
-        for work in (_renew(clients), signer.run()):
+        keeper = SiteKeeper(site, clients.endpoint, CLOCK, _note)
+        for work in (_renew(clients), signer.run(), keeper.run()):
             stack.callback(asyncio.create_task(work).cancel)
         await _until_stopped(engine, stopping)
 
