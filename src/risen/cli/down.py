@@ -7,8 +7,8 @@ import shutil
 
 import click
 
-from risen.bootstrap import Host, destroy_all, open_cluster, site_on_host
-from risen.cli.context import chosen, cluster_option, host, need_root, run, yes_option
+from risen.bootstrap import Host, destroy_all, mend_site, open_cluster, site_on_host
+from risen.cli.context import ask, chosen, cluster_option, host, need_root, no_answer, run, yes_option
 from risen.cli.leading import take_lead
 from risen.interfaces.errors import InterfaceError, NotFound
 
@@ -17,31 +17,60 @@ from risen.interfaces.errors import InterfaceError, NotFound
 @cluster_option
 @yes_option
 def down(name: str | None, yes: bool) -> None:
-    """Delete a cluster: its instances, etcd data, network, store and keys. Images stay."""
+    """Delete a cluster: its instances, etcd data, network, store and keys. Images stay.
+
+    Where deletionProtection is on, or the store cannot say, the cluster's name must be typed, also with --yes.
+    """
     need_root("instances are systemd machines of this host")
     cluster = chosen(name)
     place = host()
     if not place.folder(cluster).exists():
         click.echo(f"no cluster {cluster} on this host: nothing to delete")
+        click.echo("next    risen init   then: risen up")
         return
-    protected = run(_is_protected(place, cluster))
+    run(mend_site(place, cluster))
+    run(_refuse_while_foreign(place, cluster))
+    protected = run(_protection(place, cluster))
     click.echo(
         f"down    {cluster}: every instance, its etcd data, its network, {place.folder(cluster)} and its keys"
     )
-    if protected and click.prompt("deletionProtection is on: type the cluster's name") != cluster:
-        raise click.ClickException("not the cluster's name: nothing was deleted")
-    if not protected and not yes:
-        click.confirm("delete all of it?", abort=True)
+    if protected:
+        _ask_for_name(protected, cluster)
+    elif not yes:
+        ask("delete all of it?")
     run(_delete(place, cluster))
     click.echo(f"gone    {cluster}")
+    click.echo(
+        "next    risen up     (images are kept, so a new cluster rises sooner; or: risen images prune)"
+    )
 
 
-async def _is_protected(place: Host, cluster: str) -> bool:
-    """Protection as the spec in force says; a store that cannot be read protects nothing on this host."""
+def _ask_for_name(why: str, cluster: str) -> None:
     try:
-        return (await open_cluster(place, cluster)).spec.deletion_protection
-    except InterfaceError:
-        return False
+        typed = click.prompt(f"{why}: type the cluster's name to delete it")
+    except click.Abort as end:
+        raise no_answer(end, "type the cluster's name into its standard input") from end
+    if typed != cluster:
+        raise click.ClickException("not the cluster's name: nothing was deleted")
+
+
+async def _refuse_while_foreign(place: Host, cluster: str) -> None:
+    """Machines of others on the bridge would lose their network: nothing is begun while one is there."""
+    with contextlib.suppress(NotFound):
+        await site_on_host(place, cluster).refuse_while_foreign()
+
+
+async def _protection(place: Host, cluster: str) -> str:
+    """Why the cluster is protected; empty when it is not. What cannot be read counts as protected; a store
+    that was never finished holds nothing to protect."""
+    try:
+        protected = (await open_cluster(place, cluster)).spec.deletion_protection
+    except NotFound:
+        return ""
+    except InterfaceError as error:
+        click.echo(f"Error: {error}", err=True)
+        return "the store cannot be read, so the cluster may be protected"
+    return "deletionProtection is on" if protected else ""
 
 
 async def _delete(place: Host, cluster: str) -> None:
@@ -51,7 +80,8 @@ async def _delete(place: Host, cluster: str) -> None:
             for instance in await destroy_all(place, cluster):
                 click.echo(f"        {instance}")
             await site_on_host(place, cluster).clear()
-        shutil.rmtree(place.folder(cluster), ignore_errors=True)
+        if place.folder(cluster).exists():
+            shutil.rmtree(place.folder(cluster))
         place.key_file(cluster).unlink(missing_ok=True)
         for folder in (place.home / "clusters", place.home / "keys"):
             with contextlib.suppress(OSError):

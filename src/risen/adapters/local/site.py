@@ -48,6 +48,10 @@ class LocalSite:
         """Remove everything. Raises Conflict while instances or foreign machines are still there."""
         await asyncio.to_thread(self._clear)
 
+    async def refuse_while_foreign(self) -> None:
+        """Raises Conflict, naming them, while links that Risen did not make are plugged into the bridge."""
+        await asyncio.to_thread(self._refuse_while_foreign)
+
     def listen(self, address: str, port: int) -> socket.socket:
         """A TCP socket that listens inside the cluster's namespace, for a server that lives outside of it."""
         return in_netns(self.settings.netns_path, lambda: _listening(address, port))
@@ -143,11 +147,18 @@ class LocalSite:
         if folders:
             names = ", ".join(sorted(folder.name for folder in folders))
             raise Conflict(f"cluster {settings.name} still has instances: {names}; destroy them first")
-        ours = {UPLINK, *(bridge_port(settings.name, unit) for unit in self._launcher.units())}
+        self._refuse_while_foreign()
+
+    def _refuse_while_foreign(self) -> None:
+        settings = self.settings
+        folders = settings.instances.glob("[!.]*") if settings.instances.is_dir() else ()
+        names = {*self._launcher.units(), *(folder.name for folder in folders)}
+        ours = {UPLINK, *(bridge_port(settings.name, name) for name in names)}
         foreign = [port for port in bridge_ports(settings) if port not in ours]
         if foreign:
             raise Conflict(
-                f"on the bridge of {settings.name} are links not made by Risen: {', '.join(foreign)}"
+                f"on the bridge of {settings.name} are links not made by Risen: {', '.join(foreign)}; "
+                f"unplug them first: ip -n {settings.netns} link set {foreign[0]} nomaster"
             )
 
 
