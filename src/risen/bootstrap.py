@@ -9,13 +9,14 @@ import contextlib
 import hashlib
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from risen.adapters.local.records import read_site
+from risen.adapters.local.records import read_site, write_site
 from risen.adapters.local.settings import LocalSettings
 from risen.adapters.store.directory import DirectoryStore
 from risen.adapters.store.leadership import DirectoryLeadership
@@ -29,7 +30,7 @@ from risen.core.names import ClusterUid, InstanceName, Role
 from risen.core.spec import ClusterSpec, Revision
 from risen.core.step import Birth
 from risen.engine.world import EngineWorld, Observer
-from risen.interfaces.errors import Conflict, Invalid, NotFound
+from risen.interfaces.errors import Conflict, Corrupt, InterfaceError, Invalid, NotFound
 from risen.interfaces.store import IfAbsent
 
 if TYPE_CHECKING:
@@ -62,10 +63,10 @@ class Host:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Host:
-        """RISEN_HOME and RISEN_CACHE, or their defaults."""
+        """RISEN_HOME and RISEN_CACHE, or their defaults; absolute, because the controller runs in `/`."""
         return cls(
-            Path(environment.get("RISEN_HOME", "/var/lib/risen")),
-            Path(environment.get("RISEN_CACHE", "/var/cache/risen")),
+            Path(environment.get("RISEN_HOME") or "/var/lib/risen").absolute(),
+            Path(environment.get("RISEN_CACHE") or "/var/cache/risen").absolute(),
         )
 
     def folder(self, cluster: str) -> Path:
@@ -167,7 +168,10 @@ def local_settings(cluster: Cluster, authorities: Authorities | None = None) -> 
     """What the local provider, site and endpoint of a cluster are made from."""
     local = cluster.spec.provider
     ca = None if authorities is None else authorities.cluster.certificate.encode()
-    return LocalSettings(cluster.name, cluster.uid, cluster.host.home, local.subnet, local.disk_gib, ca)
+    at_boot = (sys.executable, "-m", "risen.cli.main")
+    return LocalSettings(
+        cluster.name, cluster.uid, cluster.host.home, local.subnet, local.disk_gib, ca, at_boot
+    )
 
 
 def images_of(host: Host) -> Shelf:
@@ -319,6 +323,15 @@ async def serve_joins(
 def site_on_host(host: Host, name: str) -> LocalSite:
     """The surroundings of a cluster as an earlier start kept them. Raises NotFound, Corrupt."""
     return local_site(read_site(host.home, name))
+
+
+async def mend_site(host: Host, name: str) -> None:
+    """Write a site.json that cannot be read anew, from the store, where that can tell what was in it."""
+    with contextlib.suppress(InterfaceError):
+        try:
+            read_site(host.home, name)
+        except Corrupt:
+            write_site(local_settings(await open_cluster(host, name)))
 
 
 async def start_all(host: Host, name: str) -> tuple[PowerResult, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,8 +62,16 @@ def read_spec(file: Path) -> ClusterSpec:
         text = file.read_text()
     except FileNotFoundError as error:
         raise click.ClickException(f"{file}: no such file; `risen init` writes one") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{file}: {error}") from error
+    except IsADirectoryError as error:
+        raise click.ClickException(
+            f"{file}: a folder; name the file in it: -f {file}/cluster.yaml"
+        ) from error
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise click.ClickException(
+            f"{file}: not a text in UTF-8 (byte {error.start} cannot be read)"
+        ) from error
     try:
         return parse_cluster(text, str(file))
     except Problems as problems:
@@ -86,6 +95,23 @@ def chosen(name: str | None) -> str:
 async def opened(name: str | None) -> Cluster:
     """Open the cluster meant."""
     return await open_cluster(host(), chosen(name))
+
+
+def ask(question: str) -> None:
+    """Go on only after a yes. Without a terminal nobody can be asked, and nothing is done."""
+    try:
+        agreed = click.confirm(question)
+    except click.Abort as end:
+        raise no_answer(end) from end
+    if not agreed:
+        raise click.ClickException("not agreed to: nothing was done")
+
+
+def no_answer(end: click.Abort, instead: str = "say --yes to go on") -> click.ClickException | click.Abort:
+    """What a question without an answer means: Ctrl-C at a terminal, else that there is nobody to ask."""
+    if sys.stdin.isatty():
+        return end
+    return click.ClickException(f"there is no terminal to ask on: nothing was done; {instead}")
 
 
 def need_root(why: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import getpass
+import os
 
 import click
 
-from risen.bootstrap import CLOCK, ENTROPY
-from risen.cli.context import cluster_option, opened, run, yes_option
+from risen.bootstrap import CLOCK, ENTROPY, Cluster
+from risen.cli.context import ask, cluster_option, opened, run, yes_option
 from risen.codec import records
 from risen.core.history import KillIntent
 from risen.core.names import InstanceName
@@ -24,13 +25,24 @@ from risen.interfaces.store import IfAbsent
 @click.option("--accept-data-loss", is_flag=True, help="Also end the only etcd member.")
 def kill(instance: str, name: str | None, yes: bool, reason: str, accept_data_loss: bool) -> None:
     """End INSTANCE now, without draining it; another rises. `risen events -w` shows how."""
+    cluster = run(opened(name))
+    run(_look_for(cluster, InstanceName(instance)))
     if not yes:
-        click.confirm(f"end {instance} now, without draining it?", abort=True)
-    run(_ask(name, InstanceName(instance), reason or f"asked by {getpass.getuser()}", accept_data_loss))
+        ask(f"end {instance} now, without draining it?")
+    run(_ask_for(cluster, InstanceName(instance), reason or f"asked by {_caller()}", accept_data_loss))
 
 
-async def _ask(name: str | None, instance: InstanceName, reason: str, accept_data_loss: bool) -> None:
-    cluster = await opened(name)
+def _caller() -> str:
+    """Who asks: under sudo the one who called it; a number where the host knows no name."""
+    if "SUDO_USER" in os.environ:
+        return os.environ["SUDO_USER"]
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+async def _look_for(cluster: Cluster, instance: InstanceName) -> None:
     history = await load_history(cluster.store)
     life = history.lives.get(instance)
     if life is None or life.gone_at_unix is not None:
@@ -38,6 +50,9 @@ async def _ask(name: str | None, instance: InstanceName, reason: str, accept_dat
         raise NotFound(
             f"no living instance {instance} in {cluster.name}; there are: {', '.join(living) or 'none'}"
         )
+
+
+async def _ask_for(cluster: Cluster, instance: InstanceName, reason: str, accept_data_loss: bool) -> None:
     intent = KillIntent(f"kill-{int(CLOCK.unix())}-{ENTROPY.suffix()}", instance, reason, accept_data_loss)
     await cluster.store.put(records.intent_key(intent.id), records.encode(intent), IfAbsent())
     leader = await cluster.leadership.leader()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 
 import click
@@ -64,12 +66,14 @@ def risen() -> None:
 
 def main() -> None:
     """Run `risen`; usage errors exit with 64, failures that were told with 1, Ctrl-C with 130."""
+    from risen.interfaces.errors import InterfaceError
+
     try:
         risen.main(prog_name="risen", standalone_mode=False)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.Abort:
-        click.echo("stopped; nothing was undone", err=True)
+        click.echo("stopped; what was done stays: run it again and it carries on", err=True)
         sys.exit(130)
     except click.UsageError as error:
         error.show()
@@ -77,6 +81,27 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(1)
+    except (InterfaceError, UnicodeDecodeError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        click.echo(f"Error: {_told(error)}", err=True)
+        sys.exit(1)
+
+
+def _told(error: OSError) -> str:
+    """What the system refused, where, and how to mend it."""
+    where = f"{error.filename}: " if error.filename else ""
+    match error.errno:
+        case errno.EACCES | errno.EPERM if os.geteuid() != 0:
+            mend = ": run it with sudo"
+        case errno.ENOSPC | errno.EDQUOT:
+            mend = ": make room there, then run it again"
+        case errno.EROFS:
+            mend = ": mount it writable, or set RISEN_HOME to another folder"
+        case _:
+            mend = ""
+    return f"{where}{error.strerror or error}{mend}"
 
 
 if __name__ == "__main__":

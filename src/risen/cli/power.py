@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from risen.bootstrap import Host, start_all, stop_all
-from risen.cli.context import chosen, cluster_option, host, need_root, run, yes_option
+from risen.bootstrap import Host, mend_site, start_all, stop_all
+from risen.cli.context import ask, chosen, cluster_option, host, need_root, run, yes_option
 from risen.cli.leading import take_lead
 from risen.interfaces.provider import PowerResult
 
@@ -18,7 +18,8 @@ def stop(name: str | None, yes: bool) -> None:
     need_root("instances are systemd machines of this host")
     cluster = chosen(name)
     if not yes:
-        click.confirm(f"power off every instance of {cluster}?", abort=True)
+        ask(f"power off every instance of {cluster}?")
+    run(mend_site(host(), cluster))
     _tell(run(_stop(host(), cluster)))
     click.echo(f"next    risen start -c {cluster}")
 
@@ -38,6 +39,7 @@ def start(name: str | None) -> None:
     """Power all instances on again, by the host alone: neither store nor controller is needed."""
     need_root("instances are systemd machines of this host")
     cluster = chosen(name)
+    run(mend_site(host(), cluster))
     _tell(run(start_all(host(), cluster)))
     click.echo(f"next    risen up     (starts a controller that watches over {cluster} again)")
 

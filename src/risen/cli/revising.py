@@ -8,6 +8,7 @@ import click
 
 from risen.bootstrap import Cluster
 from risen.cli.baking import bake_for, bake_missing, lock_digest
+from risen.cli.context import ask
 from risen.codec.cluster_changes import Change, compare
 from risen.core.spec import ClusterSpec, Revision
 from risen.interfaces.errors import Conflict
@@ -29,12 +30,12 @@ async def apply_spec(cluster: Cluster, spec: ClusterSpec, folder: Path, yes: boo
     changes = compare(last.spec, spec)
     tell_changes(changes)
     _refuse_rolling(changes, last, lock_digest(spec, folder))
+    if changes and not yes:
+        ask("apply these changes?")
     bake_missing(last, spec, folder)
     if not changes:
         click.echo(f"apply   revision {last.number}: nothing changed")
         return False
-    if not yes:
-        click.confirm("apply these changes?", abort=True)
     await _write(cluster, next_revision(last, spec, images_of_revision(last)))
     return True
 
