@@ -6,13 +6,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime
 import importlib.util
-import json
-import platform
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,9 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "contract"))
+sys.path[:0] = [str(ROOT / "tests" / "contract"), str(ROOT / "bench")]
 
 from servers import ApiServer, api_server, write_identity  # noqa: E402
+from shared.record import Figure, keep  # noqa: E402
 
 from risen.adapters.kubernetes.api import Api, Credentials, Listing  # noqa: E402
 from risen.adapters.kubernetes.cache import (  # noqa: E402
@@ -145,7 +142,7 @@ async def cache_seconds(api: Api, count: int) -> tuple[float, float]:
     return applied * 1000, (time.perf_counter() - started) * 1000
 
 
-async def measure(server: ApiServer, folder: Path, count: int, runs: int) -> dict[str, object]:
+async def measure(server: ApiServer, folder: Path, count: int, runs: int) -> dict[str, Figure]:
     """All figures."""
     api = Api(Credentials(server.url, server.admin))
     await fill(api, count)
@@ -155,31 +152,22 @@ async def measure(server: ApiServer, folder: Path, count: int, runs: int) -> dic
     await api.close()
     once = official(server, folder, count)
     theirs = [] if once is None else [await asyncio.to_thread(once) for _ in range(runs)]
+    walls = Figure("s", [one.wall for one in listed], rival=rival([one.wall for one in theirs]))
+    cpus = Figure("s", [one.cpu for one in listed], rival=rival([one.cpu for one in theirs]))
     return {
-        f"list {count} nodes": figure("s", [one.wall for one in listed], [one.wall for one in theirs]),
-        f"list {count} nodes, CPU": figure("s", [one.cpu for one in listed], [one.cpu for one in theirs]),
-        "apply one lease renewal": figure("ms", [one for one, _ in kept]),
-        "section of the picture from the cache": figure("ms", [one for _, one in kept]),
-        "memory of this program after the lists": figure("MiB", [memory]),
+        f"list {count} nodes": walls,
+        f"list {count} nodes, CPU": cpus,
+        "apply one lease renewal": Figure("ms", [one for one, _ in kept]),
+        "section of the picture from the cache": Figure("ms", [one for _, one in kept]),
+        "memory of this program after the lists": Figure("MiB", [memory]),
     }
 
 
-def figure(unit: str, runs: list[float], official_client: Sequence[float] = ()) -> dict[str, object]:
-    """One figure as bench records hold it; lower is better for all of these."""
-    rounded = [round(one, 4) for one in runs]
-    rival = (
-        {"kubernetes (official client)": round(statistics.median(official_client), 4)}
-        if official_client
-        else {}
-    )
-    return {
-        "unit": unit,
-        "runs": rounded,
-        "median": statistics.median(rounded),
-        "worst": max(rounded),
-        "better": "lower",
-        "rival": rival,
-    }
+def rival(official_client: Sequence[float]) -> dict[str, float]:
+    """The official client's median, where it was measured."""
+    if not official_client:
+        return {}
+    return {"kubernetes (official client)": round(statistics.median(official_client), 4)}
 
 
 def main() -> None:
@@ -190,22 +178,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, api_server(Path(name)) as server:
         figures = asyncio.run(measure(server, Path(name), asked.nodes, asked.runs))
-    now = datetime.datetime.now(datetime.UTC)
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    record = {
-        "bench": "clients",
-        "commit": commit.stdout.strip(),
-        "date": now.isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {platform.processor() or 'cpu'}, Linux {platform.release()}",
-        "versions": {"python": platform.python_version(), "kubernetes": "1.36.3"},
-        "figures": figures,
-    }
-    path = ROOT / "bench" / "results" / f"clients-{now:%Y%m%d-%H%M%S}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(record, indent=2) + "\n")
-    print(json.dumps(figures, indent=2))
+    keep("clients", figures, {"kubernetes": "1.36.3"})
 
 
 if __name__ == "__main__":

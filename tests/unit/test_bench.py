@@ -1,0 +1,59 @@
+"""What bench records hold, and what is read of a cluster's events; the figures themselves need a real cluster."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from builders import birth_of
+from risen.core.events import BecameReady, Born, Event, Joined, Launched
+from risen.core.names import InstanceName, ProviderId, Role
+
+BENCH = Path(__file__).resolve().parents[2] / "bench"
+sys.path.append(str(BENCH))
+
+from shared.phases import phases_of  # noqa: E402
+from shared.record import Figure, record_of  # noqa: E402
+
+NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+NAME = InstanceName("worker-a")
+
+
+def test_a_record_holds_what_a_comparison_needs_and_leaves_out_what_was_not_measured() -> None:
+    figures = {"up": Figure("s", [3.0, 1.0, 2.00004], 90, note="why"), "not measured": Figure("s", [])}
+    record = record_of("rise", figures, {"kubernetes": "1.36.3"}, NOW)
+    assert set(record) == {"bench", "commit", "date", "machine", "versions", "figures"}
+    assert record["date"] == "2026-01-02T03:04:05+00:00"
+    assert record["figures"] == {
+        "up": {
+            "unit": "s", "runs": [3.0, 1.0, 2.0], "median": 2.0, "worst": 3.0, "better": "lower",
+            "aim": 90, "aim_on": "median", "rival": {}, "note": "why",
+        }
+    }  # fmt: skip
+
+
+def test_a_launch_counts_from_when_it_was_first_seen_and_not_from_its_answer() -> None:
+    events: list[Event] = [
+        Born(0.0, birth_of(NAME)),
+        Launched(1.0, NAME, ProviderId("id")),
+        Launched(2.0, NAME, ProviderId("id")),
+        Joined(4.0, NAME),
+        BecameReady(9.0, NAME),
+    ]
+    (phases,) = phases_of(events).values()
+    assert (phases.role, phases.to_join, phases.to_ready, phases.whole) == (Role.WORKER, 3.0, 5.0, 8.0)
+
+
+def test_an_instance_that_never_became_ready_has_no_phases() -> None:
+    assert phases_of([Born(0.0, birth_of(NAME)), Launched(1.0, NAME, ProviderId("id"))]) == {}
+
+
+@pytest.mark.parametrize("program", sorted(path.stem for path in BENCH.glob("*.py")))
+def test_every_bench_starts_and_says_how_often_it_measures(program: str) -> None:
+    words = [sys.executable, str(BENCH / f"{program}.py"), "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "--runs" in done.stdout
