@@ -64,6 +64,22 @@ async def test_applied_objects_are_seen_with_their_digest_at_once_and_by_the_nex
     await later.close()
 
 
+async def test_who_asks_for_a_quick_poll_soon_sees_what_another_program_applied(
+    client: KubernetesClient, real_api: ApiServer
+) -> None:
+    watching = KubernetesClient(Credentials(real_api.url, real_api.admin))
+    watching.poll_addons_every(0.2)
+    assert await watching.synced(10)
+    await client.apply(config_map("watched", "one"))
+    wanted = ("v1/ConfigMap/default/watched", "d-one")
+
+    async def seen() -> bool | None:
+        return wanted in (await watching.observe()).addons or None
+
+    assert await eventually(seen)
+    await watching.close()
+
+
 async def test_apply_finds_kinds_by_discovery_and_waits_for_those_not_served(
     client: KubernetesClient,
 ) -> None:

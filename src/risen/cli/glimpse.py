@@ -59,9 +59,12 @@ class Looker:
         self.eyes = Eyes(self.world, {})
 
     @classmethod
-    async def open(cls, cluster: Cluster) -> Looker:
-        """Connect, and give the Kubernetes cache a moment to fill."""
+    async def open(cls, cluster: Cluster, addon_poll_seconds: float | None = None) -> Looker:
+        """Connect, and begin to fill the Kubernetes cache. Who watches add-ons being applied says how often to
+        look for them."""
         looker = cls(cluster, await connect(cluster))
+        if addon_poll_seconds is not None:
+            looker.clients.kubernetes.poll_addons_every(addon_poll_seconds)
         looker.clients.kubernetes.start()
         return looker
 

@@ -17,6 +17,7 @@ from risen.cli.watch import EventLines
 from risen.core.spec import ClusterSpec
 
 LOOK_AGAIN_SECONDS = 0.5
+ADDON_POLL_SECONDS = 1.0
 STARTUP_SECONDS = 20.0
 
 
@@ -91,7 +92,7 @@ async def _led(cluster: Cluster, started: subprocess.Popen[bytes]) -> str:
 
 async def _watch(cluster: Cluster, timeout: float) -> Glimpse:
     lines = EventLines(cluster.store, await EventLines.newest(cluster.store))
-    looker = await Looker.open(cluster)
+    looker = await Looker.open(cluster, ADDON_POLL_SECONDS)
     end = CLOCK.boot() + timeout
     try:
         while True:

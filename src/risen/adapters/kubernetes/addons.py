@@ -1,5 +1,7 @@
 """Which managed objects the API holds, and their digests: a poll every 30 s, and the answer of each apply.
 
+Whoever watches what somebody else applies asks for a quicker poll (`poll_seconds`).
+
 Kinds polled are those of `resources` and those applied since the start; an object of another kind counts as
 absent until it is applied again, which changes nothing. No watch: one per kind would cost more than it tells.
 """
@@ -30,6 +32,7 @@ class Addons:
         self._resources = resources
         self._tell = tell
         self._applied: dict[Resource, int] = {}
+        self.poll_seconds = POLL_SECONDS
         self._polled = float("-inf")
         self.fault: InterfaceError = Unreachable("add-ons: not listed yet")
 
@@ -48,7 +51,7 @@ class Addons:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._polled = asyncio.get_running_loop().time()
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self.poll_seconds)
 
     def applied(self, resource: Resource, metadata: Metadata) -> None:
         """An apply was answered with this object."""

@@ -79,6 +79,10 @@ class KubernetesClient:
         """Signing requests, over the same connections and credentials."""
         return SigningClient(self._api)
 
+    def poll_addons_every(self, seconds: float) -> None:
+        """See add-ons that another program applies within so long, instead of 30 s; from the next poll on."""
+        self._addons.poll_seconds = seconds
+
     def start(self) -> None:
         """Begin to list and watch; `observe` does it too."""
         if not self._running:
