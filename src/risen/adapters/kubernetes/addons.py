@@ -22,6 +22,8 @@ DIGEST = "risen.dev/digest"
 POLL_SECONDS = 30.0
 RETRY_SECONDS = 0.5
 STALE_SECONDS = 3 * POLL_SECONDS
+AT_ONCE = 4
+"""Lists of one poll side by side: as many connections as the watches have opened by then."""
 
 
 class Addons:
@@ -44,8 +46,9 @@ class Addons:
         """Poll until cancelled."""
         while True:
             try:
-                for resource in self._resources.all():
-                    await self._poll(resource)
+                kinds = self._resources.all()
+                for first in range(0, len(kinds), AT_ONCE):
+                    await asyncio.gather(*(self._poll(kind) for kind in kinds[first : first + AT_ONCE]))
             except InterfaceError as error:
                 self.fault = error
                 await asyncio.sleep(RETRY_SECONDS)
