@@ -113,6 +113,7 @@ class Cluster:
     quorum_lost: bool = False
     host_boot: str = HOST_BOOT
     unseen: dict[str, str] = field(default_factory=dict)
+    unseen_for_seconds: float = 30.0
     etcd_as_of: float | None = None
     """None: now."""
     in_flight: list[Step] = field(default_factory=list)
@@ -225,7 +226,7 @@ class Cluster:
 
     def _unseen(self, section: str) -> Unseen | None:
         error = self.unseen.get(section)
-        return Unseen(error, self.now.boot - 5) if error is not None else None
+        return Unseen(error, self.now.boot - self.unseen_for_seconds) if error is not None else None
 
     def history(self) -> History:
         """What is remembered."""

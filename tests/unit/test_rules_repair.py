@@ -95,6 +95,14 @@ def test_the_last_of_many_is_powered_on_while_kubernetes_is_still_silent() -> No
     assert powered_on(cluster) == ["w-b"]
 
 
+def test_a_controller_that_has_only_just_looked_does_not_take_a_lone_death_for_a_silent_kubernetes() -> None:
+    cluster = Cluster.standing().stop("w-b").open("w-b", "repair")
+    cluster.unseen["kubernetes"] = "Unreachable: not in sync with the API: nodes: not listed yet"
+    cluster.unseen_for_seconds = 2.0
+    assert powered_on(cluster) == []
+    assert "Kubernetes to answer" in {waiting.for_what for waiting in cluster.plan().waiting}
+
+
 def test_a_lone_worker_is_powered_on_when_its_host_rebooted() -> None:
     cluster = Cluster.standing(3, 3).stop("w-a")
     cluster.host_boot = "boot-2"

@@ -16,7 +16,7 @@ from risen.core.history import Life
 from risen.core.judge.facts import Facts
 from risen.core.judge.verdict import Verdict, node_is_late
 from risen.core.names import InstanceName, PoolName, may_hold_etcd
-from risen.core.picture import InstanceState
+from risen.core.picture import InstanceState, Seen
 from risen.core.rules.view import View
 from risen.core.safety.quorum import may_lose_with_quorum, quorum_of
 
@@ -109,10 +109,15 @@ def _others_could_elect(facts: Facts, name: InstanceName) -> bool:
 
 
 def _beside_kubernetes(view: View, life: Life, since: float, counted: Outages) -> StopMeans:
-    """While Kubernetes does not answer nobody knows whether the others serve: after a while they do not."""
+    """While Kubernetes does not answer nobody knows whether the others serve: after a while they do not.
+
+    A controller that has just come to lead has not seen Kubernetes fail to answer for long: its while is its own.
+    """
     facts = view.facts
-    if facts.kubernetes is not None or facts.ever_ready is None:
+    section = facts.picture.kubernetes
+    if isinstance(section, Seen) or facts.ever_ready is None:
         return None
+    since = max(since, section.since)
     if facts.now.boot < since + ELECTION_SECONDS:
         return JudgeLater("Kubernetes to answer", since, since + ELECTION_SECONDS)
     together = counted.blind.of(life)
