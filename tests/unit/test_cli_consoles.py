@@ -59,6 +59,11 @@ async def test_only_who_has_not_joined_is_asked() -> None:
     assert seen.of(InstanceName("w-bbbbb")) == ""
 
 
+async def test_who_says_on_its_console_that_it_joined_is_believed_before_the_store_knows() -> None:
+    provider = Printed({"w-aaaaa": CONSOLE + b"risen-join[140]: w-aaaaa joined\r\n"})
+    assert await read_consoles(provider, history(life("w-aaaaa"))) == Consoles({}, {})  # type: ignore[arg-type]
+
+
 async def test_the_newest_that_never_joined_is_quoted_from_its_kept_console_until_another_is_ready() -> None:
     provider = Printed({"w-aaaaa": b"", "w-bbbbb": CONSOLE})
     dead = [life(name, gone_at_unix=10400.0) for name in ("w-aaaaa", "w-bbbbb")]

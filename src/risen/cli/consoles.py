@@ -65,10 +65,11 @@ def given_up(history: History) -> tuple[InstanceName, ...]:
 
 
 async def read_consoles(provider: Provider, history: History) -> Consoles:
-    """Ask the provider for the consoles of all these; what it cannot tell is empty."""
+    """Ask the provider for the consoles of all these. Who says that it joined has: a controller that was killed
+    right after its answer could not note it."""
     gone = {name: await _line_of(provider, name) for name in given_up(history)}
     here = {name: await _line_of(provider, name) for name in joining(history) if name not in gone}
-    return Consoles(here, gone)
+    return Consoles({name: said for name, said in here.items() if said != f"{name} joined"}, gone)
 
 
 async def _line_of(provider: Provider, name: InstanceName) -> str:
