@@ -56,7 +56,7 @@ if is_systemd_host():
 
     @pytest.mark.root
     async def test_a_boot_unit_is_wanted_outside_of_etc_and_removed_with_the_site(ground: Ground) -> None:
-        command = ("/bin/sh", "-c", "echo $$HOME 50%")
+        command = ("/bin/echo", "$HOME", "50%")
         await LocalSite(replace(ground.settings, boot_command=command)).prepare()
         unit = f"{ground.settings.netns}.service"
         wanted_by = out("systemctl", "show", "-p", "WantedBy", "--value", unit)

@@ -58,7 +58,7 @@ def test_a_damaged_record_is_corrupt_and_never_absent(tmp_path: Path) -> None:
 
 
 def test_a_site_is_read_as_it_was_written_but_for_the_ca(settings: LocalSettings) -> None:
-    wanted = replace(settings, boot_command=("/usr/bin/risen", "start"))
+    wanted = replace(settings, boot_command=("/usr/bin/python3", "-m", "risen.cli.main"))
     write_site(replace(wanted, cluster_ca=b"pem"))
     assert read_site(settings.home, "dev") == wanted
 
@@ -220,4 +220,11 @@ def test_nat_lets_in_answers_only(settings: LocalSettings) -> None:
 
 def test_a_boot_command_survives_systemds_expansions(settings: LocalSettings) -> None:
     text = unit_text(replace(settings, boot_command=("/opt/my risen", "50%", '"$HOME"')))
-    assert 'ExecStart="/opt/my risen" "50%%" "\\"$$HOME\\""\n' in text
+    assert 'ExecStart="/opt/my risen" "50%%" "\\"$$HOME\\"" serve -c dev\n' in text
+
+
+def test_at_boot_instances_start_without_the_store_and_only_then_the_controller(
+    settings: LocalSettings,
+) -> None:
+    text = unit_text(replace(settings, boot_command=("/usr/bin/risen",)))
+    assert 'ExecStartPre=-"/usr/bin/risen" start -c dev\nExecStart="/usr/bin/risen" serve -c dev\n' in text

@@ -1,4 +1,5 @@
-"""A systemd unit that starts a cluster when its host boots. Written outside of /etc; removed with the site."""
+"""A systemd unit that starts a cluster and its controller when its host boots. Written outside of /etc; removed
+with the site."""
 
 from __future__ import annotations
 
@@ -15,14 +16,28 @@ UNITS = Path("/usr/local/lib/systemd/system")
 
 
 def unit_text(settings: LocalSettings) -> str:
-    """The unit: one run of the boot command, once the network is up."""
+    """The unit: `start`, which needs no store, then the controller, once the network is up.
+
+    Instances are ordered before it (see `launcher`), so at shutdown the controller ends first and does not
+    start again what is being powered off.
+    """
     command = " ".join(_quoted(word) for word in settings.boot_command)
+    log = _escaped(str(settings.folder / "controller.log"))
     return (
         f"[Unit]\nDescription=Risen cluster {settings.name}\nAfter=network-online.target\n"
         "Wants=network-online.target\n\n"
-        f"[Service]\nType=oneshot\nRemainAfterExit=yes\nKillMode=process\nEnvironment=RISEN_HOME={settings.home}\n"
-        f"ExecStart={command}\n\n[Install]\nWantedBy=multi-user.target\n"
+        "[Service]\nType=exec\nKillMode=mixed\nTimeoutStartSec=infinity\n"
+        f'Environment="RISEN_HOME={_escaped(str(settings.home))}"\n'
+        f"StandardOutput=append:{log}\nStandardError=append:{log}\n"
+        f"ExecStartPre=-{command} start -c {settings.name}\n"
+        f"ExecStart={command} serve -c {settings.name}\n\n"
+        "[Install]\nWantedBy=multi-user.target\n"
     )
+
+
+def _escaped(text: str) -> str:
+    """`%` is doubled: it begins a specifier (systemd.unit(5))."""
+    return text.replace("%", "%%")
 
 
 def _quoted(word: str) -> str:

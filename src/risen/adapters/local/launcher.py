@@ -119,6 +119,7 @@ class SystemdLauncher:
         properties = [
             "Delegate=yes", "KillMode=mixed", "TasksMax=infinity", "LimitNOFILE=1048576",
             f"NetworkNamespacePath={program.netns}", f"StandardOutput={output}", f"StandardError={output}",
+            f"Before=risen-{self.cluster}.service",  # the boot unit's controller ends first at shutdown
             "TimeoutStopSec=90", f"Type={'notify' if program.machine else 'exec'}",
         ]  # fmt: skip
         if program.machine:

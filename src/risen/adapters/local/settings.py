@@ -30,7 +30,7 @@ class LocalSettings:
     disk_gib: int = 8
     cluster_ca: bytes | None = None
     boot_command: tuple[str, ...] = ()
-    """What a systemd host runs at boot to start the cluster again; empty for nothing."""
+    """How `risen` is called on this host: a systemd host starts the cluster with it at boot; empty for not."""
 
     @property
     def folder(self) -> Path:
