@@ -11,6 +11,7 @@ from risen.bootstrap import Cluster, open_cluster
 from risen.cli.context import file_option, host, read_spec, run, yes_option
 from risen.cli.glimpse import Glimpse, Looker
 from risen.cli.revising import apply_spec, tell_changes
+from risen.cli.words import blocked_words, step_words, waiting_words
 from risen.codec.cluster_changes import compare
 from risen.core.spec import ClusterSpec
 
@@ -20,6 +21,12 @@ from risen.core.spec import ClusterSpec
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when something would change.")
 def plan(file: Path, detailed_exitcode: bool) -> None:
     """Show what applying cluster.yaml would change, and what the rules would do now. Changes nothing."""
+    if _tell_plan(file) and detailed_exitcode:
+        sys.exit(2)
+
+
+def _tell_plan(file: Path) -> bool:
+    """Whether applying the file would change anything."""
     spec = read_spec(file)
     cluster = run(open_cluster(host(), spec.name))
     changes = compare(cluster.spec, spec)
@@ -29,14 +36,16 @@ def plan(file: Path, detailed_exitcode: bool) -> None:
     _tell_replicas(cluster.spec, spec)
     glimpse = run(_look(cluster))
     for step in glimpse.plan.steps:
-        click.echo(f"  now     {type(step).__name__}")
+        click.echo(f"NOW      {step_words(step)}")
     for waiting in glimpse.plan.waiting:
-        click.echo(f"WAITING  {waiting.subject} for {waiting.for_what}")
+        click.echo(f"WAITING  {waiting_words(waiting, glimpse.boot)}")
     for blocked in glimpse.plan.blocked:
-        click.echo(f"BLOCKED  {blocked.name}: {blocked.subject}: {blocked.why}")
-    click.echo("next    risen apply" if changes else "nothing would change")
-    if changes and detailed_exitcode:
-        sys.exit(2)
+        click.echo(f"BLOCKED  {blocked_words(blocked)}")
+    if not changes:
+        click.echo("nothing would change")
+    where = "" if file == Path("cluster.yaml") else f" -f {file}"
+    click.echo(f"next    risen apply{where}" if changes else f"next    risen status -c {spec.name}")
+    return bool(changes)
 
 
 def _tell_replicas(now: ClusterSpec, wanted: ClusterSpec) -> None:
@@ -58,9 +67,15 @@ async def _look(cluster: Cluster) -> Glimpse:
 @click.command()
 @file_option
 @yes_option
-def apply(file: Path, yes: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Change nothing: the same as `risen plan`.")
+def apply(file: Path, yes: bool, dry_run: bool) -> None:
     """Apply cluster.yaml: replicas, labels and taints. What would roll instances is refused by name."""
+    if dry_run:
+        _tell_plan(file)
+        return
     spec = read_spec(file)
     cluster = run(open_cluster(host(), spec.name))
-    if run(apply_spec(cluster, spec, file.parent, yes)):
-        click.echo(f"next    risen status -c {spec.name}")
+    applied = run(apply_spec(cluster, spec, file.parent, yes))
+    if applied and run(cluster.leadership.leader()) is None:
+        click.echo("        nobody leads: it is done once `risen up` starts a controller")
+    click.echo(f"next    risen status -c {spec.name}")

@@ -84,9 +84,11 @@ class Looker:
         return Glimpse(self.cluster, history, picture, plan, leader, now.boot, now.unix, consoles)
 
     async def look_in_sync(self, bound_seconds: float = LOOK_SECONDS) -> Glimpse:
-        """A look once Kubernetes can be seen, or at the bound without it; all else is looked at meanwhile."""
+        """A look once Kubernetes can be seen, or at the bound without it; all else is looked at meanwhile.
+        Where nothing was launched yet there is nothing to wait for."""
         history = await load_history(self.cluster.store)
-        synced = self.clients.kubernetes.synced(bound_seconds)
+        launched = any(life.launched_at_unix is not None for life in history.lives.values())
+        synced = self.clients.kubernetes.synced(bound_seconds if launched else 0.0)
         _, picture = await asyncio.gather(synced, self.eyes.look(history, ()))
         picture = await self.eyes.look_again(picture, history, frozenset({"kubernetes"}))
         return await self._glimpse(history, picture)

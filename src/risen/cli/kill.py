@@ -9,6 +9,7 @@ import click
 
 from risen.bootstrap import CLOCK, ENTROPY, Cluster
 from risen.cli.context import ask, cluster_option, opened, run, yes_option
+from risen.cli.words import leader_words
 from risen.codec import records
 from risen.core.history import KillIntent
 from risen.core.names import InstanceName
@@ -56,7 +57,6 @@ async def _ask_for(cluster: Cluster, instance: InstanceName, reason: str, accept
     intent = KillIntent(f"kill-{int(CLOCK.unix())}-{ENTROPY.suffix()}", instance, reason, accept_data_loss)
     await cluster.store.put(records.intent_key(intent.id), records.encode(intent), IfAbsent())
     leader = await cluster.leadership.leader()
-    click.echo(
-        f"asked   end {instance}: {leader or 'nobody leads now; it is done when `risen up` starts a controller'}"
-    )
+    who = leader_words(leader, CLOCK.unix()) if leader else "nobody leads: done once `risen up` starts one"
+    click.echo(f"asked   end {instance} now · {who}")
     click.echo(f"next    risen events -w -c {cluster.name}")

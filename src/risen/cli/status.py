@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
+from risen.authority.certificates import instance_window
 from risen.cli.context import cluster_option, opened, run
 from risen.cli.glimpse import Glimpse, Looker
+from risen.cli.output import output_option, tell_data
 from risen.cli.rows import InstanceRow, instance_rows
+from risen.cli.words import blocked_words, leader_words, span, step_words, waiting_words
+from risen.core.history import Entry
+from risen.core.judge.verdict import Verdict
 from risen.core.picture import EtcdSeen, Seen, Unseen
+from risen.core.safety.budget import MAX_UNAVAILABLE
 from risen.core.spec import PoolRelease, PoolSpec
+
+MOST_LINES = 12
 
 
 @click.command()
 @cluster_option
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@output_option("text")
 def status(name: str | None, output: str) -> None:
     """Everything about the cluster on one screen."""
     glimpse = run(_look(name))
-    click.echo(json.dumps(_plain(glimpse), indent=2) if output == "json" else "\n".join(_screen(glimpse)))
+    if output == "text":
+        click.echo("\n".join(_screen(glimpse)))
+    else:
+        tell_data(_plain(glimpse), output)
 
 
 async def _look(name: str | None) -> Glimpse:
@@ -34,43 +45,92 @@ async def _look(name: str | None) -> Glimpse:
 
 
 def _screen(glimpse: Glimpse) -> list[str]:
-    cluster, spec = glimpse.cluster, glimpse.cluster.spec
-    log = cluster.host.folder(cluster.name) / "controller.log"
-    leader = f"controller {glimpse.leader}" if glimpse.leader else "no controller (start it with `risen up`)"
-    head = (
-        f"{spec.name} · Kubernetes {spec.kubernetes_version} · local · {leader} · repair {spec.repair.mode}"
-    )
     rows = instance_rows(glimpse)
-    lines = [head, f"{'POOL':<15}{'READY':<8}{'RELEASE':<16}VERDICTS"]
-    lines += [_pool_line(glimpse, pool, rows) for pool in spec.pools]
-    now = [f"{type(step).__name__}" for step in glimpse.plan.steps]
-    now += [f"{item.subject} waits for {item.for_what}" for item in glimpse.plan.waiting]
+    lines = [_head(glimpse), f"{'POOL':<15}{'READY':<7}{'RELEASE':<16}{'WANT':<16}{'DISRUPTED':<11}VERDICTS"]
+    lines += [_pool_line(glimpse, pool, rows) for pool in glimpse.cluster.spec.pools]
+    lines += _at_most([f"NOW    {item}" for item in _now(glimpse)], "NOW")
+    wrong = _at_most([f"WRONG  {item}" for item in _wrong(glimpse)], "WRONG")
+    lines += wrong or ["WRONG  nothing"]
+    lines += [_etcd_line(glimpse), _certificates_line(glimpse), f"LOG    {_log(glimpse)}"]
+    return lines
+
+
+def _head(glimpse: Glimpse) -> str:
+    spec = glimpse.cluster.spec
+    repair = "on" if spec.repair.mode == "repair" else "only observes"
+    return (
+        f"{spec.name} · Kubernetes {spec.kubernetes_version} · local · {_controller(glimpse)} · store ok · "
+        f"repair {repair}"
+    )
+
+
+def _controller(glimpse: Glimpse) -> str:
+    if glimpse.leader:
+        return leader_words(glimpse.leader, glimpse.unix)
+    log = _log(glimpse)
+    seen = f", last seen {span(glimpse.unix - log.stat().st_mtime)} ago" if log.exists() else ""
+    return f"no controller{seen}"
+
+
+def _log(glimpse: Glimpse) -> Path:
+    return glimpse.cluster.host.folder(glimpse.cluster.name) / "controller.log"
+
+
+def _now(glimpse: Glimpse) -> list[str]:
+    """What goes on, or would if a controller led."""
+    plan, history = glimpse.plan, glimpse.history
+    now = [_entry_words(glimpse, entry) for entry in history.open_entries]
+    now += [step_words(step) for step in plan.steps]
+    now += [waiting_words(item, glimpse.boot) for item in plan.waiting]
     now += [f"{name} has not joined yet: {said}" for name, said in glimpse.consoles.joining.items() if said]
-    lines += [f"NOW    {item}" for item in now]
-    wrong = [f"{item.name}: {item.subject}: {item.why}" for item in glimpse.plan.blocked]
-    wrong += [
-        f"ledger {entry.id}: {entry.reason} of {entry.subject} is open"
-        for entry in glimpse.history.open_entries
+    return now
+
+
+def _entry_words(glimpse: Glimpse, entry: Entry) -> str:
+    """`repair worker-x2 → worker-p9, 2.4s ago: EVIDENCE (ledger ID)`."""
+    successors = [
+        life.birth.instance for life in glimpse.history.lives.values() if life.birth.entry == entry.id
     ]
+    arrow = f" → {', '.join(sorted(successors))}" if successors else ""
+    ago = span(max(0.0, glimpse.unix - entry.opened_unix))
+    return (
+        f"{entry.reason} {entry.subject}{arrow}, since {ago}: {'; '.join(entry.evidence)} (ledger {entry.id})"
+    )
+
+
+def _wrong(glimpse: Glimpse) -> list[str]:
+    wrong = [] if glimpse.leader else ["no controller: nothing is mended until `risen up` starts one"]
+    wrong += [blocked_words(item) for item in glimpse.plan.blocked]
     wrong += [
         f"{name} never joined; its console ends with: {said or 'nothing of join'}"
         for name, said in glimpse.consoles.given_up.items()
     ]
-    lines += [f"WRONG  {item}" for item in wrong] or ["WRONG  nothing"]
-    lines.append(_etcd_line(glimpse))
-    lines.append(f"LOG    {log}")
-    return lines
+    match glimpse.picture.etcd:
+        case Seen(value=etcd):
+            wrong += [f"etcd raises {alarm}" for alarm in etcd.alarms]
+    return wrong
+
+
+def _at_most(lines: list[str], head: str) -> list[str]:
+    """One screen: what is too long is counted."""
+    more = len(lines) - MOST_LINES
+    return lines if more <= 0 else [*lines[:MOST_LINES], f"{head:<7}and {more} more: risen status -o yaml"]
 
 
 def _pool_line(glimpse: Glimpse, pool: PoolSpec, rows: tuple[InstanceRow, ...]) -> str:
     own = [row for row in rows if row.pool == pool.name]
     ready = sum(row.ready for row in own)
-    release = next((item.release for item in _releases(glimpse) if item.pool == pool.name), "-")
+    wanted = next((item.release for item in _releases(glimpse) if item.pool == pool.name), "-")
+    there = sorted({row.release for row in own})
+    release = there[0] if len(there) == 1 else f"{len(there)} releases" if there else "-"
+    open_subjects = {entry.subject for entry in glimpse.history.open_entries}
+    disrupted = sum(row.verdict != Verdict.HEALTHY or row.name in open_subjects for row in own)
+    budget = f"{disrupted} of {MAX_UNAVAILABLE}"
     counts: dict[str, int] = {}
     for row in own:
         counts[row.verdict] = counts.get(row.verdict, 0) + 1
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "none"
-    return f"{pool.name:<15}{f'{ready}/{pool.replicas}':<8}{release:<16}{verdicts}"
+    return f"{pool.name:<15}{f'{ready}/{pool.replicas}':<7}{release:<16}{wanted:<16}{budget:<11}{verdicts}"
 
 
 def _releases(glimpse: Glimpse) -> tuple[PoolRelease, ...]:
@@ -90,6 +150,19 @@ def _etcd_line(glimpse: Glimpse) -> str:
             return f"ETCD   {healthy}/{len(voters)} voters, leader {leader}, {mebibytes:.0f} MiB"
 
 
+def _certificates_line(glimpse: Glimpse) -> str:
+    """From when each instance was joined: its certificates all end together (`instance_window`)."""
+    ends = [
+        (instance_window(name, life.joined_at_unix).end.timestamp(), name)
+        for name, life in glimpse.history.lives.items()
+        if life.gone_at_unix is None and life.joined_at_unix is not None
+    ]
+    if not ends:
+        return "CERTS  none yet"
+    end, name = min(ends)
+    return f"CERTS  first expiry in {span(max(0.0, end - glimpse.unix))} ({name})"
+
+
 def _plain(glimpse: Glimpse) -> dict[str, object]:
     """What `-o json` prints."""
     return {
@@ -100,6 +173,7 @@ def _plain(glimpse: Glimpse) -> dict[str, object]:
         "settled": glimpse.settled,
         "instances": [asdict(row) for row in instance_rows(glimpse)],
         "etcd": _plain_etcd(glimpse.picture.etcd),
+        "steps": [step_words(step) for step in glimpse.plan.steps],
         "waiting": [asdict(item) for item in glimpse.plan.waiting],
         "blocked": [asdict(item) for item in glimpse.plan.blocked],
         "entries": [asdict(entry) for entry in glimpse.history.open_entries],

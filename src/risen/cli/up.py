@@ -13,7 +13,7 @@ from risen.cli.context import file_option, host, need_root, read_spec, run, yes_
 from risen.cli.doctor import render
 from risen.cli.glimpse import Glimpse, Looker
 from risen.cli.revising import apply_spec
-from risen.cli.watch import EventLines
+from risen.cli.watch import EventStream, line_of
 from risen.core.spec import ClusterSpec
 
 LOOK_AGAIN_SECONDS = 0.5
@@ -91,13 +91,13 @@ async def _led(cluster: Cluster, started: subprocess.Popen[bytes]) -> str:
 
 
 async def _watch(cluster: Cluster, timeout: float) -> Glimpse:
-    lines = EventLines(cluster.store, await EventLines.newest(cluster.store))
+    stream = EventStream(cluster.store, await EventStream.newest(cluster.store))
     looker = await Looker.open(cluster, ADDON_POLL_SECONDS)
     end = CLOCK.boot() + timeout
     try:
         while True:
-            for line in await lines.new():
-                click.echo(line)
+            for event in await stream.new():
+                click.echo(line_of(event))
             glimpse = await looker.look()
             if glimpse.settled:
                 return glimpse

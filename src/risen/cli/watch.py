@@ -1,9 +1,9 @@
-"""Events as lines for people: the one rendering of the stream."""
+"""Events as lines for people and as data: the one rendering of the stream."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
 from risen.codec import records
 from risen.core import events as happened
@@ -12,8 +12,8 @@ from risen.interfaces.store import Store
 
 
 @dataclass(slots=True)
-class EventLines:
-    """The lines of events after a sequence number."""
+class EventStream:
+    """The events after a sequence number."""
 
     store: Store
     after: int = 0
@@ -24,13 +24,19 @@ class EventLines:
         found = await store.read(records.EVENTS)
         return found[-1][0] if found else 0
 
-    async def new(self) -> list[str]:
-        """Lines of what was added since the last call."""
-        lines = []
+    async def new(self) -> list[Event]:
+        """What was added since the last call."""
+        found = []
         for seq, data in await self.store.read(records.EVENTS, self.after):
-            lines.append(line_of(records.decode_event(data, seq)))
+            found.append(records.decode_event(data, seq))
             self.after = seq
-        return lines
+        return found
+
+
+def plain(event: Event) -> dict[str, object]:
+    """An event as data: its `kind`, its `time` (RFC 3339), and its own fields."""
+    time = datetime.fromtimestamp(event.unix, UTC).isoformat(timespec="milliseconds")
+    return {"kind": type(event).__name__, "time": time, **asdict(event)}
 
 
 def line_of(event: Event) -> str:

@@ -55,10 +55,10 @@ def step_words(step: Step) -> str:
 
 def _of_store(step: WriteBootstrap | WriteBirth | RecordClusterId | OpenEntry | CloseEntry) -> str:
     match step:
-        case WriteBootstrap(bootstrap=bootstrap):
-            return f"etcd: to be founded on {bootstrap.founder}"
+        case WriteBootstrap():
+            return "etcd: to be founded on a new instance"
         case WriteBirth(birth=birth):
-            return f"{birth.instance}: a new instance of {birth.pool} ({birth.reason})"
+            return f"{birth.pool}: a new instance ({birth.reason})"
         case RecordClusterId(cluster_id=cluster_id):
             return f"etcd: record its cluster id {cluster_id}, so that nothing is ever founded again"
         case OpenEntry(subject=name, reason=reason, evidence=evidence):
@@ -138,6 +138,15 @@ def waiting_words(waiting: Waiting, now: float) -> str:
 def blocked_words(blocked: Blocked) -> str:
     """A refusal with its arithmetic."""
     return f"{blocked.name}: {blocked.subject}: {blocked.why}"
+
+
+def leader_words(leader: str, now_unix: float) -> str:
+    """`controller leads (pid 4711 on HOST, for 3m05s)` from what a lead's holder signs: `HOST PID since UNIX`."""
+    match leader.split():
+        case [place, pid, "since", since] if since.isdigit():
+            return f"controller leads (pid {pid} on {place}, for {span(max(0.0, now_unix - int(since)))})"
+        case _:
+            return f"controller leads ({leader})"
 
 
 def span(seconds: float) -> str:
