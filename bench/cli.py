@@ -17,7 +17,7 @@ from shared.standing import KUBERNETES, NAME, need_root, standing_cluster
 
 PROGRAM = Path(sys.executable).parent / "risen"
 PAUSE_SECONDS = 0.5
-CALM_SECONDS = 20.0
+CALM_SECONDS = 10.0
 """A cluster that has just risen still pulls, scrapes and compacts."""
 
 

@@ -32,13 +32,13 @@ Found = dict[str, list[float]]
 BEFORE_SECONDS = 2.0
 """Load runs so long before a kill."""
 BUSY_PAUSE_SECONDS = 0.002
-CALM_SECONDS = 5.0
+CALM_SECONDS = 3.0
 """Nothing is done so long between two kills."""
 
 
 def kill_and_await(cluster: Cluster, credentials: Credentials, victim: str) -> tuple[float, Phases]:
     """Seconds until a new Node is Ready, and the phases of its start."""
-    nodes = ReadyNodes(cluster.endpoint, credentials)
+    nodes = ReadyNodes(cluster, credentials)
     before = nodes.look()
     killed = time.monotonic()
     end_hard(NAME, victim)

@@ -18,7 +18,7 @@ from shared.record import Figure, keep, runs_asked
 from shared.standing import KUBERNETES, NAME, down, events_of, need_root, new_cluster
 from shared.weight import controller_mib, memory_mib
 
-SETTLED_SECONDS = 15.0
+SETTLED_SECONDS = 10.0
 """Memory is read so long after `up` has ended."""
 TOGETHER = "all five started at once on the CPUs of one host, the wait for its turn in etcd included"
 
