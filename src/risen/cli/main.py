@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import sys
@@ -11,6 +12,9 @@ import click
 
 from risen import __version__
 
+IMPORTED_OBJECTS = 50_000
+"""What a command imports makes about so many objects that all stay: looking among them for garbage, as Python does
+after every 700, takes a twentieth of `status`."""
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("init", "risen.cli.init:init", "Write a commented cluster.yaml and recipe.yaml."),
     ("recipe", "risen.cli.bakery:recipe_group", "Resolve a recipe into its recipe.lock."),
@@ -68,6 +72,7 @@ def main() -> None:
     """Run `risen`; usage errors exit with 64, failures that were told with 1, Ctrl-C with 130."""
     from risen.interfaces.errors import InterfaceError
 
+    gc.set_threshold(IMPORTED_OBJECTS)
     try:
         risen.main(prog_name="risen", standalone_mode=False)
     except click.exceptions.Exit as end:
