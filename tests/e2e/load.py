@@ -33,9 +33,15 @@ class Load:
     """One writer (a new ConfigMap each) and one reader, each on a connection it keeps, until stopped."""
 
     def __init__(
-        self, address: str, credentials: Credentials, prefix: str, pause_seconds: float = 0.02
+        self,
+        address: str,
+        credentials: Credentials,
+        prefix: str,
+        pause_seconds: float = 0.02,
+        timeout_seconds: float = 5.0,
     ) -> None:
-        self.address, self.prefix, self.pause_seconds = address, prefix, pause_seconds
+        self.address, self.prefix = address, prefix
+        self.pause_seconds, self.timeout_seconds = pause_seconds, timeout_seconds
         self.context = ssl.create_default_context(cafile=str(credentials.authority))
         self.context.load_cert_chain(str(credentials.certificate), str(credentials.key))
         self.writes, self.reads = Noted(), Noted()
@@ -80,7 +86,9 @@ class Load:
                 connection = self._connect()
 
     def _connect(self) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection(self.address, 6443, context=self.context, timeout=5)
+        return http.client.HTTPSConnection(
+            self.address, 6443, context=self.context, timeout=self.timeout_seconds
+        )
 
     @staticmethod
     def _ask(
