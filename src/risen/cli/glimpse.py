@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from risen.bootstrap import Clients, Cluster, connect, engine_world
 from risen.cli.consoles import Consoles, read_consoles
+from risen.core.blocked import Blocked
 from risen.core.deciding import decide
 from risen.core.history import History
 from risen.core.picture import KubernetesSeen, Picture, Seen
@@ -34,10 +35,22 @@ class Glimpse:
 
     @property
     def settled(self) -> bool:
-        """Everything wanted is there: no step to take, nothing awaited, nothing refused, nothing unseen."""
+        """Everything wanted is there: no step to take, nothing awaited, nothing refused, nothing unseen.
+
+        A stranger beside the instances is told of, but there is nothing to be awaited of it.
+        """
         seen = isinstance(self.picture.kubernetes, Seen) and isinstance(self.picture.etcd, Seen)
-        nothing = not (self.plan.steps or self.plan.waiting or self.plan.blocked)
+        refused = [item for item in self.plan.blocked if not self._is_stranger(item)]
+        nothing = not (self.plan.steps or self.plan.waiting or refused)
         return seen and nothing and not self.history.open_entries and not self.not_ready
+
+    def _is_stranger(self, item: Blocked) -> bool:
+        """Whether a refusal only says that something the provider lists carries no uid of ours."""
+        section = self.picture.provider
+        listed = section.value.instances if isinstance(section, Seen) else ()
+        return item.name == "foreign" and any(
+            one.name == item.subject and one.cluster != self.history.cluster for one in listed
+        )
 
     @property
     def not_ready(self) -> tuple[str, ...]:
