@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from risen.adapters.builder.bake import BakeRequest, bake, tool_path
+from risen.adapters.builder.programs import alone
 from risen.adapters.builder.shelf import Shelf
 from risen.bakery.components import COMPONENTS
 from risen.bakery.layers import base_step
@@ -242,6 +243,25 @@ def test_nothing_a_bake_started_outlives_its_kill() -> None:
         child.kill()
         child.wait(10)
         wait_for(lambda: not running("sleep 301") and not running("sleep 302"))
+
+
+@pytest.mark.root
+def test_what_is_unmounted_while_a_bake_runs_is_not_kept_mounted_by_it(tmp_path: Path) -> None:
+    shared, disk = tmp_path / "shared", tmp_path / "shared/disk"
+    disk.mkdir(parents=True)
+    subprocess.run(["mount", "--bind", "--make-shared", str(shared), str(shared)], check=True)
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "none", str(disk)], check=True)
+        words = alone(["sh", "-c", "echo begun; read go; cat /proc/self/mountinfo"])
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(words, text=True, **pipes) as child:
+            assert child.stdout is not None and child.stdout.readline() == "begun\n"
+            subprocess.run(["umount", str(disk)], check=True)
+            seen, _ = child.communicate("go\n", timeout=10)
+    finally:
+        subprocess.run(["umount", "--recursive", str(shared)], check=True)
+    assert str(shared) in seen, "it saw the host's mounts"
+    assert str(disk) not in seen, "and lost the one that the host has unmounted"
 
 
 def running(words: str) -> bool:

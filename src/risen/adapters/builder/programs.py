@@ -73,9 +73,11 @@ def run(
 
 def alone(argv: Sequence[str]) -> list[str]:
     """The same command in process and mount namespaces of its own, which end with this process, even by
-    SIGKILL: nothing of it goes on writing, and no mount of it is ever seen from here."""
+    SIGKILL: nothing of it goes on writing, and no mount of it is ever seen from here. Unmounts here reach it: else
+    it would pin the disks of all instances that ran when it started, and none of them could be deleted."""
     guard = ["setpriv", "--pdeathsig", "KILL", "--"]
-    return [*guard, "unshare", "--mount-proc", "--pid", "--fork", "--kill-child=KILL", "--", *argv]
+    apart = ["unshare", "--mount-proc", "--propagation=slave", "--pid", "--fork", "--kill-child=KILL", "--"]
+    return [*guard, *apart, *argv]
 
 
 def failure(program: str, status: int, said: str) -> InterfaceError:
