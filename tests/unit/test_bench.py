@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,9 @@ def test_every_bench_starts_and_says_how_often_it_measures(program: str) -> None
     words = [sys.executable, str(BENCH / f"{program}.py"), "--help"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert "--runs" in done.stdout
+
+
+def test_compile_times_are_read_from_what_a_bake_says() -> None:
+    said = "base      53.9s  base: Debian\ncompile etcd       …  the Go compiler\ncompile etcd    61.5s  etcd 3.6.16\n"
+    found = runpy.run_path(str(BENCH / "compile.py"))["seconds_by_component"](said)
+    assert found == {"etcd 3.6.16": 61.5}
