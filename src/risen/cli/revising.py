@@ -41,12 +41,17 @@ async def apply_spec(cluster: Cluster, spec: ClusterSpec, folder: Path, yes: boo
 
 
 async def _write(cluster: Cluster, revision: Revision) -> None:
+    """Of two that apply the same at once both go on; who applied something else is told."""
     try:
         await write_revision(cluster.store, revision)
     except Conflict as conflict:
-        raise click.ClickException(
-            "somebody else applied meanwhile; look at `risen plan` again"
-        ) from conflict
+        newest = await read_newest(cluster.store)
+        if newest is None or newest != revision:
+            raise click.ClickException(
+                "somebody else applied meanwhile, and something else; look at `risen plan` again"
+            ) from conflict
+        click.echo(f"apply   revision {revision.number} of {cluster.name} (somebody else applied the same)")
+        return
     click.echo(f"apply   revision {revision.number} of {cluster.name}")
 
 

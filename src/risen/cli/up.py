@@ -13,7 +13,9 @@ from risen.cli.context import file_option, host, need_root, read_spec, run, yes_
 from risen.cli.doctor import render
 from risen.cli.glimpse import Glimpse, Looker
 from risen.cli.revising import apply_spec
-from risen.cli.watch import EventStream, line_of
+from risen.cli.rising import Rising
+from risen.cli.watch import EventStream
+from risen.cli.words import blocked_words, leader_words, waiting_words
 from risen.core.spec import ClusterSpec
 
 LOOK_AGAIN_SECONDS = 0.5
@@ -43,8 +45,8 @@ def up(file: Path, yes: bool, timeout: float) -> None:
     try:
         glimpse = run(_watch(cluster, timeout))
     except click.Abort:
-        click.echo(f"\nstopped watching; the controller goes on. next    risen status -c {spec.name}")
-        raise
+        click.echo(f"\nstopped watching; the controller goes on\nnext    risen status -c {spec.name}")
+        raise SystemExit(130) from None
     _tell_end(spec, glimpse, CLOCK.boot() - began)
 
 
@@ -63,7 +65,7 @@ def start_controller(cluster: Cluster) -> None:
     """Start `risen serve` detached unless somebody leads; say who does."""
     leader = run(cluster.leadership.leader())
     if leader is not None:
-        click.echo(f"lead    {leader} leads already")
+        click.echo(f"lead    already: {leader_words(leader, CLOCK.unix())}")
         return
     log = cluster.host.folder(cluster.name) / "controller.log"
     with log.open("ab") as output:
@@ -72,37 +74,51 @@ def start_controller(cluster: Cluster) -> None:
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/",
         )  # fmt: skip
     leader = run(_led(cluster, started))
-    click.echo(f"lead    {leader} · log {log}")
+    click.echo(f"lead    {leader_words(leader, CLOCK.unix())} · log {log}")
 
 
 async def _led(cluster: Cluster, started: subprocess.Popen[bytes]) -> str:
+    """Who leads. Of two that were started at once the one that does not lead is ended again."""
     end = CLOCK.boot() + STARTUP_SECONDS
-    log = cluster.host.folder(cluster.name) / "controller.log"
     while CLOCK.boot() < end:
         leader = await cluster.leadership.leader()
         if leader is not None:
+            if str(started.pid) not in leader.split():
+                started.terminate()
             return leader
         if started.poll() is not None:
-            raise click.ClickException(
-                f"the controller ended with {started.returncode}; its last words are in {log}"
-            )
+            raise click.ClickException(f"the controller ended at once. {_last_words(cluster)}")
         await CLOCK.sleep(0.1)
-    raise click.ClickException(f"the controller did not come to lead in {STARTUP_SECONDS:.0f} s; see {log}")
+    raise click.ClickException(
+        f"the controller did not come to lead in {STARTUP_SECONDS:.0f} s. {_last_words(cluster)}"
+    )
+
+
+def _last_words(cluster: Cluster) -> str:
+    """The end of the controller's log, whatever is in it."""
+    log = cluster.host.folder(cluster.name) / "controller.log"
+    lines = log.read_bytes()[-4096:].decode(errors="replace").split("\n") if log.exists() else []
+    words = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
+    return f"Its last words: {words[:400]} (log: {log})"
 
 
 async def _watch(cluster: Cluster, timeout: float) -> Glimpse:
-    stream = EventStream(cluster.store, await EventStream.newest(cluster.store))
+    stream, rising = EventStream(cluster.store), Rising(CLOCK.boot())
+    for event in await stream.new():
+        rising.lines(event, None)
     looker = await Looker.open(cluster, ADDON_POLL_SECONDS)
     end = CLOCK.boot() + timeout
     try:
         while True:
-            for event in await stream.new():
-                click.echo(line_of(event))
             glimpse = await looker.look()
+            lines = [line for event in await stream.new() for line in rising.lines(event, glimpse.picture)]
+            for line in lines or rising.quiet(glimpse):
+                click.echo(line)
+                rising.said_at = glimpse.boot
             if glimpse.settled:
                 return glimpse
             if glimpse.leader is None:
-                raise click.ClickException("nobody leads any more; `risen status` says where the log is")
+                raise click.ClickException(f"nobody leads any more: run it again. {_last_words(cluster)}")
             if CLOCK.boot() > end:
                 raise click.ClickException(_still_missing(glimpse, timeout))
             await CLOCK.sleep(LOOK_AGAIN_SECONDS)
@@ -111,8 +127,8 @@ async def _watch(cluster: Cluster, timeout: float) -> Glimpse:
 
 
 def _still_missing(glimpse: Glimpse, timeout: float) -> str:
-    blocked = "".join(f"\n  blocked {item.name}: {item.subject}: {item.why}" for item in glimpse.plan.blocked)
-    waiting = "".join(f"\n  waiting {item.subject} for {item.for_what}" for item in glimpse.plan.waiting)
+    blocked = "".join(f"\n  blocked  {blocked_words(item)}" for item in glimpse.plan.blocked)
+    waiting = "".join(f"\n  waiting  {waiting_words(item, glimpse.boot)}" for item in glimpse.plan.waiting)
     missing = ", ".join(glimpse.not_ready) or "none"
     return f"not all there after {timeout:.0f} s (the controller goes on); not Ready: {missing}{blocked}{waiting}"
 

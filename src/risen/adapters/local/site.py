@@ -8,6 +8,7 @@ table's name; only host sysctls, which carry no label, are recorded.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import shutil
 import socket
@@ -169,8 +170,13 @@ def _listening(address: str, port: int) -> socket.socket:
         listener.bind((address, port))
         listener.listen(128)
         listener.setblocking(False)
-    except OSError:
+    except OSError as error:
         listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(
+                f"port {port} on {address} is taken inside the cluster's network namespace: something that "
+                "Risen did not start listens there; find it with `ss -lntp` in that namespace, and end it"
+            ) from error
         raise
     return listener
 
