@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 
 from risen.authority.identities import IdentityKind
-from risen.bootstrap import Cluster, identity_of, kubectl_of, local_settings, open_authorities
+from risen.bootstrap import CLOCK, Cluster, identity_of, kubectl_of, local_settings, open_authorities
 from risen.cli.context import cluster_option, host, opened, run
+from risen.cli.output import tell_next
 
 
 @click.command()
@@ -21,17 +22,36 @@ from risen.cli.context import cluster_option, host, opened, run
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Write to this file (mode 0600) instead of printing."
 )
+@click.option("--merge", is_flag=True, help="Merge into your ~/.kube/config; a backup is kept.")
 @click.option("--hours", default=8.0, show_default=True, help="How long it is good for, at most 168.")
-def kubeconfig(name: str | None, out: Path | None, hours: float) -> None:
-    """Issue a kubeconfig of the group risen:admins that is good for hours."""
+def kubeconfig(name: str | None, out: Path | None, merge: bool, hours: float) -> None:
+    """Issue a kubeconfig of the group risen:admins that is good for hours.
+
+    It is printed, or written to a file of its own, or merged: only when asked to. Under sudo files are the caller's.
+    """
     if not 0 < hours <= 168:
         raise click.UsageError("--hours: between 0 and 168 (a week)")
+    if merge and out is not None:
+        raise click.UsageError("--out and --merge: one of them")
     text = run(_render(name, hours))
+    if merge:
+        _tell_merged(text, hours)
+        return
     if out is None:
         click.echo(text, nl=False)
+        tell_next("risen kubeconfig --out FILE   or: --merge")
         return
     _write_private(out, text)
     click.echo(f"next    export KUBECONFIG={out.absolute()}   (good for {hours:g} h)")
+
+
+def _tell_merged(text: str, hours: float) -> None:
+    from risen.cli.merging import merge_file
+
+    target, backup = merge_file(text, CLOCK.unix())
+    kept = f" (as it was: {backup})" if backup else ""
+    click.echo(f"merged  {target}{kept}")
+    click.echo(f"next    kubectl get nodes   (good for {hours:g} h)")
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

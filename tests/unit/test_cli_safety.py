@@ -1,0 +1,171 @@
+"""What must not be lost: a protected cluster, a person's kubeconfig, and anything at all without the right to it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from cli_ground import Ground, ground_in
+
+
+@pytest.fixture
+def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ground:
+    found = ground_in(tmp_path, monkeypatch, capsys)
+    monkeypatch.setenv("HOME", str(tmp_path / "person"))
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    (tmp_path / "person").mkdir()
+    return found
+
+
+@contextmanager
+def nobody(ground: Ground) -> Iterator[None]:
+    """Without the right to the home: as another user where the tests run as root."""
+    if os.geteuid() != 0:
+        ground.home.chmod(0)
+        yield
+        ground.home.chmod(0o700)
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def config_of(ground: Ground) -> Path:
+    return ground.home.parent / "person" / ".kube" / "config"
+
+
+ROOTS = (["up"], ["down"], ["start"], ["stop"], ["serve"], ["bake"])
+
+
+@pytest.mark.parametrize("words", ROOTS, ids=lambda words: words[0])
+def test_not_root_is_told_with_the_reason_and_nothing_is_made(ground: Ground, words: list[str]) -> None:
+    ground.patch.setattr(os, "geteuid", lambda: 65534)
+    ground.file(ground.yaml())
+    told = ground.risen(*words)
+    assert (told.code, told.out) == (1, "")
+    assert "must be root, because" in told.err and "run it with sudo" in told.err
+    assert not ground.home.exists()
+
+
+def test_what_another_user_may_not_read_is_named_and_how_to_mend_it(ground: Ground) -> None:
+    ground.cluster()
+    reading = (["status"], ["events"], ["get", "instances"], ["kubeconfig"], ["images", "list"])
+    for words in reading:
+        ground.risen(*words)
+    ground.home.chmod(0o700)
+    with nobody(ground):
+        told = [ground.risen(*words) for words in reading]
+    for words, one in zip(reading, told, strict=True):
+        assert (one.code, "Permission denied: run it with sudo" in one.err) == (1, True), (words, one.err)
+
+
+def test_a_protected_cluster_goes_only_when_its_name_is_typed_also_with_yes(ground: Ground) -> None:
+    ground.cluster(protected=True)
+    ground.patch.setattr(os, "geteuid", lambda: 0)
+    for words in (["down"], ["down", "--yes"]):
+        told = ground.risen(*words, typed="other\n")
+        assert (told.code, "not the cluster's name: nothing was deleted" in told.err) == (1, True), told
+        silent = ground.risen(*words)
+        assert "type the cluster's name into its standard input" in silent.err
+    assert ground.stored("lab", "cluster").exists()
+    told = ground.risen("down", "--yes", typed="lab\n")
+    assert (told.code, "gone    lab" in told.out) == (0, True), told.both
+    assert not (ground.home / "clusters").exists() and not (ground.home / "keys").exists()
+
+
+def test_a_store_that_cannot_be_read_counts_as_protected(ground: Ground) -> None:
+    ground.cluster()
+    damaged = ground.stored("lab", "revisions/00000001")
+    damaged.write_bytes(b"")
+    ground.patch.setattr(os, "geteuid", lambda: 0)
+    told = ground.risen("down", "--yes", typed="yes\n")
+    assert (told.code, "the store cannot be read, so the cluster may be protected" in told.both) == (1, True)
+    assert str(damaged) in told.err, "says which object"
+    assert damaged.exists()
+    assert ground.risen("down", typed="lab\n").code == 0
+
+
+def test_an_unprotected_cluster_is_asked_for_once_and_stays_without_an_answer(ground: Ground) -> None:
+    ground.cluster()
+    ground.patch.setattr(os, "geteuid", lambda: 0)
+    assert "say --yes to go on" in ground.risen("down").err
+    assert "not agreed to: nothing was done" in ground.risen("down", typed="n\n").err
+    assert ground.stored("lab", "cluster").exists()
+    told = ground.risen("down", "--yes")
+    assert (told.code, "next    risen up" in told.out) == (0, True)
+
+
+def test_a_site_record_that_cannot_be_read_is_written_anew_from_the_store(ground: Ground) -> None:
+    ground.cluster()
+    site = ground.home / "clusters" / "lab" / "site.json"
+    site.write_text("{")
+    ground.patch.setattr(os, "geteuid", lambda: 0)
+    ground.risen("stop", "--yes")
+    assert yaml.safe_load(site.read_text())["subnet"] == "10.83.0.0/24"
+
+
+def test_a_kubeconfig_goes_into_a_file_of_its_own_that_only_its_owner_reads(ground: Ground) -> None:
+    ground.cluster()
+    told = ground.risen("kubeconfig", "--out", "mine")
+    mine = ground.folder / "mine"
+    assert (told.code, stat.S_IMODE(mine.stat().st_mode)) == (0, 0o600)
+    assert f"next    export KUBECONFIG={mine}" in told.out
+    assert not config_of(ground).exists(), "merged only when asked to"
+
+
+def test_a_merge_keeps_what_was_there_and_a_backup_of_it(ground: Ground) -> None:
+    ground.cluster()
+    config = config_of(ground)
+    config.parent.mkdir()
+    other = {
+        "apiVersion": "v1", "kind": "Config", "current-context": "work", "preferences": {"colors": True},
+        "clusters": [{"name": "work", "cluster": {"server": "https://work"}}],
+        "contexts": [{"name": "work", "context": {"cluster": "work", "user": "me"}}],
+        "users": [{"name": "me", "user": {"token": "secret"}}],
+    }  # fmt: skip
+    config.write_text(yaml.safe_dump(other))
+    assert ground.risen("kubeconfig", "--merge").code == 0
+    merged = yaml.safe_load(config.read_text())
+    assert [entry["name"] for entry in merged["contexts"]] == ["work", "lab"]
+    assert merged["users"][0] == other["users"][0]  # type: ignore[index]
+    assert (merged["current-context"], merged["preferences"]) == ("lab", {"colors": True})
+    assert stat.S_IMODE(config.stat().st_mode) == 0o600
+    (backup,) = config.parent.glob("config.before-risen-*")
+    assert yaml.safe_load(backup.read_text()) == other
+    assert ground.risen("kubeconfig", "--merge").code == 0
+    assert [entry["name"] for entry in yaml.safe_load(config.read_text())["users"]] == ["me", "lab-admin"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "clusters: [{name: lab, cluster: {server: 'https://elsewhere'}}]\n",
+            "it has another lab in `clusters`",
+        ),
+        ("clusters: {}: [\n", "not YAML, so it is not changed"),
+        ("just a text\n", "not a kubeconfig: it is not changed"),
+        ("clusters: 7\n", "its `clusters` is no list of entries"),
+    ],
+)
+def test_a_config_that_cannot_be_merged_into_is_left_as_it_was(ground: Ground, text: str, said: str) -> None:
+    ground.cluster()
+    config = config_of(ground)
+    config.parent.mkdir()
+    config.write_text(text)
+    told = ground.risen("kubeconfig", "--merge")
+    assert (told.code, said in told.err) == (1, True), told.err
+    assert config.read_text() == text
+    assert [path.name for path in config.parent.iterdir()] == ["config"]
+
+
+def test_out_and_merge_at_once_is_wrong_use(ground: Ground) -> None:
+    ground.cluster()
+    assert ground.risen("kubeconfig", "--merge", "--out", "f").code == 64
