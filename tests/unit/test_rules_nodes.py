@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from builders import CP, GONE, UID, Cluster, W, birth_of, id_of, life_of, pod_of
 from risen.core.names import ClusterUid, InstanceName, ProviderId, ReleaseId, Role
 from risen.core.picture import InstanceSeen, NodeSeen
@@ -15,9 +17,11 @@ from risen.core.step import (
     ApplyAddon,
     CloseEntry,
     DeleteNode,
+    Destroy,
     FreePod,
     MarkNode,
     ReleaseLease,
+    RemoveMember,
     TaintOutOfService,
 )
 
@@ -97,6 +101,7 @@ def test_a_node_whose_provider_id_is_not_ours_is_listed_and_left_alone() -> None
 def test_the_node_of_what_is_gone_is_deleted_once_its_pods_are_freed() -> None:
     cluster = Cluster.standing().lose("w-a").open("w-a")
     cluster.pods = [pod_of("web", "w-a"), pod_of("flannel", "w-a", daemon=True)]
+    out_of_service(cluster, "w-a")
     assert cluster.steps(FreePod, DeleteNode) == [FreePod("default", "web", "uid-web", InstanceName("w-a"))]
     del cluster.pods[0]
     assert cluster.steps(FreePod, DeleteNode) == [DeleteNode(InstanceName("w-a"), "node-w-a")]
@@ -106,21 +111,50 @@ def test_a_node_is_not_deleted_before_the_loss_is_in_the_ledger() -> None:
     assert Cluster.standing().lose("w-a").steps(DeleteNode, FreePod) == []
 
 
-def test_ordinary_pods_of_a_dead_stopped_instance_are_freed_at_once_stateful_ones_are_not() -> None:
+def out_of_service(cluster: Cluster, name: str) -> None:
+    taints = (Taint(OUT_OF_SERVICE, "nodeshutdown", "NoExecute"),)
+    cluster.nodes[name] = replace(cluster.nodes[name], taints=taints)
+
+
+def test_pods_of_what_is_only_off_are_not_freed_its_end_comes_first() -> None:
     cluster = Cluster.standing(3, 3).stop("w-a").open("w-a")
     cluster.pods = [pod_of("web", "w-a"), pod_of("db-0", "w-a", stateful=True)]
+    assert cluster.steps(FreePod, TaintOutOfService) == []
+    assert [type(step) for step in cluster.steps(Destroy)] == [Destroy]
+
+
+@pytest.mark.parametrize("stateful", [False, True])
+def test_pods_are_freed_only_once_the_scheduler_cannot_put_them_back_on_the_dead_node(stateful: bool) -> None:
+    cluster = Cluster.standing().lose("w-a").open("w-a")
+    cluster.pods = [pod_of("web", "w-a", stateful=stateful)]
+    assert cluster.steps(FreePod, TaintOutOfService) == [TaintOutOfService(InstanceName("w-a"), "node-w-a")]
+    out_of_service(cluster, "w-a")
+    assert cluster.steps(FreePod, TaintOutOfService, DeleteNode) == [
+        FreePod("default", "web", "uid-web", InstanceName("w-a"))
+    ]
+
+
+def test_a_dead_node_is_put_out_of_service_beside_the_removal_of_its_etcd_member() -> None:
+    cluster = Cluster.standing().lose("cp-c").open("cp-c")
+    cluster.pods = [pod_of("web", "cp-c")]
+    assert [type(step) for step in cluster.steps(RemoveMember, TaintOutOfService)] == [
+        RemoveMember,
+        TaintOutOfService,
+    ]
+
+
+def test_pods_of_a_node_that_is_gone_already_are_freed() -> None:
+    cluster = Cluster.standing().lose("w-a").open("w-a")
+    cluster.pods = [pod_of("web", "w-a")]
+    del cluster.nodes["w-a"]
     assert cluster.steps(FreePod) == [FreePod("default", "web", "uid-web", InstanceName("w-a"))]
 
 
-def test_stateful_pods_are_freed_after_the_fence_is_proven_and_the_node_is_out_of_service() -> None:
+def test_pods_of_a_node_that_is_not_ours_are_left_alone() -> None:
     cluster = Cluster.standing().lose("w-a").open("w-a")
-    cluster.pods = [pod_of("db-0", "w-a", stateful=True)]
-    assert cluster.steps(FreePod, TaintOutOfService) == [TaintOutOfService(InstanceName("w-a"), "node-w-a")]
-    taints = (Taint(OUT_OF_SERVICE, "nodeshutdown", "NoExecute"),)
-    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], taints=taints)
-    assert cluster.steps(FreePod, TaintOutOfService, DeleteNode) == [
-        FreePod("default", "db-0", "uid-db-0", InstanceName("w-a"))
-    ]
+    cluster.pods = [pod_of("web", "w-a")]
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], provider_id="aws:///i-1")
+    assert cluster.steps(FreePod, TaintOutOfService) == []
 
 
 def test_pods_of_a_running_subject_are_not_freed() -> None:

@@ -67,12 +67,13 @@ def test_a_pod_of_an_instance_that_runs_by_now_is_not_freed() -> None:
     cluster = Cluster.standing().open("w-a")
     step = FreePod("default", "web", "uid-web", name("w-a"))
     assert why(cluster, step) is not None
-    assert why(cluster.stop("w-a"), step) is None
+    assert why(cluster.lose("w-a"), step) is None
 
 
-def test_a_stateful_pod_is_not_freed_while_its_instance_is_only_off() -> None:
+@pytest.mark.parametrize("stateful", [False, True])
+def test_a_pod_is_not_freed_while_its_instance_is_only_off(stateful: bool) -> None:
     cluster = Cluster.standing().open("w-a").stop("w-a")
-    cluster.pods = [pod_of("db-0", "w-a", stateful=True)]
+    cluster.pods = [pod_of("db-0", "w-a", stateful=stateful)]
     step = FreePod("default", "db-0", "uid-db-0", name("w-a"))
     assert why(cluster, step) is not None
     assert why(cluster.lose("w-a"), step) is None

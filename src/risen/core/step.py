@@ -260,7 +260,10 @@ class StepInFlight:
 
 
 def claims_of(step: Step) -> frozenset[str]:
-    """What a step touches: instance names, `etcd`, `endpoint`, `bootstrap`."""
+    """What a step touches: instance names, `etcd`, `endpoint`, `bootstrap`, `KIND:NAME` of Kubernetes objects.
+
+    A Node is not its instance: what is done to the one never waits for what is done to the other.
+    """
     match step:
         case WriteBootstrap() | RecordClusterId():
             return frozenset({"bootstrap"})
@@ -287,7 +290,7 @@ def claims_of(step: Step) -> frozenset[str]:
         case (
             MarkNode(node=name) | CordonNode(node=name) | TaintOutOfService(node=name) | DeleteNode(node=name)
         ):
-            return frozenset({name})
+            return frozenset({f"node:{name}"})
         case ReleaseLease(lease=lease):
             return frozenset({f"lease:{lease}"})
 

@@ -1,13 +1,14 @@
-"""Pods of what is fenced are freed: the ordinary at once, the stateful only after the instance is proven gone.
+"""Pods of what is fenced are freed, once the scheduler can put no pod on its Node any more.
 
-Order: fence, out-of-service taint, pods Failed and deleted. Volume attachments are never deleted by us.
+Order: fence, out-of-service taint, pods Failed and deleted, Node deleted. Without the taint a dead Node looks
+Ready for up to 50 s, and what is freed may be put back on it. Volume attachments are never deleted by us.
 Source: KEP-2268.
 """
 
 from __future__ import annotations
 
 from risen.core.history import Life
-from risen.core.picture import InstanceState, NodeSeen, PodSeen
+from risen.core.picture import NodeSeen, PodSeen
 from risen.core.rules.view import RuleOutput, View
 from risen.core.step import FreePod, Step, TaintOutOfService
 
@@ -15,7 +16,7 @@ OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
 
 def propose(view: View) -> RuleOutput:
-    """TaintOutOfService, FreePod: for subjects of open entries that are off or gone."""
+    """TaintOutOfService, FreePod: for subjects of open entries that are gone."""
     subjects = [life for name, life in view.facts.lives.items() if name in view.facts.entries]
     if not subjects:
         return RuleOutput()
@@ -27,20 +28,15 @@ def propose(view: View) -> RuleOutput:
 
 def _free(view: View, life: Life) -> tuple[Step, ...]:
     facts, name = view.facts, life.birth.instance
-    gone = facts.is_gone(life)
-    entry = facts.entries[name]
-    off = facts.state(name) is InstanceState.STOPPED and entry.reason != "scale-down"
-    if not gone and not off:
-        return ()
     pods = [pod for pod in facts.pods.get(name, ()) if not pod.daemon and not pod.mirror]
-    steps: list[Step] = [_free_pod(pod) for pod in pods if not pod.stateful]
-    stateful = [pod for pod in pods if pod.stateful]
+    if not pods or not facts.is_gone(life):
+        return ()
     node = facts.nodes.get(name)
-    if not gone or not stateful:
-        return tuple(steps)
-    if node is not None and not _is_out_of_service(node):
-        return (*steps, TaintOutOfService(name, node.uid))
-    return (*steps, *(_free_pod(pod) for pod in stateful))
+    if node is None or _is_out_of_service(node):
+        return tuple(_free_pod(pod) for pod in pods)
+    if node.provider_id not in facts.provider_ids(name):
+        return ()
+    return (TaintOutOfService(name, node.uid),)
 
 
 def _free_pod(pod: PodSeen) -> FreePod:

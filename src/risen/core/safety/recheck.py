@@ -91,12 +91,7 @@ def _changed(step: Step, facts: Facts) -> Blocked | None:
     match step:
         case PowerOn(instance=name):
             return _expect(facts, name, frozenset({InstanceState.STOPPED}))
-        case FreePod(node=name, uid=uid):
-            fenced = frozenset({InstanceState.GONE})
-            if not any(pod.uid == uid and pod.stateful for pod in facts.pods.get(name, ())):
-                fenced |= {InstanceState.STOPPED}
-            return _expect(facts, name, fenced)
-        case TaintOutOfService(node=name) | DeleteNode(node=name):
+        case FreePod(node=name) | TaintOutOfService(node=name) | DeleteNode(node=name):
             return _expect(facts, name, frozenset({InstanceState.GONE}))
         case AddLearner(instance=name, peer_url=url):
             seen = facts.ours.get(name)
