@@ -1,4 +1,4 @@
-"""The add-on bundle, node labels and taints, and the table of ports."""
+"""The add-on bundle and the table of ports."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import json
 from dataclasses import replace
 from typing import Any, cast
 
-from risen.core.names import PoolName, ReleaseId, Role
+from risen.core.names import PoolName, Role
 from risen.core.spec import ClusterSpec, Networking, PoolSpec, Taint
 from risen.instance.addons import DIGEST_ANNOTATION, Addon, addon_bundle
-from risen.instance.labels import node_labels, node_taints
 from risen.instance.ports import Peer, service_ports
 
 CONTROL_PLANE = PoolSpec(PoolName("control-plane"), Role.CONTROL_PLANE, 3)
@@ -85,17 +84,6 @@ def test_a_kubelet_may_create_only_the_node_of_its_clusters_own_provider_id() ->
     assert "'risen-local://dev/' + object.metadata.name + '/'" in policy["validations"][0]["expression"]
     binding = manifest(SPEC, "ValidatingAdmissionPolicyBinding", "risen-born-nodes-only")["spec"]
     assert binding["validationActions"] == ["Deny"]
-
-
-def test_a_pools_labels_never_stand_in_for_risens_own() -> None:
-    labels = dict(node_labels(WORKER, ReleaseId("r-1")))
-    assert labels == {"risen.dev/pool": "general", "risen.dev/release": "r-1", "tier": "general"}
-    assert node_taints(WORKER) == (Taint("gpu", "", "NoSchedule"),)
-
-
-def test_a_control_plane_node_has_its_role_and_keeps_ordinary_pods_away() -> None:
-    assert dict(node_labels(CONTROL_PLANE, ReleaseId("r-1")))["node-role.kubernetes.io/control-plane"] == ""
-    assert node_taints(CONTROL_PLANE) == (Taint("node-role.kubernetes.io/control-plane", "", "NoSchedule"),)
 
 
 def test_etcd_peers_only_with_members_and_a_worker_serves_no_control_plane_port() -> None:
