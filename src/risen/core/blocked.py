@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+BlockedName: TypeAlias = Literal[
+    "accept-data-loss", "birth-before-launch", "bootstrap-once", "budget", "cannot-see", "claims", "empty-store",
+    "entry-before-harm", "foreign", "leadership", "observe-only", "quorum", "quorum-lost", "store", "storm",
+]  # fmt: skip
+"""Every refusal there is: what people and their programs may look for."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Blocked:
-    """A refusal. `name` is one of a closed list (quorum, quorum-lost, cannot-see, budget, storm, foreign,
-    empty-store, accept-data-loss, revoked, capacity); `why` carries its arithmetic."""
+    """A refusal. `name` is one of a closed list; `why` carries its arithmetic."""
 
-    name: str
+    name: BlockedName
     subject: str
     why: str
 
