@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.step import Step
@@ -47,6 +49,12 @@ class Journal(Observer):
         else:
             what = "later" if isinstance(error, Later) else "failed"
             self._put(what, {**line, "error": type(error).__name__, "why": str(error)})
+
+    def broke(self, doing: str, fault: Exception) -> None:
+        """A fault of this program, with where it is."""
+        where = traceback.extract_tb(fault.__traceback__)[-1:]
+        at = [f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in where]
+        self._put("fault", {"doing": doing, "error": type(fault).__name__, "why": str(fault), "at": at})
 
     def refused(self, step: Step, blocked: Blocked) -> None:
         """The second check refused a step."""

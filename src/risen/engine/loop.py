@@ -60,7 +60,10 @@ class Engine:
     """Set by whoever hears that the world changed."""
 
     async def cycle_or_say(self) -> float:
-        """A cycle; when the store itself cannot be read or written, say so and do nothing."""
+        """A cycle; when the store itself cannot be read or written, say so and do nothing.
+
+        A fault of this program is told of and the world looked at anew: a cluster is not left alone for it.
+        """
         try:
             return await self.cycle()
         except InterfaceError as error:
@@ -68,6 +71,10 @@ class Engine:
                 {("blocked", "store", ""): Blocked("store", "store", f"{type(error).__name__}: {error}")}
             )
             return LOOK_AGAIN_SECONDS
+        except Exception as fault:  # noqa: BLE001 - told of; the cluster is kept
+            self.records.doubtful = True
+            self.world.observer.broke("cycle", fault)
+            return LONGEST_BACK_OFF_SECONDS
 
     async def cycle(self) -> float:
         """One look, decision and send. Returns for how many seconds nothing new is expected.
@@ -154,6 +161,9 @@ class Engine:
             await act(self.world, self.records, step)
         except InterfaceError as raised:
             error = raised
+        except Exception as fault:  # noqa: BLE001 - told of; the cluster is kept
+            self.world.observer.broke(type(step).__name__, fault)
+            error = OutcomeUnknown(f"a fault of this program: {type(fault).__name__}: {fault}")
         finally:
             item = self.running.pop(task) if task is not None else None
             self.ended.set()
@@ -193,8 +203,12 @@ class Engine:
         self.changed.clear()
 
     async def keep(self, stop: Callable[[], bool]) -> None:
-        """Cycle until `stop`; then let the steps that were sent end."""
+        """Cycle until `stop`, or until leadership is lost; then let the steps that were sent end."""
         while not stop():
+            if self.world.clock.boot() >= self.lead.valid_until:
+                why = f"{self.world.holder} does not lead any more: start it again to wait for its turn"
+                self.world.observer.said(Blocked("leadership", "engine", why))
+                break
             await self.rest(await self.cycle_or_say())
         if self.running:
             await asyncio.wait(set(self.running))
@@ -210,7 +224,7 @@ async def lead_and_load(world: EngineWorld, stop: Callable[[], bool]) -> Engine 
 
 
 async def run(world: EngineWorld, stop: Callable[[], bool]) -> None:
-    """Lead and keep the cluster until `stop` answers True. Returns early only if it never came to lead."""
+    """Lead and keep the cluster until `stop` answers True. Returns early only where it does not lead."""
     engine = await lead_and_load(world, stop)
     if engine is not None:
         try:

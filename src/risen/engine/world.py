@@ -35,6 +35,9 @@ class Observer:
     def ended(self, step: Step, error: InterfaceError | None) -> None:
         """A step ended; `error` is None when it is known to be done."""
 
+    def broke(self, doing: str, fault: Exception) -> None:
+        """A fault of this program, in a step or a cycle. The engine goes on; somebody should read this."""
+
     def refused(self, step: Step, blocked: Blocked) -> None:
         """The second check refused a step that the plan had."""
 

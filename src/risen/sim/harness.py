@@ -78,6 +78,10 @@ class Listener(Observer):
         for violation in untrue(self.world, step):
             self.world.violation(f"{step!r} sent against the truth: {violation}")
 
+    def broke(self, doing: str, fault: Exception) -> None:
+        """The engine goes on after a fault of its own; here it must have none."""
+        self.world.violation(f"a fault of the engine in {doing}: {fault!r}")
+
     def said(self, item: Blocked | Waiting) -> None:
         """A refusal or a wait that is new."""
         self.trace.said.append(f"{self.world.timeline.now:.3f}s {item!r}")
