@@ -1,10 +1,13 @@
 """How soon what is killed is replaced, and how long clients of the endpoint wait meanwhile.
 
 python bench/replace.py [--runs N]    writes bench/results/replace-DATE.json; root
+
+Ctrl-C ends the measuring: what was measured until then is kept.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections import defaultdict
@@ -114,7 +117,7 @@ def main() -> None:
     runs = runs_asked(__doc__)
     need_root()
     found: Found = defaultdict(list)
-    with standing_cluster() as (cluster, credentials):
+    with standing_cluster() as (cluster, credentials), contextlib.suppress(KeyboardInterrupt):
         for run in range(runs):
             for measure in (
                 lambda: idle_worker(cluster, credentials, found),
