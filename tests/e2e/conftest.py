@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from host import host_facts, leftovers
 from load import credentials_of
-from pieces import Cluster, Credentials
+from pieces import Cluster, Credentials, add_test_image
 
 NAME = "risen-test"
 SUBNET_HEAD = "10.78.0"
@@ -50,16 +50,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, host_before: dict[str, str
         yield found
     finally:
         found.run("down", "-c", NAME, "--yes", bound_seconds=300)
-
-
-def add_test_image(folder: Path) -> None:
-    """Put a busybox image into the recipe, made from this host's static busybox."""
-    from risen.adapters.builder.images_tar import busybox_archive
-
-    archive = folder / "busybox.tar"
-    archive.write_bytes(busybox_archive())
-    recipe = folder / "recipe.yaml"
-    recipe.write_text(recipe.read_text() + "  images: [{path: ./busybox.tar}]\n")
 
 
 @pytest.fixture(scope="session")

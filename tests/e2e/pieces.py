@@ -121,6 +121,16 @@ class Cluster:
         return json.loads(self.risen("status", "-o", "json"))
 
 
+def add_test_image(folder: Path) -> None:
+    """Put a busybox image into the recipe, made from this host's static busybox."""
+    from risen.adapters.builder.images_tar import busybox_archive
+
+    archive = folder / "busybox.tar"
+    archive.write_bytes(busybox_archive())
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(recipe.read_text() + "  images: [{path: ./busybox.tar}]\n")
+
+
 def wait_for(what: str, look: Callable[[], T], bound_seconds: float, pause_seconds: float = 0.5) -> T:
     """The first true answer of `look`; fails saying what was awaited and what was seen last."""
     end = time.monotonic() + bound_seconds

@@ -1,0 +1,79 @@
+"""The controller is killed at the first sight of every kind of step of bring-up, sent and done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from controller import Assassin
+from host import HOME, leftovers, run
+from pieces import Cluster, add_test_image
+
+pytestmark = [pytest.mark.e2e, pytest.mark.root]
+NAME, SUBNET_HEAD = "risen-e2e", "10.81.0"
+BRING_UP = {
+    "WriteBootstrap",
+    "WriteBirth",
+    "Launch",
+    "AddBackend",
+    "AddLearner",
+    "PromoteMember",
+    "ApplyAddon",
+}
+BRING_UP |= {"MarkNode", "RecordClusterId"}
+
+
+@pytest.fixture(scope="module")
+def assassin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assassin]:
+    """Three control-plane instances and a worker, not raised yet."""
+    cluster = Cluster(NAME, tmp_path_factory.mktemp("killed"), SUBNET_HEAD)
+    cluster.run("down", "-c", NAME, "--yes")
+    assert leftovers(NAME) == []
+    cluster.risen(
+        "init", "--name", NAME, "--subnet", f"{SUBNET_HEAD}.0/24", "--control-plane", "3", "--workers", "1"
+    )
+    add_test_image(cluster.folder)
+    try:
+        yield Assassin(cluster)
+    finally:
+        cluster.run("down", "-c", NAME, "--yes")
+
+
+def assert_whole(cluster: Cluster) -> None:
+    """The wanted counts, each instance one Node, one folder, one bridge port; three voters; nothing open."""
+    seen = cluster.status()
+    names = {one["name"] for one in seen["instances"]}
+    assert sorted(one["pool"] for one in seen["instances"]) == ["control-plane"] * 3 + ["worker"]
+    assert cluster.ready_nodes() == names
+    assert {node["metadata"]["name"] for node in cluster.objects("nodes")} == names
+    assert {member["name"] for member in seen["etcd"]["members"]} == {n for n in names if n[0] == "c"}
+    assert not any(member["learner"] for member in seen["etcd"]["members"])
+    assert {path.name for path in (HOME / "clusters" / NAME / "instances").iterdir()} == names
+    ports = json.loads(run("ip", "-n", f"risen-{NAME}", "-j", "link", "show", "master", "br0"))
+    assert len(ports) == len(names) + 1, "the uplink and a port for each instance"
+    backends = json.loads(cluster.risen("get", "backends", "-o", "json"))
+    assert {one["name"] for one in backends} == {n for n in names if n[0] == "c"}
+    assert seen["entries"] == []
+
+
+def cluster_id(cluster: Cluster) -> str:
+    """etcd's own, and the one that the store recorded: the same."""
+    seen = cluster.status()["etcd"]["cluster_id"]
+    found = [line for line in cluster.risen("events").splitlines() if "cluster id" in line]
+    assert len({line.partition("cluster id ")[2] for line in found}) == 1
+    assert seen in found[0]
+    return str(seen)
+
+
+def test_killed_at_every_kind_of_step_of_bring_up_the_cluster_rises_whole(assassin: Assassin) -> None:
+    assassin.until(lambda: True, 420)
+    print("killed at", assassin.killed_at)
+    assert_whole(assassin.cluster)
+    assert assassin.kinds >= BRING_UP
+    assert cluster_id(assassin.cluster), "one etcd cluster, founded once"
+
+
+def test_after_all_that_down_leaves_nothing(assassin: Assassin) -> None:
+    assassin.cluster.risen("down", "--yes")
+    assert leftovers(NAME) == []
