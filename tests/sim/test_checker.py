@@ -90,6 +90,20 @@ async def deletes_a_node(world: EngineWorld, stop: Callable[[], bool]) -> None:
     await idle(world, stop)
 
 
+async def frees_a_pod_of_a_living_instance(world: EngineWorld, stop: Callable[[], bool]) -> None:
+    pod = (await world.kubernetes.observe()).pods[0]
+    await world.kubernetes.free_pod(pod.namespace, pod.name, pod.uid)
+    await idle(world, stop)
+
+
+async def frees_a_pod_before_its_node_takes_none(world: EngineWorld, stop: Callable[[], bool]) -> None:
+    (worker,) = await ids(world, "worker")
+    await world.provider.destroy(worker)
+    pod = next(pod for pod in (await world.kubernetes.observe()).pods if pod.node.startswith("worker"))
+    await world.kubernetes.free_pod(pod.namespace, pod.name, pod.uid)
+    await idle(world, stop)
+
+
 async def does_nothing_and_raises(world: EngineWorld, stop: Callable[[], bool]) -> None:
     await world.clock.sleep(1.0)
     raise KeyError("a programmer's error")
@@ -105,6 +119,8 @@ async def does_nothing_and_raises(world: EngineWorld, stop: Callable[[], bool]) 
         (launches_without_birth, "there is no birth record"),
         (removes_a_member_without_entry, "etcd.remove"),
         (deletes_a_node, "kubernetes.delete_node"),
+        (frees_a_pod_of_a_living_instance, "is not gone"),
+        (frees_a_pod_before_its_node_takes_none, "still takes pods"),
         (does_nothing_and_raises, "the engine ended: KeyError"),
     ],
 )

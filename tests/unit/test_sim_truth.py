@@ -16,10 +16,12 @@ from risen.core.names import (
     Role,
 )
 from risen.core.picture import InstanceState
+from risen.core.spec import Taint
 from risen.core.step import Birth, Bootstrap
 from risen.interfaces.errors import Conflict, Denied, Invalid, Later, NotFound, Unreachable
 from risen.interfaces.provider import LaunchRequest
 from risen.interfaces.store import IfAbsent, IfVersion
+from risen.sim.harness import brought_up
 from risen.sim.instances import Power
 from risen.sim.scenario import Scenario
 from risen.sim.world import World
@@ -105,6 +107,24 @@ def test_only_get_proves_that_an_instance_is_gone() -> None:
     assert world.instances.get(InstanceName("a")).state is not InstanceState.GONE
     world.instances.destroy(provider_id)
     assert world.instances.get(InstanceName("a")).state is InstanceState.GONE
+
+
+def test_what_is_gone_has_no_id_or_one_that_was_made_up() -> None:
+    seen = [empty_world().instances.get(InstanceName(name)) for name in ("w-b", "w-c")]
+    assert {one.state for one in seen} == {InstanceState.GONE}
+    assert sorted(bool(one.provider_id) for one in seen) == [False, True]
+
+
+def test_marking_a_node_takes_away_what_we_set_before_and_leaves_what_others_set() -> None:
+    world = brought_up(Scenario(1, 1), 3)
+    node = next(one for one in world.kubernetes.nodes.values() if "tier" in one.labels)
+    theirs = Taint("team", "x", "NoSchedule")
+    node.labels["theirs"] = "yes"
+    node.taints = (*node.taints, theirs)
+    world.kubernetes.mark(node.name, node.uid, {"risen.dev/pool": "w"}, (Taint("gpu", "", "NoSchedule"),))
+    world.kubernetes.mark(node.name, node.uid, {"risen.dev/pool": "w"}, ())
+    assert node.labels == {"risen.dev/pool": "w", "theirs": "yes"}
+    assert node.taints == (theirs,)
 
 
 def test_an_instance_without_a_birth_record_is_condemned_at_join() -> None:

@@ -134,11 +134,15 @@ class Instances:
         return ProviderSeen(tuple(self._seen(item) for item in self.all.values()), self.host_boot)
 
     def get(self, name: InstanceName) -> InstanceSeen:
-        """One instance; GONE when there is none."""
+        """One instance; GONE when there is none.
+
+        Of what is gone a provider may know no id, or, as the local one does, make one up from the name.
+        """
         there = self.all.get(name)
         if there is not None:
             return self._seen(there)
-        return InstanceSeen(name, ProviderId(""), self.world.uid, InstanceState.GONE)
+        made_up = f"sim://none/{name}" if sum(name.encode()) % 2 else ""
+        return InstanceSeen(name, ProviderId(made_up), self.world.uid, InstanceState.GONE)
 
     def _seen(self, item: Instance) -> InstanceSeen:
         state = {

@@ -39,6 +39,9 @@ class NodeTruth:
     unschedulable: bool = False
     labels: dict[str, str] = field(default_factory=dict)
     taints: tuple[Taint, ...] = (UNINITIALIZED,)
+    our_labels: tuple[str, ...] = ()
+    our_taints: tuple[str, ...] = ()
+    """Keys set by the engine: annotations of the Node."""
     waiting_for_addons: bool = False
     foreign: bool = False
 
@@ -113,7 +116,7 @@ class KubernetesTruth:
             NodeSeen(
                 node.name, node.uid, node.provider_id, node.ready, node.unschedulable,
                 tuple(sorted(node.labels.items())), node.taints, self.world.unix(node.lease),
-                node.waiting_for_addons,
+                node.waiting_for_addons, node.our_labels, node.our_taints,
             )
             for node in self.nodes.values()
         ]  # fmt: skip
@@ -155,11 +158,15 @@ class KubernetesTruth:
         return pod
 
     def mark(self, name: str, uid: str, labels: dict[str, str], taints: tuple[Taint, ...]) -> None:
-        """Set labels, and our taints to exactly these; Kubernetes' own taints stay."""
+        """Set labels and taints; what we set before and do not want any more goes, what others set stays."""
         node = self.node(name, uid)
+        for key in set(node.our_labels) - labels.keys():
+            node.labels.pop(key, None)
         node.labels.update(labels)
-        kept = tuple(taint for taint in node.taints if taint.key.startswith("node.kubernetes.io/"))
-        node.taints = kept + taints
+        ours = {UNINITIALIZED.key, *node.our_taints, *(taint.key for taint in taints)}
+        node.taints = tuple(taint for taint in node.taints if taint.key not in ours) + taints
+        node.our_labels = tuple(sorted(labels))
+        node.our_taints = tuple(sorted({taint.key for taint in taints}))
         self.wrote()
 
     def cordon(self, name: str, uid: str) -> None:
