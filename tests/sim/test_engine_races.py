@@ -13,6 +13,7 @@ from risen.core.names import InstanceName
 from risen.core.picture import Picture, Seen, Unseen
 from risen.engine.notice import noticed
 from risen.engine.record import Records
+from risen.interfaces.errors import NotFound
 from risen.interfaces.store import IfAbsent, IfVersion, Object
 from risen.sim.bucket import Bucket
 from risen.sim.enumeration import standing_for
@@ -120,3 +121,35 @@ async def test_what_join_appends_reaches_a_running_engines_history() -> None:
     await store.append(records.EVENTS, records.encode(joined))
     await known.refresh()
     assert known.seq == 3
+
+
+@dataclass
+class FailingMeanwhile(PlainStore):
+    """While all is read, a write of another step loses its answer."""
+
+    known: list[Records]
+
+    async def list(self, prefix: str) -> tuple[str, ...]:
+        for one in self.known if prefix == records.BIRTHS else ():
+            one.doubtful = True
+        return await super().list(prefix)
+
+
+async def test_doubt_that_arises_while_all_is_read_again_is_not_forgotten() -> None:
+    world = fresh_world(Scenario(1, 1), 1)
+    known = await Records.load(PlainStore(world.store), StillClock())
+    known.store, known.doubtful = FailingMeanwhile(world.store, [known]), True
+    await known.refresh()
+    assert known.doubtful
+    known.store = PlainStore(world.store)
+    await known.refresh()
+    assert not known.doubtful
+
+
+async def test_doubt_stays_when_nothing_can_be_read() -> None:
+    world = fresh_world(Scenario(1, 1), 1)
+    known = await Records.load(PlainStore(world.store), StillClock())
+    known.store, known.doubtful = PlainStore(Bucket()), True
+    with pytest.raises(NotFound):
+        await known.refresh()
+    assert known.doubtful

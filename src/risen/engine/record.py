@@ -57,11 +57,19 @@ class Records:
     async def refresh(self) -> None:
         """Take in what others appended, people's intents, a newer revision; after a lost answer, everything."""
         if self.doubtful:
-            self.history, self.seq = await _load(self.store)
-            self.doubtful = False
+            await self._read_again()
         await self._follow()
         await self._take_intents()
         await self._read_revision()
+
+    async def _read_again(self) -> None:
+        """Everything. Doubt is laid aside first: what arises while reading may not be in what is read."""
+        self.doubtful = False
+        try:
+            self.history, self.seq = await _load(self.store)
+        except BaseException:
+            self.doubtful = True
+            raise
 
     async def append(self, event: Event) -> None:
         """Add to the stream and to history, behind what others appended meanwhile."""
