@@ -44,6 +44,7 @@ test: setup check ## check, then contracts against real parts, then one real clu
 	@$(PYTEST) -m "(root or cluster or sim) and not e2e and not soak" tests
 
 e2e: setup ## every real-cluster test, or one: make e2e T=name; root
+	@tools/setup.sh guests
 	@$(PYTEST) -m "cluster or e2e" $(if $(T),-k "$(T)") tests/e2e
 
 soak: python ## hours of simulation with crashes, carried on where it stopped: SEEDS=1000
