@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 
 import click
 
@@ -64,7 +65,9 @@ async def _keep(cluster: Cluster, clients: Clients, stopping: asyncio.Event) -> 
         signer = Signer(clients.kubernetes.signing, clients.authorities.cluster, CLOCK, _note)
         keeper = SiteKeeper(site, clients.endpoint, CLOCK, _note)
         for work in (_renew(clients), signer.run(), keeper.run()):
-            stack.callback(asyncio.create_task(work).cancel)
+            duty = asyncio.create_task(work)
+            duty.add_done_callback(partial(_ended_early, stopping))
+            stack.callback(duty.cancel)
         await _until_stopped(engine, stopping)
 
 
@@ -80,6 +83,14 @@ async def _renew(clients: Clients) -> None:
     while True:
         await CLOCK.sleep(RENEW_SECONDS)
         clients.renew()
+
+
+def _ended_early(stopping: asyncio.Event, duty: asyncio.Task[None]) -> None:
+    """A duty runs for ever: one that ended by a fault is told, and the controller ends, to be started whole."""
+    if duty.cancelled() or stopping.is_set():
+        return
+    _note(f"{duty.get_coro()!r} ended: {duty.exception()!r}; the controller ends")
+    stopping.set()
 
 
 def _print_line(line: str) -> None:

@@ -26,7 +26,7 @@ def unit_text(settings: LocalSettings) -> str:
     return (
         f"[Unit]\nDescription=Risen cluster {settings.name}\nAfter=network-online.target\n"
         "Wants=network-online.target\n\n"
-        "[Service]\nType=exec\nKillMode=mixed\nTimeoutStartSec=infinity\n"
+        "[Service]\nType=exec\nKillMode=mixed\nTimeoutStartSec=infinity\nRestart=on-failure\nRestartSec=2\n"
         f'Environment="RISEN_HOME={_escaped(str(settings.home))}"\n'
         f"StandardOutput=append:{log}\nStandardError=append:{log}\n"
         f"ExecStartPre=-{command} start -c {settings.name}\n"
