@@ -16,7 +16,7 @@ from risen.core.spec import ClusterSpec, LocalProvider, PoolSpec
 from risen.interfaces.checks import Check, HostReport
 
 SPEC = ClusterSpec(
-    "dev",
+    "never-raised",
     "1.36.3",
     (PoolSpec(PoolName("worker"), Role.WORKER, 9000),),
     provider=LocalProvider("10.9.0.0/24", 3),
@@ -25,7 +25,7 @@ SPEC = ClusterSpec(
 
 def test_a_cluster_yaml_says_what_the_host_must_carry(tmp_path: Path) -> None:
     wanted = wanted_for(SPEC, tmp_path)
-    assert (wanted.settings.name, wanted.settings.subnet, wanted.instances) == ("dev", "10.9.0.0/24", 9000)
+    assert (wanted.settings.name, wanted.settings.subnet, wanted.instances) == ("never-raised", "10.9.0.0/24", 9000)
 
 
 def test_more_instances_than_memory_names_the_need(tmp_path: Path) -> None:

@@ -54,13 +54,14 @@ class Glimpse:
 
     @property
     def not_ready(self) -> tuple[str, ...]:
-        """Living instances whose Node is not Ready."""
+        """Living instances whose Node is not Ready, or was never noted as Ready by the controller."""
         ready: set[str] = set()
         match self.picture.kubernetes:
             case Seen(value=KubernetesSeen(nodes=nodes)):
                 ready = {node.name for node in nodes if node.ready}
-        living = (name for name, life in self.history.lives.items() if life.gone_at_unix is None)
-        return tuple(sorted(name for name in living if name not in ready))
+        living = (life for life in self.history.lives.values() if life.gone_at_unix is None)
+        late = (one for one in living if one.birth.instance not in ready or one.ready_at_unix is None)
+        return tuple(sorted(one.birth.instance for one in late))
 
 
 class Looker:

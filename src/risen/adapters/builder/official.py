@@ -38,7 +38,7 @@ class Upstream:
     remembers hosts that did not answer, so that each costs its 3 s once a lock."""
 
     instead: Mapping[str, str] = field(default_factory=dict)
-    silent: dict[str, str] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
 
     def url(self, url: str) -> str:
         """The URL to ask in place of this one."""
@@ -54,14 +54,14 @@ class Upstream:
         file)."""
         host = urlsplit(url).netloc
         if host in self.silent:
-            raise Unreachable(self.silent[host])
+            raise Unreachable(f"{url}: {host} did not answer")
         answers: list[Exception | None] = []
         head = threading.Thread(target=self._head, args=(url, answers), daemon=True)
         head.start()
         head.join(REACH_SECONDS + 0.5)
         error = answers[0] if answers else Unreachable(f"{url}: no answer within {REACH_SECONDS:.0f} s")
         if isinstance(error, Unreachable):
-            self.silent[host] = str(error)
+            self.silent.add(host)
         if error is not None:
             raise error
 
