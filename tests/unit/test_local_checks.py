@@ -25,7 +25,11 @@ SPEC = ClusterSpec(
 
 def test_a_cluster_yaml_says_what_the_host_must_carry(tmp_path: Path) -> None:
     wanted = wanted_for(SPEC, tmp_path)
-    assert (wanted.settings.name, wanted.settings.subnet, wanted.instances) == ("never-raised", "10.9.0.0/24", 9000)
+    assert (wanted.settings.name, wanted.settings.subnet, wanted.instances) == (
+        "never-raised",
+        "10.9.0.0/24",
+        9000,
+    )
 
 
 def test_more_instances_than_memory_names_the_need(tmp_path: Path) -> None:
