@@ -35,7 +35,7 @@ down: setup ## delete that cluster and all that was added for it (YES=1: without
 
 check: python ## format, lint, types, unit, scenarios, architecture, style, short simulation; no root; 2 minutes
 	@.venv/bin/ruff format --check .
-	@.venv/bin/ruff check .
+	@.venv/bin/ruff check --no-cache .
 	@$(PYTHON) -m mypy
 	@$(PYTEST) -q -m "not root and not cluster and not e2e and not soak and not sim" tests
 

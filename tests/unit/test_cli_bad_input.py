@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_ground import Ground, ground_in
 
+from cli_ground import Ground, ground_in
 from risen.bootstrap import Host, leadership_of
 from risen.codec import records
 from risen.core.events import Alarm
