@@ -68,12 +68,19 @@ def make_root(suite: str, cache: Path) -> Root:
         tree = partial / "tree"
         _run(
             "mmdebstrap", "--quiet", "--variant=apt", "--mode=root", "--format=directory",
-            f"--include={PACKAGES}", suite, str(tree), "http://deb.debian.org/debian",
+            f"--include={PACKAGES}", suite, str(tree), debian_mirror(),
         )  # fmt: skip
         finish_root(tree, partial)
         shutil.rmtree(tree)
         partial.rename(folder)
     return Root(folder / "root.ext4", folder / "vmlinuz", folder / "initrd")
+
+
+def debian_mirror() -> str:
+    """Where this host's apt gets Debian itself from."""
+    said = _run("apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)")
+    mirrors = {line.split()[0] for line in said.splitlines() if line.split()[1:] == ["Debian"]}
+    return min(mirrors)
 
 
 def finish_root(tree: Path, folder: Path) -> None:
@@ -161,6 +168,7 @@ def cpio(entries: tuple[tuple[str, int, bytes], ...]) -> bytes:
     return out.getvalue()
 
 
-def _run(*words: str) -> None:
+def _run(*words: str) -> str:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(words)}: exit {done.returncode}\n{done.stderr}"
+    return done.stdout
