@@ -110,3 +110,14 @@ def test_the_longest_closed_entries_are_forgotten_and_open_ones_never() -> None:
     entries = fold(UID, events).entries
     assert len(entries) == folding.KEEP_CLOSED_ENTRIES + 1
     assert "open" in entries and "e-00004" not in entries and "e-00005" in entries
+
+
+def test_what_happened_to_an_instance_whose_birth_event_was_never_written_is_kept() -> None:
+    one = birth("worker-bcdfg")
+    events = [
+        Launched(2.0, one.instance, ProviderId("id")),
+        Joined(3.0, one.instance),
+        BecameReady(4.0, one.instance),
+    ]
+    life = fold(UID, events, births=[one]).lives[one.instance]
+    assert (life.provider_id, life.joined_at_unix, life.ready_at_unix) == ("id", 3.0, 4.0)

@@ -43,18 +43,21 @@ def fold(
     bootstraps: Iterable[Bootstrap] = (),
     etcd_cluster_id: str = "",
 ) -> History:
-    """The history of a cluster. The objects stand in for events that a crash kept from being written."""
+    """The history of a cluster. The objects stand in for events that a crash kept from being written.
+
+    A birth without its event comes before all events: the instance may have been launched and have joined
+    under a controller that knew it from its object.
+    """
+    stream = tuple(events)
+    born = {event.birth.instance for event in stream if isinstance(event, Born)}
     history = History(cluster=cluster)
-    born: set[InstanceName] = set()
-    for event in events:
-        history = apply(history, event)
-        if isinstance(event, Born):
-            born.add(event.birth.instance)
-    for bootstrap in sorted(bootstraps, key=lambda one: one.generation):
-        history = _with_bootstrap(history, bootstrap)
     for birth in sorted(births, key=lambda one: (one.born_unix, one.instance)):
         if birth.instance not in born:
             history = _with_birth(history, birth)
+    for event in stream:
+        history = apply(history, event)
+    for bootstrap in sorted(bootstraps, key=lambda one: one.generation):
+        history = _with_bootstrap(history, bootstrap)
     if etcd_cluster_id:
         history = replace(history, etcd_cluster_id=etcd_cluster_id)
     return history
