@@ -1,14 +1,15 @@
-"""The controller is killed at the first sight of every kind of step of bring-up, sent and done."""
+"""The controller is killed at the first sight of every kind of step, sent and done, of bring-up and of replacement."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from controller import Assassin
-from host import HOME, leftovers, run
-from pieces import Cluster, add_test_image
+from host import HOME, end_hard, leftovers, run
+from pieces import WEB, Cluster, add_test_image, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.root]
 NAME, SUBNET_HEAD = "risen-e2e", "10.81.0"
@@ -22,6 +23,7 @@ BRING_UP = {
     "ApplyAddon",
 }
 BRING_UP |= {"MarkNode", "RecordClusterId"}
+REPLACEMENT = {"OpenEntry", "Destroy", "DeleteNode", "CloseEntry"}
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +68,47 @@ def cluster_id(cluster: Cluster) -> str:
     return str(seen)
 
 
-def test_killed_at_every_kind_of_step_of_bring_up_the_cluster_rises_whole(assassin: Assassin) -> None:
+@pytest.fixture(scope="module")
+def ids() -> list[str]:
+    """etcd cluster ids in the order seen."""
+    return []
+
+
+def test_killed_at_every_kind_of_step_of_bring_up_the_cluster_rises_whole(
+    assassin: Assassin, ids: list[str]
+) -> None:
     assassin.until(lambda: True, 420)
     print("killed at", assassin.killed_at)
     assert_whole(assassin.cluster)
     assert assassin.kinds >= BRING_UP
-    assert cluster_id(assassin.cluster), "one etcd cluster, founded once"
+    ids.append(cluster_id(assassin.cluster))
 
 
-def test_after_all_that_down_leaves_nothing(assassin: Assassin) -> None:
+@pytest.mark.parametrize("pool", ["worker", "control-plane"])
+def test_killed_at_every_kind_of_step_of_a_replacement_another_serves(
+    assassin: Assassin, ids: list[str], pool: str
+) -> None:
+    cluster = assassin.cluster
+    if pool == "worker":
+        cluster.kubectl("apply", "-f", "-", stdin=WEB)
+        wait_for("4 web pods ready", lambda: len(cluster.ready_pods("app=web")) == 4, 120)
+    seen = cluster.status()
+    leader = next(one["name"] for one in seen["etcd"]["members"] if one["leader"])
+    worker = next(one["name"] for one in seen["instances"] if one["pool"] == "worker")
+    victim = worker if pool == "worker" else leader
+    assassin.begin()
+    end_hard(NAME, victim)
+    assassin.until(lambda: victim not in {one["name"] for one in cluster.status()["instances"]}, 240)
+    print("killed at", assassin.killed_at)
+    assert_whole(cluster)
+    assert assassin.kinds >= REPLACEMENT | {"Launch", "MarkNode"}
+    if pool == "worker":
+        wait_for("4 web pods ready again", lambda: len(cluster.ready_pods("app=web")) == 4, 60)
+    else:
+        assert assassin.kinds >= {"RemoveMember", "AddLearner", "PromoteMember"}
+    assert [cluster_id(cluster)] == ids, "one etcd cluster, founded once"
+
+
+def test_after_all_that_down_leaves_nothing(assassin: Assassin, tmp_path: Path) -> None:
     assassin.cluster.risen("down", "--yes")
     assert leftovers(NAME) == []
