@@ -10,7 +10,7 @@ from join_world import AUTHORITIES, FOUNDER, NOW, SPEC, UID, WORKER, birth
 from risen.authority.grant import Binding, EtcdStart, Granted
 from risen.codec import records
 from risen.core import events
-from risen.core.history import KillIntent
+from risen.core.history import Intent, KillIntent, LiftIntent, ReplaceIntent, RolloutIntent, ScaleIntent
 from risen.core.names import ImageDigest, InstanceName, PoolName, ProviderId, ReleaseId
 from risen.core.spec import ClusterSpec, PoolRelease, Revision
 from risen.core.step import Birth, Bootstrap
@@ -47,6 +47,24 @@ EVENTS: tuple[events.Event, ...] = (
     events.KillAsked(NOW, "i-1", WORKER, "noisy", accept_data_loss=False),
     events.KillDone(NOW, "i-1"),
     events.Alarm(NOW, events.SECOND_KEY, WORKER, "ünusual"),
+    events.ReplaceAsked(NOW, "i-2", WORKER, "jane", "slow disk"),
+    events.ReplaceDone(NOW, "i-2"),
+    events.RolloutOrdered(NOW, "i-3", 4, "pause", "ci", "lunch"),
+    events.PoolScaled(NOW, "i-4", PoolName("worker"), 7, "autoscaler"),
+    events.ReleasePassed(NOW, ReleaseId("r-1"), PoolName("worker"), ("served 12 pods for 10 s",)),
+    events.ReleaseRevoked(NOW, ReleaseId("r-2"), PoolName("worker"), 4, ("never Ready",)),
+    events.RevocationLifted(NOW, "i-5", ReleaseId("r-2"), "jane", "the registry was down"),
+    events.RevisionCompleted(
+        NOW, 4, (PoolRelease(PoolName("worker"), ReleaseId("r-1"), ImageDigest("sha256:2")),)
+    ),
+    events.TaskEnded(NOW, "gate/4/r-1/web", True, "200"),
+)
+INTENTS: tuple[Intent, ...] = (
+    KillIntent("i-1", WORKER, "noisy", accept_data_loss=True),
+    ReplaceIntent("i-2", WORKER, "jane", "slow disk"),
+    RolloutIntent("i-3", 4, "pause", "ci", "lunch"),
+    ScaleIntent("i-4", PoolName("worker"), 7, "autoscaler"),
+    LiftIntent("i-5", ReleaseId("r-2"), "jane", "the registry was down"),
 )
 
 
@@ -62,22 +80,32 @@ def test_every_kind_of_event_comes_back_as_it_was(event: events.Event) -> None:
     assert records.decode_event(records.encode(event), 1) == event
 
 
+@pytest.mark.parametrize("intent", INTENTS, ids=lambda intent: type(intent).__name__)
+def test_every_kind_of_intent_comes_back_as_it_was(intent: Intent) -> None:
+    assert records.decode_intent(records.encode(intent), "intents/i") == intent
+
+
+def test_what_is_no_intent_is_not_taken_for_one() -> None:
+    with pytest.raises(Corrupt, match="intents/i: no intent is called 'bootstrap'"):
+        records.decode_intent(records.encode(BOOTSTRAP), "intents/i")
+
+
 def test_no_kind_of_event_is_left_out() -> None:
     assert {type(event) for event in EVENTS} == set(events.EVENT_TYPES)
 
 
 def test_a_newer_schema_is_too_new_to_lead_on_and_names_its_key() -> None:
-    data = records.encode(BOOTSTRAP).replace(b'"schema":1', b'"schema":2')
-    with pytest.raises(TooNew, match=r"bootstrap/00000001.*schema 2"):
+    data = records.encode(BOOTSTRAP).replace(b'"schema":2', b'"schema":9')
+    with pytest.raises(TooNew, match=r"bootstrap/00000001.*schema 9"):
         records.decode(data, Bootstrap, "bootstrap/00000001")
-    event = records.encode(EVENTS[0]).replace(b'"schema":1', b'"schema":2')
+    event = records.encode(EVENTS[0]).replace(b'"schema":2', b'"schema":9')
     with pytest.raises(TooNew, match="events#7"):
         records.decode_event(event, 7)
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\xff", b"[]", b'{"schema":1}', b'{"schema":1,"kind":"birth","value":{"instance":3}}'],
+    [b"", b"\xff", b"[]", b'{"schema":2}', b'{"schema":2,"kind":"birth","value":{"instance":3}}'],
 )
 def test_bytes_that_make_no_sense_are_corrupt_and_name_their_key(data: bytes) -> None:
     with pytest.raises(Corrupt, match="births/x"):

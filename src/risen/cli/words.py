@@ -10,8 +10,10 @@ from risen.core.step import (
     AddLearner,
     ApplyAddon,
     CloseEntry,
+    CompleteRevision,
     CordonNode,
     DeleteNode,
+    DeletePod,
     Destroy,
     DrainBackend,
     EvictPod,
@@ -20,6 +22,7 @@ from risen.core.step import (
     MarkNode,
     MoveLeader,
     OpenEntry,
+    PassRelease,
     PowerOn,
     PressPowerButton,
     PromoteMember,
@@ -27,8 +30,10 @@ from risen.core.step import (
     ReleaseLease,
     RemoveBackend,
     RemoveMember,
+    RevokeRelease,
     Step,
     TaintOutOfService,
+    UncordonNode,
     WriteBirth,
     WriteBootstrap,
 )
@@ -39,6 +44,12 @@ def step_words(step: Step) -> str:
     match step:
         case WriteBootstrap() | WriteBirth() | RecordClusterId() | OpenEntry() | CloseEntry():
             return _of_store(step)
+        case PassRelease(release=release, evidence=evidence):
+            return f"{release}: has passed, because {'; '.join(evidence)}"
+        case RevokeRelease(release=release, evidence=evidence):
+            return f"{release}: revoked, because {'; '.join(evidence)}"
+        case CompleteRevision(revision=revision):
+            return f"revision {revision}: every instance is on it"
         case Launch() | PowerOn() | PressPowerButton() | Destroy():
             return _of_provider(step)
         case AddLearner() | PromoteMember() | MoveLeader() | RemoveMember():
@@ -101,8 +112,10 @@ def _of_kubernetes(
     step: ApplyAddon
     | MarkNode
     | CordonNode
+    | UncordonNode
     | TaintOutOfService
     | EvictPod
+    | DeletePod
     | FreePod
     | DeleteNode
     | ReleaseLease,
@@ -114,6 +127,10 @@ def _of_kubernetes(
             return f"{name}: set labels and taints of its pool on its Node"
         case CordonNode(node=name):
             return f"{name}: take no new pods"
+        case UncordonNode(node=name):
+            return f"{name}: take pods again"
+        case DeletePod(namespace=namespace, pod=pod, node=name):
+            return f"{name}: delete pod {namespace}/{pod} past its budgets, as onDrainTimeout says"
         case TaintOutOfService(node=name):
             return f"{name}: say that it is out of service, so that volumes come free"
         case EvictPod(namespace=namespace, pod=pod, node=name):

@@ -18,13 +18,13 @@ from risen.authority.authorities import Authorities
 from risen.authority.grant import Binding
 from risen.authority.sealing import SealingKey, Unsealable, seal, unseal
 from risen.core.events import EVENT_TYPES, Event
-from risen.core.history import KillIntent
+from risen.core.history import Intent, KillIntent, LiftIntent, ReplaceIntent, RolloutIntent, ScaleIntent
 from risen.core.names import ClusterUid, InstanceName
 from risen.core.spec import ClusterSpec, Revision
 from risen.core.step import Birth, Bootstrap
 from risen.interfaces.errors import Corrupt, Denied, TooNew
 
-SCHEMA = 1
+SCHEMA = 2
 """The newest schema that this program writes and understands."""
 
 CLUSTER = "cluster"
@@ -103,6 +103,10 @@ _KINDS: Mapping[str, type] = MappingProxyType(
         "birth": Birth,
         "bootstrap": Bootstrap,
         "kill-intent": KillIntent,
+        "replace-intent": ReplaceIntent,
+        "rollout-intent": RolloutIntent,
+        "scale-intent": ScaleIntent,
+        "lift-intent": LiftIntent,
         "etcd-cluster-id": EtcdClusterId,
         "addon-manifest": AddonManifest,
         "join-binding": Binding,
@@ -111,6 +115,9 @@ _KINDS: Mapping[str, type] = MappingProxyType(
     }
 )
 _KIND_OF: Mapping[type, str] = MappingProxyType({kind: name for name, kind in _KINDS.items()})
+_INTENT_KINDS = frozenset(
+    _KIND_OF[kind] for kind in (KillIntent, ReplaceIntent, RolloutIntent, ScaleIntent, LiftIntent)
+)
 _EVENT_KINDS = frozenset(kind.__name__ for kind in EVENT_TYPES)
 
 T = TypeVar("T")
@@ -147,6 +154,15 @@ def decode_event(data: bytes, seq: int) -> Event:
         raise Corrupt(f"{key}: no event is called {envelope.kind!r}")
     event: Event = _value(envelope, _KINDS[envelope.kind], key)
     return event
+
+
+def decode_intent(data: bytes, key: str) -> Intent:
+    """What a person asked for. Raises Corrupt, TooNew (also for a kind not known here)."""
+    envelope = _open(data, key)
+    if envelope.kind not in _INTENT_KINDS:
+        raise Corrupt(f"{key}: no intent is called {envelope.kind!r}")
+    intent: Intent = _value(envelope, _KINDS[envelope.kind], key)
+    return intent
 
 
 def _open(data: bytes, key: str) -> _Envelope:

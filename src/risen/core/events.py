@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from risen.core.names import InstanceName, ProviderId
+from risen.core.names import InstanceName, PoolName, ProviderId, ReleaseId
+from risen.core.spec import PoolRelease
 from risen.core.step import Birth, Bootstrap
 
 
@@ -108,6 +109,99 @@ class KillDone:
     intent: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReplaceAsked:
+    """A person asked for another instance in the place of this one, drained first."""
+
+    unix: float
+    intent: str
+    instance: InstanceName
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceDone:
+    """The instance that was asked to be replaced is in the ledger, or was gone already."""
+
+    unix: float
+    intent: str
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutOrdered:
+    """A person paused, resumed or aborted the rollout of a revision. `order`: `pause`, `resume`, `abort`."""
+
+    unix: float
+    intent: str
+    revision: int
+    order: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolScaled:
+    """An autoscaler, or a person, set how many instances of a pool are wanted between its bounds."""
+
+    unix: float
+    intent: str
+    pool: PoolName
+    replicas: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePassed:
+    """A release has served in one instance, through its soak and the user's gates."""
+
+    unix: float
+    release: ReleaseId
+    pool: PoolName
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRevoked:
+    """A release is bad: nothing launches it again, and the revision that brought it goes back."""
+
+    unix: float
+    release: ReleaseId
+    pool: PoolName
+    revision: int
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationLifted:
+    """A person takes a revoked release upon themselves."""
+
+    unix: float
+    intent: str
+    release: ReleaseId
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionCompleted:
+    """Every instance is on the releases of this revision and serves: what a later one goes back to."""
+
+    unix: float
+    revision: int
+    releases: tuple[PoolRelease, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnded:
+    """A task outside the loop (snapshot, gate) ended. `key` names its content."""
+
+    unix: float
+    key: str
+    ok: bool
+    text: str
+
+
 SECOND_KEY = "second-key"
 """Kind of the alarm that condemns an instance: its ticket was used with other keys."""
 WRONG_ADDRESS = "wrong-address"
@@ -129,9 +223,13 @@ class Alarm:
 Event: TypeAlias = (
     BootstrapWritten | ClusterIdSeen | Born | Launched | Joined | BecameReady | SeenGone
     | EntryOpened | EntryClosed | KillAsked | KillDone | Alarm
+    | ReplaceAsked | ReplaceDone | RolloutOrdered | PoolScaled
+    | ReleasePassed | ReleaseRevoked | RevocationLifted | RevisionCompleted | TaskEnded
 )  # fmt: skip
 EVENT_TYPES: tuple[type[Event], ...] = (
     BootstrapWritten, ClusterIdSeen, Born, Launched, Joined, BecameReady, SeenGone,
     EntryOpened, EntryClosed, KillAsked, KillDone, Alarm,
+    ReplaceAsked, ReplaceDone, RolloutOrdered, PoolScaled,
+    ReleasePassed, ReleaseRevoked, RevocationLifted, RevisionCompleted, TaskEnded,
 )  # fmt: skip
 """Every event type; a record's `type` is the class name."""

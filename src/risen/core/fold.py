@@ -24,14 +24,34 @@ from risen.core.events import (
     KillAsked,
     KillDone,
     Launched,
+    PoolScaled,
+    ReleasePassed,
+    ReleaseRevoked,
+    ReplaceAsked,
+    ReplaceDone,
+    RevisionCompleted,
+    RevocationLifted,
+    RolloutOrdered,
     SeenGone,
+    TaskEnded,
 )
-from risen.core.history import Entry, History, KillIntent, Life
+from risen.core.history import (
+    Entry,
+    History,
+    KillIntent,
+    Life,
+    ReplaceIntent,
+    Revoked,
+    RolloutIntent,
+    TaskResult,
+)
 from risen.core.names import ClusterUid, InstanceName
 from risen.core.step import Birth, Bootstrap
 
 KEEP_GONE_LIVES = 500
 KEEP_CLOSED_ENTRIES = 500
+KEEP_RESULTS = 200
+KEEP_ORDERS = 50
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -82,8 +102,55 @@ def apply(history: History, event: Event) -> History:
             return replace(history, etcd_cluster_id=history.etcd_cluster_id or cluster_id)
         case Alarm(kind=kind, subject=subject, text=text):
             return _with_alarm(history, kind, InstanceName(subject), text)
+        case ReplaceAsked() | ReplaceDone() | RolloutOrdered() | PoolScaled():
+            return _with_wish(history, event)
+        case ReleasePassed() | ReleaseRevoked() | RevocationLifted() | RevisionCompleted() | TaskEnded():
+            return _with_release_event(history, event)
         case _:
             assert_never(event)
+
+
+def _with_wish(history: History, event: ReplaceAsked | ReplaceDone | RolloutOrdered | PoolScaled) -> History:
+    match event:
+        case ReplaceAsked(intent=intent, instance=instance, by=by, reason=reason):
+            if any(known.id == intent for known in history.replaces):
+                return history
+            return replace(history, replaces=(*history.replaces, ReplaceIntent(intent, instance, by, reason)))
+        case ReplaceDone(intent=intent):
+            return replace(history, replaces=tuple(one for one in history.replaces if one.id != intent))
+        case RolloutOrdered(intent=intent, revision=revision, order=order, by=by, reason=reason):
+            orders = {**history.orders, revision: RolloutIntent(intent, revision, order, by, reason)}
+            return replace(history, orders={key: orders[key] for key in sorted(orders)[-KEEP_ORDERS:]})
+        case PoolScaled(pool=pool, replicas=replicas):
+            return replace(history, scaled={**history.scaled, pool: replicas})
+
+
+def _with_release_event(
+    history: History,
+    event: ReleasePassed | ReleaseRevoked | RevocationLifted | RevisionCompleted | TaskEnded,
+) -> History:
+    match event:
+        case ReleasePassed(release=release, evidence=evidence):
+            return replace(history, passed={**history.passed, release: evidence})
+        case ReleaseRevoked(release=release, pool=pool, revision=revision, evidence=evidence, unix=unix):
+            revoked = Revoked(release, pool, revision, evidence, unix)
+            return replace(
+                history,
+                revoked={**history.revoked, release: revoked},
+                passed=_without(history.passed, {release}),
+            )
+        case RevocationLifted(release=release):
+            return replace(history, revoked=_without(history.revoked, {release}))
+        case RevisionCompleted(revision=revision, releases=releases):
+            if revision < history.completed:
+                return history
+            passed = {release.release: ("completed",) for release in releases} | dict(history.passed)
+            passed = _without(passed, set(history.revoked))
+            return replace(history, completed=revision, settled=releases, passed=passed)
+        case TaskEnded(key=key, ok=ok, text=text, unix=unix):
+            results = {**_without(history.results, {key}), key: TaskResult(ok, text, unix)}
+            keep = list(results)[-KEEP_RESULTS:]
+            return replace(history, results={kept: results[kept] for kept in keep})
 
 
 def _with_bootstrap(history: History, bootstrap: Bootstrap) -> History:

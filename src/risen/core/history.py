@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from risen.core.names import ClusterUid, InstanceName, ProviderId
+from risen.core.names import ClusterUid, InstanceName, PoolName, ProviderId, ReleaseId
+from risen.core.spec import PoolRelease
 from risen.core.step import Birth, Bootstrap
 
 
@@ -33,6 +35,71 @@ class KillIntent:
     instance: InstanceName
     reason: str
     accept_data_loss: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceIntent:
+    """A person asked for another instance in the place of this one: surge, drain, end."""
+
+    id: str
+    instance: InstanceName
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutIntent:
+    """A person's word on the rollout of a revision: `pause`, `resume` or `abort`."""
+
+    id: str
+    revision: int
+    order: str
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleIntent:
+    """How many instances of a pool are wanted, between its least and its most."""
+
+    id: str
+    pool: PoolName
+    replicas: int
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LiftIntent:
+    """A person takes a revoked release upon themselves."""
+
+    id: str
+    release: ReleaseId
+    by: str = ""
+    reason: str = ""
+
+
+Intent: TypeAlias = KillIntent | ReplaceIntent | RolloutIntent | ScaleIntent | LiftIntent
+"""What people write into the store; only the leader acts on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """Why a release is launched by nothing any more, and the revision that brought it."""
+
+    release: ReleaseId
+    pool: PoolName
+    revision: int
+    evidence: tuple[str, ...]
+    unix: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """How a task outside the loop ended."""
+
+    ok: bool
+    text: str
+    unix: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +128,23 @@ class History:
     etcd_cluster_id: str = ""
     entries: Mapping[str, Entry] = field(default_factory=dict)
     kills: tuple[KillIntent, ...] = ()
+    replaces: tuple[ReplaceIntent, ...] = ()
+    scaled: Mapping[PoolName, int] = field(default_factory=dict)
+    orders: Mapping[int, RolloutIntent] = field(default_factory=dict)
+    """The last order on each revision's rollout."""
+    passed: Mapping[ReleaseId, tuple[str, ...]] = field(default_factory=dict)
+    """Releases that may be launched as often as wanted, with the evidence."""
+    revoked: Mapping[ReleaseId, Revoked] = field(default_factory=dict)
+    completed: int = 0
+    """The last revision that every instance was on; 0 before the first stood."""
+    settled: tuple[PoolRelease, ...] = ()
+    """Its releases: what is gone back to, and what repair launches while a newer one has not passed."""
+    results: Mapping[str, TaskResult] = field(default_factory=dict)
+    """Ends of tasks by key; only the newest are kept."""
+
+    def settled_release(self, pool: PoolName) -> PoolRelease | None:
+        """A pool's release of the last completed revision."""
+        return next((release for release in self.settled if release.pool == pool), None)
 
     @property
     def open_entries(self) -> tuple[Entry, ...]:

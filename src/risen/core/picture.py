@@ -84,6 +84,8 @@ class NodeSeen:
     our_labels: tuple[str, ...] = ()
     our_taints: tuple[str, ...] = ()
     """Keys that Risen set before: what of them is no longer wanted is taken away, what others set stays."""
+    ready_since_unix: float | None = None
+    """Last transition of its Ready condition, where it is Ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,34 @@ class PodSeen:
     terminating: bool = False
     stateful: bool = False
     """Has a stable identity or attached volumes: freed only after a confirmed fence."""
+    owner: str = ""
+    """`KIND/NAME` of its controller; empty for a bare pod, which nothing makes again elsewhere."""
+    labels: tuple[tuple[str, str], ...] = ()
+    ready_since_unix: float | None = None
+    failing: str = ""
+    """Why it does not run, by its containers' waiting reason (`CrashLoopBackOff`, `ImagePullBackOff`, …)."""
+    protected: bool = False
+    """Annotated `risen/do-not-disrupt: "true"`: its instance is not taken by anything planned."""
+    local_volume: bool = False
+    """Has a volume that cannot follow it: a local PersistentVolume."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSeen:
+    """A PodDisruptionBudget. `selector` are the labels that all must match; None where it is written otherwise."""
+
+    namespace: str
+    name: str
+    allowed: int
+    healthy: int
+    desired_healthy: int
+    selector: tuple[tuple[str, str], ...] | None = None
+
+    def covers(self, pod: PodSeen) -> bool:
+        """Whether a pod counts to it. One whose selector is not understood covers its whole namespace."""
+        if pod.namespace != self.namespace:
+            return False
+        return self.selector is None or set(self.selector) <= set(pod.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +142,9 @@ class KubernetesSeen:
     """(`APIVERSION/KIND/NAMESPACE/NAME`, digest in annotation `risen.dev/digest`) of managed objects."""
     lease_holders: tuple[tuple[str, str], ...] = ()
     """(lease name in kube-system, holderIdentity) of kube-controller-manager and kube-scheduler."""
+    budgets: tuple[BudgetSeen, ...] = ()
+    attachments: tuple[tuple[str, InstanceName], ...] = ()
+    """(VolumeAttachment, node that it attaches to)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +196,6 @@ class Picture:
 
 
 __all__ = [
-    "BackendSeen", "EtcdSeen", "InstanceSeen", "InstanceState", "KubernetesSeen", "MemberSeen", "NodeSeen",
+    "BackendSeen", "BudgetSeen", "EtcdSeen", "InstanceSeen", "InstanceState", "KubernetesSeen", "MemberSeen", "NodeSeen",
     "Picture", "PodSeen", "PoolName", "ProviderSeen", "Seen", "Unseen",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.step import Step
+from risen.core.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,8 @@ class Plan:
     waiting: tuple[Waiting, ...] = ()
     blocked: tuple[Blocked, ...] = ()
     recheck_at: float | None = None
+    tasks: tuple[Task, ...] = ()
+    """What takes longer and is done outside the loop. Asked for again until its result is in history."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,35 @@ class Taint:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A number of instances: `least` of them, or `percent` of a pool where that is more.
+
+    The absolute floor is for small pools, the percentage for large ones.
+    """
+
+    least: int
+    percent: int = 0
+
+    def of(self, replicas: int) -> int:
+        """How many of a pool of `replicas`."""
+        return max(self.least, self.percent * replicas // 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """How a pool is rolled: how many more, how many fewer, and for how long one must have served to count."""
+
+    max_surge: Share = Share(1)
+    max_unavailable: Share = Share(0)
+    min_ready_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class PoolSpec:
-    """Instances of one role. `labels` and `taints` are Node objects' and roll nothing."""
+    """Instances of one role. `labels` and `taints` are Node objects' and roll nothing.
+
+    Where `max_replicas` is not None an autoscaler owns the number: `replicas` is then the least.
+    """
 
     name: PoolName
     role: Role
@@ -27,6 +54,9 @@ class PoolSpec:
     labels: tuple[tuple[str, str], ...] = ()
     taints: tuple[Taint, ...] = ()
     max_pods: int = 110
+    strategy: Strategy = Strategy()
+    expire_after_seconds: float | None = None
+    max_replicas: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +99,28 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
+class Disruption:
+    """`on_drain_timeout` is `stop` (say so and wait), `skip` (let it live until the next revision) or `force`."""
+
+    drain_timeout_seconds: float = 1800.0
+    on_drain_timeout: str = "stop"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Gate:
+    """A check of the user's that a release must pass: GET of `url` answered by `status`, or a Job that succeeds.
+
+    `job` is the Job's manifest as JSON text, empty for an HTTP check.
+    """
+
+    name: str
+    url: str = ""
+    status: int = 200
+    job: str = ""
+    timeout_seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterSpec:
     """A whole cluster.yaml."""
 
@@ -78,6 +130,8 @@ class ClusterSpec:
     networking: Networking = Networking()
     provider: LocalProvider = LocalProvider()
     repair: Repair = Repair()
+    disruption: Disruption = Disruption()
+    gates: tuple[Gate, ...] = ()
     store: str = ""
     deletion_protection: bool = False
     cert_sans: tuple[str, ...] = ()
@@ -114,6 +168,10 @@ class Revision:
     """Add-on objects wanted: (`APIVERSION/KIND/NAMESPACE/NAME`, digest of the manifest), in apply order."""
     lock: str = ""
     """SHA-256 in hex of the recipe.lock that the images were baked from."""
+    by: str = ""
+    """Who applied it: `USER`, or what CI calls itself."""
+    reason: str = ""
+    applied_unix: float = 0.0
 
     def release_of(self, pool: PoolName) -> PoolRelease:
         """The release of a pool of this revision. Raises KeyError if there is none."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from risen.core.names import ImageDigest, InstanceName, MemberId, PoolName, ProviderId, ReleaseId, Role
-from risen.core.spec import Taint
+from risen.core.spec import PoolRelease, Taint
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class RecordClusterId:
 
 @dataclass(frozen=True, slots=True)
 class OpenEntry:
-    """Open a ledger entry before the first harm: `reason` is one of repair, scale-down, kill, never-joined."""
+    """Open a ledger entry before the first harm: `reason` is one of those of `core/reasons.py`."""
 
     entry: str
     subject: InstanceName
@@ -78,6 +78,33 @@ class CloseEntry:
 
     entry: str
     outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassRelease:
+    """Write down that a release has passed: its first instance served, under load where there was any."""
+
+    release: ReleaseId
+    pool: PoolName
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeRelease:
+    """Write down that a release is bad: launched by nothing again, and the revision that brought it goes back."""
+
+    release: ReleaseId
+    pool: PoolName
+    revision: int
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteRevision:
+    """Write down that every instance of every pool is on this revision's releases and serves."""
+
+    revision: int
+    releases: tuple[PoolRelease, ...]
 
 
 # --- provider ---------------------------------------------------------------------------------------------
@@ -198,6 +225,14 @@ class CordonNode:
 
 
 @dataclass(frozen=True, slots=True)
+class UncordonNode:
+    """Let a Node take pods again: its disruption was called off."""
+
+    node: InstanceName
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaintOutOfService:
     """Say that a fenced node is out of service, so that its pods' volumes detach."""
 
@@ -208,6 +243,16 @@ class TaintOutOfService:
 @dataclass(frozen=True, slots=True)
 class EvictPod:
     """One eviction through the Eviction API (a refusal by a budget is an answer: later)."""
+
+    namespace: str
+    pod: str
+    uid: str
+    node: InstanceName
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Delete a pod past its budgets, with its own grace: only where the user said `onDrainTimeout: force`."""
 
     namespace: str
     pod: str
@@ -246,7 +291,8 @@ Step: TypeAlias = (
     | Launch | PowerOn | PressPowerButton | Destroy
     | AddLearner | PromoteMember | MoveLeader | RemoveMember
     | AddBackend | DrainBackend | RemoveBackend
-    | ApplyAddon | MarkNode | CordonNode | TaintOutOfService | EvictPod | FreePod | DeleteNode | ReleaseLease
+    | ApplyAddon | MarkNode | CordonNode | UncordonNode | TaintOutOfService | EvictPod | DeletePod | FreePod
+    | DeleteNode | ReleaseLease | PassRelease | RevokeRelease | CompleteRevision
 )  # fmt: skip
 
 
@@ -277,6 +323,8 @@ def claims_of(step: Step) -> frozenset[str]:
             return frozenset({name, "etcd"} if holds_data else {name})
         case CloseEntry(entry=entry):
             return frozenset({entry})
+        case PassRelease() | RevokeRelease() | CompleteRevision():
+            return frozenset({"release"})
         case AddLearner(instance=name) | PromoteMember(instance=name) | RemoveMember(instance=name):
             return frozenset({name, "etcd"} if name else {"etcd"})
         case MoveLeader():
@@ -285,10 +333,14 @@ def claims_of(step: Step) -> frozenset[str]:
             return frozenset({"endpoint", name})
         case ApplyAddon(key=key):
             return frozenset({f"addon:{key}"})
-        case EvictPod(uid=uid) | FreePod(uid=uid):
+        case EvictPod(uid=uid) | DeletePod(uid=uid) | FreePod(uid=uid):
             return frozenset({f"pod:{uid}"})
         case (
-            MarkNode(node=name) | CordonNode(node=name) | TaintOutOfService(node=name) | DeleteNode(node=name)
+            MarkNode(node=name)
+            | CordonNode(node=name)
+            | UncordonNode(node=name)
+            | TaintOutOfService(node=name)
+            | DeleteNode(node=name)
         ):
             return frozenset({f"node:{name}"})
         case ReleaseLease(lease=lease):
@@ -300,5 +352,5 @@ def is_harmful(step: Step) -> bool:
     return isinstance(
         step,
         Destroy | PressPowerButton | RemoveMember | DrainBackend | RemoveBackend | CordonNode | EvictPod
-        | FreePod | DeleteNode | TaintOutOfService | AddLearner,
+        | DeletePod | FreePod | DeleteNode | TaintOutOfService | AddLearner,
     )  # fmt: skip

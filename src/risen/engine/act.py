@@ -10,8 +10,10 @@ from risen.core.step import (
     AddLearner,
     ApplyAddon,
     CloseEntry,
+    CompleteRevision,
     CordonNode,
     DeleteNode,
+    DeletePod,
     Destroy,
     DrainBackend,
     EvictPod,
@@ -20,6 +22,7 @@ from risen.core.step import (
     MarkNode,
     MoveLeader,
     OpenEntry,
+    PassRelease,
     PowerOn,
     PressPowerButton,
     PromoteMember,
@@ -27,8 +30,10 @@ from risen.core.step import (
     ReleaseLease,
     RemoveBackend,
     RemoveMember,
+    RevokeRelease,
     Step,
     TaintOutOfService,
+    UncordonNode,
     WriteBirth,
     WriteBootstrap,
 )
@@ -43,6 +48,8 @@ async def act(world: EngineWorld, records: Records, step: Step) -> None:
     match step:
         case WriteBootstrap() | WriteBirth() | RecordClusterId() | OpenEntry() | CloseEntry():
             await _write(records, step)
+        case PassRelease() | RevokeRelease() | CompleteRevision():
+            await records.write_verdict(step)
         case Launch() | PowerOn() | PressPowerButton() | Destroy():
             await _ask_provider(world, records, step)
         case AddLearner() | PromoteMember() | MoveLeader() | RemoveMember():
@@ -122,10 +129,14 @@ async def _ask_kubernetes(world: EngineWorld, step: Step) -> None:
             await kubernetes.patch_node(node, uid, dict(labels), taints)
         case CordonNode(node=node, uid=uid):
             await kubernetes.cordon(node, uid)
+        case UncordonNode(node=node, uid=uid):
+            await kubernetes.cordon(node, uid, on=False)
         case TaintOutOfService(node=node, uid=uid):
             await kubernetes.taint_out_of_service(node, uid)
         case EvictPod(namespace=namespace, pod=pod, uid=uid):
             await _gone_is_done(kubernetes.evict(namespace, pod, uid))
+        case DeletePod(namespace=namespace, pod=pod, uid=uid):
+            await _gone_is_done(kubernetes.evict(namespace, pod, uid, past_budgets=True))
         case FreePod(namespace=namespace, pod=pod, uid=uid):
             await _gone_is_done(kubernetes.free_pod(namespace, pod, uid))
         case DeleteNode(node=node, uid=uid):

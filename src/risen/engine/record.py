@@ -20,12 +20,37 @@ from risen.core.events import (
     Event,
     KillAsked,
     Launched,
+    PoolScaled,
+    ReleasePassed,
+    ReleaseRevoked,
+    ReplaceAsked,
+    RevisionCompleted,
+    RevocationLifted,
+    RolloutOrdered,
+    TaskEnded,
 )
 from risen.core.fold import apply, fold
-from risen.core.history import History, KillIntent
+from risen.core.history import (
+    History,
+    Intent,
+    KillIntent,
+    LiftIntent,
+    ReplaceIntent,
+    RolloutIntent,
+    ScaleIntent,
+    TaskResult,
+)
 from risen.core.names import InstanceName, ProviderId
 from risen.core.spec import Revision
-from risen.core.step import Birth, Bootstrap, CloseEntry, OpenEntry
+from risen.core.step import (
+    Birth,
+    Bootstrap,
+    CloseEntry,
+    CompleteRevision,
+    OpenEntry,
+    PassRelease,
+    RevokeRelease,
+)
 from risen.interfaces.clock import Clock
 from risen.interfaces.errors import Conflict, Corrupt, InterfaceError, NotFound
 from risen.interfaces.store import IfAbsent, Store
@@ -115,6 +140,21 @@ class Records:
         """Close a ledger entry."""
         await self.append(EntryClosed(self.clock.unix(), step.entry, step.outcome))
 
+    async def write_verdict(self, step: PassRelease | RevokeRelease | CompleteRevision) -> None:
+        """A verdict on a release, or the end of a revision's rollout, into the ledger."""
+        now = self.clock.unix()
+        match step:
+            case PassRelease(release=release, pool=pool, evidence=evidence):
+                await self.append(ReleasePassed(now, release, pool, evidence))
+            case RevokeRelease(release=release, pool=pool, revision=revision, evidence=evidence):
+                await self.append(ReleaseRevoked(now, release, pool, revision, evidence))
+            case CompleteRevision(revision=revision, releases=releases):
+                await self.append(RevisionCompleted(now, revision, releases))
+
+    async def task_ended(self, key: str, result: TaskResult) -> None:
+        """A task outside the loop ended."""
+        await self.append(TaskEnded(result.unix, key, result.ok, result.text))
+
     async def _create(self, key: str, value: T) -> T:
         try:
             await self._sure(self.store.put(key, records.encode(value), IfAbsent()))
@@ -139,10 +179,8 @@ class Records:
         for key in await self.store.list(records.INTENTS):
             there = await self.store.get(key)
             if there is not None:
-                kill = records.decode(there.data, KillIntent, key)
-                await self.append(
-                    KillAsked(self.clock.unix(), kill.id, kill.instance, kill.reason, kill.accept_data_loss)
-                )
+                intent = records.decode_intent(there.data, key)
+                await self.append(_asked(intent, self.clock.unix()))
                 await self.store.delete(key)
 
     async def _read_revision(self) -> None:
@@ -152,6 +190,20 @@ class Records:
         ):
             return
         self.revision = await read_revision(self.store, newest)
+
+
+def _asked(intent: Intent, unix: float) -> Event:
+    match intent:
+        case KillIntent(id=key, instance=instance, reason=reason, accept_data_loss=accept):
+            return KillAsked(unix, key, instance, reason, accept)
+        case ReplaceIntent(id=key, instance=instance, by=by, reason=reason):
+            return ReplaceAsked(unix, key, instance, by, reason)
+        case RolloutIntent(id=key, revision=revision, order=order, by=by, reason=reason):
+            return RolloutOrdered(unix, key, revision, order, by, reason)
+        case ScaleIntent(id=key, pool=pool, replicas=replicas, by=by):
+            return PoolScaled(unix, key, pool, replicas, by)
+        case LiftIntent(id=key, release=release, by=by, reason=reason):
+            return RevocationLifted(unix, key, release, by, reason)
 
 
 async def newest_revision_key(store: Store) -> str | None:

@@ -226,10 +226,11 @@ class SimKubernetes:
             "kubernetes.patch_node", node, lambda: kubernetes.mark(node, uid, dict(labels), taints)
         )
 
-    async def cordon(self, node: str, uid: str) -> None:
+    async def cordon(self, node: str, uid: str, on: bool = True) -> None:
         """Conflict for another uid."""
         kubernetes = self.line.world.kubernetes
-        await self.line.write("kubernetes.cordon", node, lambda: kubernetes.cordon(node, uid))
+        operation = "kubernetes.cordon" if on else "kubernetes.uncordon"
+        await self.line.write(operation, node, lambda: kubernetes.cordon(node, uid, on))
 
     async def taint_out_of_service(self, node: str, uid: str) -> None:
         """Conflict for another uid."""
@@ -238,10 +239,10 @@ class SimKubernetes:
             "kubernetes.taint_out_of_service", node, lambda: kubernetes.taint_out_of_service(node, uid)
         )
 
-    async def evict(self, namespace: str, pod: str, uid: str) -> None:
+    async def evict(self, namespace: str, pod: str, uid: str, past_budgets: bool = False) -> None:
         """Later when a budget refuses."""
         kubernetes = self.line.world.kubernetes
-        await self.line.write("kubernetes.evict", pod, lambda: kubernetes.evict(uid))
+        await self.line.write("kubernetes.evict", pod, lambda: kubernetes.evict(uid, past_budgets))
 
     async def free_pod(self, namespace: str, pod: str, uid: str) -> None:
         """Grace 0."""

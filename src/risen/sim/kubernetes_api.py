@@ -169,9 +169,9 @@ class KubernetesTruth:
         node.our_taints = tuple(sorted({taint.key for taint in taints}))
         self.wrote()
 
-    def cordon(self, name: str, uid: str) -> None:
-        """Make it unschedulable."""
-        self.node(name, uid).unschedulable = True
+    def cordon(self, name: str, uid: str, on: bool) -> None:
+        """Make it unschedulable, or schedulable again."""
+        self.node(name, uid).unschedulable = on
         self.wrote()
 
     def taint_out_of_service(self, name: str, uid: str) -> None:
@@ -182,10 +182,10 @@ class KubernetesTruth:
             node.taints = (*node.taints, taint)
         self.wrote()
 
-    def evict(self, uid: str) -> None:
+    def evict(self, uid: str, past_budgets: bool) -> None:
         """Voluntary: refused (Later) by a budget."""
         pod = self.pod(uid)
-        if not budget_allows(self, pod):
+        if not past_budgets and not budget_allows(self, pod):
             raise Later("Cannot evict pod as it would violate the pod's disruption budget.")
         if not pod.terminating:
             pod.terminating = True

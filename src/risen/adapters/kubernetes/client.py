@@ -152,9 +152,9 @@ class KubernetesClient:
         """See `Kubernetes.patch_node`. What was set this way before and is not named now is taken away."""
         await self._change_node(node, uid, lambda seen: bodies.mark_node(seen, labels, taints))
 
-    async def cordon(self, node: str, uid: str) -> None:
+    async def cordon(self, node: str, uid: str, on: bool = True) -> None:
         """See `Kubernetes.cordon`."""
-        await self._change_node(node, uid, lambda seen: {"spec": {"unschedulable": True}})
+        await self._change_node(node, uid, lambda seen: {"spec": {"unschedulable": on}})
 
     async def taint_out_of_service(self, node: str, uid: str) -> None:
         """See `Kubernetes.taint_out_of_service`. Says Ready=Unknown first: the taint acts only then."""
@@ -163,11 +163,14 @@ class KubernetesClient:
         await self._api.write("PATCH", path, body, content=STRATEGIC_PATCH)
         await self._change_node(node, uid, bodies.out_of_service)
 
-    async def evict(self, namespace: str, pod: str, uid: str) -> None:
+    async def evict(self, namespace: str, pod: str, uid: str, past_budgets: bool = False) -> None:
         """See `Kubernetes.evict`. The uid is read first: the API server takes a failed precondition for a
         conflict that passes and tries for 10 s before it says so."""
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}"
         await self._pod(path, uid)
+        if past_budgets:
+            await self._api.write("DELETE", path, bodies.deletion(uid))
+            return
         await self._api.write("POST", f"{path}/eviction", bodies.eviction(namespace, pod, uid))
 
     async def free_pod(self, namespace: str, pod: str, uid: str) -> None:
