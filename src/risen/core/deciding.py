@@ -62,7 +62,8 @@ def decide(revision: Revision, picture: Picture, history: History, now: Now, sup
     steps, refused = _safe(facts, output.steps)
     blocked = tuple(sorted({*output.blocked, *refused}))
     waiting = tuple(sorted(set(output.waiting), key=lambda w: (w.subject, w.for_what, w.since)))
-    return Plan(steps, waiting, blocked, _recheck_at(output, now))
+    tasks = tuple(sorted(set(output.tasks), key=lambda task: task.key))
+    return Plan(steps, waiting, blocked, _recheck_at(output, now), tasks)
 
 
 def _safe(facts: Facts, proposed: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Blocked, ...]]:

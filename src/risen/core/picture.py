@@ -56,6 +56,8 @@ class InstanceSeen:
     host_boot: str = ""
     """Boot id of the host that this instance was last started under; empty where hosts are not ours to see."""
     stopped_at: float | None = None
+    power_pressed_at: float | None = None
+    """Since when its power button has been pressed and it is not off yet; None where it was not pressed."""
 
 
 @dataclass(frozen=True, slots=True)

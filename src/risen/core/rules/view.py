@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life
@@ -14,16 +14,18 @@ from risen.core.picture import Unseen
 from risen.core.plan import Supplies
 from risen.core.spec import PoolSpec, Revision
 from risen.core.step import Birth, Step, WriteBirth
+from risen.core.task import Task
 
 
 @dataclass(frozen=True, slots=True)
 class RuleOutput:
-    """What one rule proposes, awaits and refuses. `recheck_at` in boot seconds."""
+    """What one rule proposes, awaits, refuses and asks for outside the loop. `recheck_at` in boot seconds."""
 
     steps: tuple[Step, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     blocked: tuple[Blocked, ...] = ()
     recheck_at: float | None = None
+    tasks: tuple[Task, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,23 @@ class View:
 
     @property
     def pools(self) -> tuple[PoolSpec, ...]:
-        """Wanted pools: control plane first, then by name."""
-        return tuple(
-            sorted(
-                self.revision.spec.pools, key=lambda pool: (pool.role is not Role.CONTROL_PLANE, pool.name)
-            )
+        """Wanted pools with the number of instances wanted of each: control plane first, then by name."""
+        pools = sorted(
+            self.revision.spec.pools, key=lambda pool: (pool.role is not Role.CONTROL_PLANE, pool.name)
         )
+        return tuple(self._scaled(pool) for pool in pools)
+
+    def pool(self, name: PoolName) -> PoolSpec | None:
+        """The pool of that name, with the number of instances wanted of it."""
+        pool = self.revision.spec.pool(name)
+        return self._scaled(pool) if pool is not None else None
+
+    def _scaled(self, pool: PoolSpec) -> PoolSpec:
+        """Where an autoscaler owns the number it is what was asked for last, between its bounds."""
+        asked = self.facts.history.scaled.get(pool.name)
+        if pool.max_replicas is None or asked is None:
+            return pool
+        return replace(pool, replicas=min(max(asked, pool.replicas), pool.max_replicas))
 
     def verdict(self, name: InstanceName) -> Verdict:
         """The verdict on one of ours; Unknown for others."""
@@ -88,4 +101,5 @@ def gather(*outputs: RuleOutput) -> RuleOutput:
         waiting=tuple(item for output in outputs for item in output.waiting),
         blocked=tuple(item for output in outputs for item in output.blocked),
         recheck_at=min(moments, default=None),
+        tasks=tuple(task for output in outputs for task in output.tasks),
     )
