@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from risen.adapters.answer_file import noted
 from risen.adapters.local.records import read_site, write_site
 from risen.adapters.local.settings import LocalSettings
 from risen.adapters.store.directory import DirectoryStore
@@ -30,8 +31,12 @@ from risen.core.names import ClusterUid, InstanceName, Role
 from risen.core.spec import ClusterSpec, Revision
 from risen.core.step import Birth
 from risen.engine.world import EngineWorld, Observer
+from risen.interfaces.endpoint import Endpoint
 from risen.interfaces.errors import Conflict, Corrupt, InterfaceError, Invalid, NotFound
-from risen.interfaces.store import IfAbsent
+from risen.interfaces.etcd import Etcd
+from risen.interfaces.kubernetes import Kubernetes
+from risen.interfaces.provider import PowerResult, Provider
+from risen.interfaces.store import IfAbsent, Leadership, Store
 
 if TYPE_CHECKING:
     from risen.adapters.builder.shelf import Shelf
@@ -44,7 +49,6 @@ if TYPE_CHECKING:
     from risen.engine.record import Records
     from risen.interfaces.builder import BakedImage, Report
     from risen.interfaces.checks import HostReport
-    from risen.interfaces.provider import PowerResult
     from risen.services.join_facts import Note
     from risen.transport.tls import TlsIdentity
 
@@ -112,21 +116,20 @@ async def create_cluster(host: Host, name: str) -> Cluster:
     Raises Conflict where instances of that name live on this host without a store (an empty store never
     takes over instances), Denied, NoCapacity.
     """
-    entropy, clock = ENTROPY, CLOCK
-    store = DirectoryStore.create(host.folder(name) / "store")
+    store = noted(DirectoryStore.create(host.folder(name) / "store"), Store)
     if await store.get(records.CLUSTER) is None:
         if any((host.folder(name) / "instances").glob("*")):
             raise Conflict(
                 f"instances of a cluster {name} are on this host, but their store is empty: put "
                 f"{host.folder(name) / 'store'} back, or delete them with `risen down -c {name}`"
             )
-        key = create_sealing_key(host.key_file(name), entropy.token(32))
-        made = make_authorities(name, clock.unix(), entropy.token)
+        key = create_sealing_key(host.key_file(name), ENTROPY.token(32))
+        made = make_authorities(name, CLOCK.unix(), ENTROPY.token)
         if await store.get(records.AUTHORITIES) is None:
-            sealed = records.seal_authorities(made, key, entropy.token(12))
+            sealed = records.seal_authorities(made, key, ENTROPY.token(12))
             with contextlib.suppress(Conflict):
                 await store.put(records.AUTHORITIES, sealed, IfAbsent())
-        record = records.ClusterRecord(ClusterUid(entropy.token(16).hex()), name, clock.unix())
+        record = records.ClusterRecord(ClusterUid(ENTROPY.token(16).hex()), name, CLOCK.unix())
         with contextlib.suppress(Conflict):
             await store.put(records.CLUSTER, records.encode(record), IfAbsent())
     return await open_cluster(host, name)
@@ -140,7 +143,7 @@ async def open_cluster(host: Host, name: str) -> Cluster:
     there = "none" if not host.clusters() else ", ".join(host.clusters())
     if not root.is_dir():
         raise NotFound(f"no cluster {name} on this host (there is: {there}); `risen up` makes one")
-    store = DirectoryStore(root)
+    store = noted(DirectoryStore(root), Store)
     found = await store.get(records.CLUSTER)
     if found is None:
         raise NotFound(f"{root}: the store of {name} was never finished; `risen up` finishes it")
@@ -218,10 +221,10 @@ async def connect(cluster: Cluster) -> Clients:
     manifests = await read_manifests(cluster.store, cluster.revision) if cluster.revision else {}
     return Clients(
         settings,
-        LocalProvider(settings, images_of(cluster.host)),
-        LocalEndpoint(settings),
-        EtcdClient(_tls(authorities, IdentityKind.ETCD)),
-        KubernetesClient(_credentials(settings, authorities)),
+        noted(LocalProvider(settings, images_of(cluster.host)), Provider),
+        noted(LocalEndpoint(settings), Endpoint),
+        noted(EtcdClient(_tls(authorities, IdentityKind.ETCD)), Etcd),
+        noted(KubernetesClient(_credentials(settings, authorities)), Kubernetes),
         authorities,
         manifests,
     )
@@ -266,15 +269,13 @@ def engine_world(cluster: Cluster, clients: Clients, observer: Observer) -> Engi
 def _user_data(cluster: Cluster, clients: Clients) -> Callable[[Birth], bytes]:
     from risen.instance.userdata.cloud_config import UserData, render_cloud_config
 
-    secret = clients.authorities.ticket_secret
     digest = hashlib.sha256(clients.authorities.named(JOIN).certificate.encode()).hexdigest()
     join_url = f"https://{clients.settings.gateway}:{JOIN_PORT}"
 
     def render(birth: Birth) -> bytes:
-        ticket = make_ticket(secret, cluster.uid, birth)
-        return render_cloud_config(
-            UserData(birth.instance, birth.pool, cluster.uid, join_url, (digest,), ticket)
-        )
+        ticket = make_ticket(clients.authorities.ticket_secret, cluster.uid, birth)
+        told = UserData(birth.instance, birth.pool, cluster.uid, join_url, (digest,), ticket)
+        return render_cloud_config(told)
 
     return render
 
@@ -300,7 +301,6 @@ async def serve_joins(
     cluster: Cluster, clients: Clients, records: Records, note: Note
 ) -> AsyncIterator[None]:
     """Serve joins on the bridge's address, inside the cluster's network namespace."""
-    from risen.adapters.local.site import LocalSite
     from risen.services.join import JoinService
     from risen.services.join_desk import JoinDesk
     from risen.services.join_engine import EngineFacts
@@ -312,7 +312,7 @@ async def serve_joins(
     facts = EngineFacts(clients.provider, clients.etcd, records)
     desk = JoinDesk(about, facts, cluster.store, CLOCK, records.append, note)
     tls = JoinTls(clients.authorities, (address,), CLOCK, ENTROPY)
-    listening = LocalSite(clients.settings).listen(address, JOIN_PORT)
+    listening = local_site(clients.settings).listen(address, JOIN_PORT)
     runner = await JoinService(desk).serve(listening, tls.context())
     try:
         yield
@@ -357,7 +357,7 @@ async def destroy_all(host: Host, name: str) -> tuple[InstanceName, ...]:
 
 def leadership_of(host: Host, name: str) -> DirectoryLeadership:
     """Who leads the cluster of that name."""
-    return DirectoryLeadership(host.folder(name) / "store", CLOCK)
+    return noted(DirectoryLeadership(host.folder(name) / "store", CLOCK), Leadership)
 
 
 @dataclass(frozen=True, slots=True)

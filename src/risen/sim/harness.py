@@ -20,7 +20,13 @@ from risen.core.plan import Plan
 from risen.core.step import Birth, Step
 from risen.engine.loop import run
 from risen.engine.world import EngineWorld, Observer
+from risen.interfaces.endpoint import Endpoint
 from risen.interfaces.errors import InterfaceError
+from risen.interfaces.etcd import Etcd
+from risen.interfaces.kubernetes import Kubernetes
+from risen.interfaces.provider import Provider
+from risen.interfaces.recording import recorded
+from risen.interfaces.store import Leadership, Store
 from risen.sim.checker import Checker, end_state, lacking, untrue
 from risen.sim.faces import (
     SimClock,
@@ -148,9 +154,13 @@ class Run:
         task.add_done_callback(self._ended)
 
     def _engine_world(self, line: Line) -> EngineWorld:
+        note = self.trace.note
         return EngineWorld(
-            provider=SimProvider(line), endpoint=SimEndpoint(line), etcd=SimEtcd(line),
-            kubernetes=SimKubernetes(line), store=SimStore(line), leadership=SimLeadership(line),
+            provider=recorded(SimProvider(line), Provider, note),
+            endpoint=recorded(SimEndpoint(line), Endpoint, note), etcd=recorded(SimEtcd(line), Etcd, note),
+            kubernetes=recorded(SimKubernetes(line), Kubernetes, note),
+            store=recorded(SimStore(line), Store, note),
+            leadership=recorded(SimLeadership(line), Leadership, note),
             clock=SimClock(line), entropy=SimEntropy(self.entropy), user_data=user_data, manifest=manifest,
             observer=Listener(self.world, self.trace), holder=f"sim {self.starts}",
         )  # fmt: skip

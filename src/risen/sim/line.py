@@ -77,15 +77,8 @@ class Line:
             await self.pause(self.world.timeline.draw(*QUICK))
         line = self.world.timeline
         if line.now < self.faults.calm_after and line.chance(self.faults.read_error_share):
-            self.trace.answers[operation, "Unreachable"] += 1
             raise Unreachable(f"{operation}: connection refused (injected)")
-        try:
-            value = answer()
-        except InterfaceError as error:
-            self.trace.answers[operation, type(error).__name__] += 1
-            raise
-        self.trace.answers[operation, "ok"] += 1
-        return value
+        return answer()
 
     async def write(
         self, operation: str, subject: str, effect: Callable[[], T], seconds: tuple[float, float] = QUICK
@@ -158,7 +151,6 @@ class Line:
             error = raised
         self.judge.after(order.operation, order.subject)
         answer = "ok" if error is None else f"{type(error).__name__}: {error}"
-        self.trace.answers[order.operation, "ok" if error is None else type(error).__name__] += 1
         if order.fault is not None:
             answer += f" ({order.fault.value})"
         self._note(order.number, f"{order.operation} {order.subject}", answer)

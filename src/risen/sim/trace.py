@@ -6,6 +6,8 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 
+from risen.interfaces.answers import Answer
+
 
 @dataclass(frozen=True, slots=True)
 class TraceLine:
@@ -27,8 +29,8 @@ class Trace:
 
     seed: int
     lines: list[TraceLine] = field(default_factory=list)
-    answers: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(operation, error class or `ok`): what the simulator can answer, for the fidelity check."""
+    answers: Counter[Answer] = field(default_factory=Counter)
+    """What the simulator answered, injected errors too: reality may answer nothing else."""
     crashes: int = 0
     writes: int = 0
     asked: int = 0
@@ -41,6 +43,10 @@ class Trace:
     violations: tuple[str, ...] = ()
     said: list[str] = field(default_factory=list)
     """Refusals and waits the engine told of, with their times."""
+
+    def note(self, answer: Answer, error: str) -> None:
+        """Count a kind of answer."""
+        self.answers[answer] += 1
 
     @property
     def hash(self) -> str:
