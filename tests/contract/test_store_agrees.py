@@ -20,7 +20,9 @@ KEYS = st.sampled_from(["a", "a/b", "a/c", "b-1", "a.d"])
 Request: TypeAlias = tuple[str, str, str]
 REQUESTS = st.lists(
     st.tuples(
-        st.sampled_from(["get", "put", "absent", "version", "stale", "delete", "list", "append", "read"]),
+        st.sampled_from(
+            ["get", "put", "absent", "version", "stale", "delete", "list", "append", "read", "page"]
+        ),
         KEYS,
         st.sampled_from(["x", "y"]),
     ),
@@ -55,6 +57,10 @@ class Asker:
             case "append":
                 return await self._both(
                     lambda: self.directory.append(key, data), lambda: self.bucket.append(key, data)
+                )
+            case "page":
+                return await self._both(
+                    lambda: self.directory.read(key, 0, 2), lambda: self.bucket.read(key, 0, 2)
                 )
             case _:
                 return await self._both(lambda: self.directory.read(key, 1), lambda: self.bucket.read(key, 1))

@@ -93,8 +93,10 @@ class PlainStore:
     async def append(self, stream: str, data: bytes) -> int:
         return self.bucket.append(stream, data)
 
-    async def read(self, stream: str, after: int = 0) -> tuple[tuple[int, bytes], ...]:
-        return self.bucket.read(stream, after)
+    async def read(
+        self, stream: str, after: int = 0, most: int | None = None
+    ) -> tuple[tuple[int, bytes], ...]:
+        return self.bucket.read(stream, after, most)
 
 
 class StillClock:

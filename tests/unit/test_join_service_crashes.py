@@ -34,8 +34,10 @@ class FaultyStore:
     async def list(self, prefix: str) -> tuple[str, ...]:
         return await self.inner.list(prefix)
 
-    async def read(self, stream: str, after: int = 0) -> tuple[tuple[int, bytes], ...]:
-        return await self.inner.read(stream, after)
+    async def read(
+        self, stream: str, after: int = 0, most: int | None = None
+    ) -> tuple[tuple[int, bytes], ...]:
+        return await self.inner.read(stream, after, most)
 
     async def delete(self, key: str) -> None:
         await self.inner.delete(key)

@@ -14,7 +14,7 @@ from risen.core.picture import KubernetesSeen, Picture, Seen
 from risen.core.plan import Now, Plan, Supplies
 from risen.core.spec import Revision
 from risen.engine.observe import Eyes
-from risen.engine.record import load_history
+from risen.engine.past import Past, load_past
 from risen.engine.world import Observer
 
 LOOK_SECONDS = 3.0
@@ -71,6 +71,7 @@ class Looker:
         self.cluster, self.clients = cluster, clients
         self.world = engine_world(cluster, clients, Observer())
         self.eyes = Eyes(self.world, {})
+        self._past: Past | None = None
 
     @classmethod
     async def open(cls, cluster: Cluster, addon_poll_seconds: float | None = None) -> Looker:
@@ -84,8 +85,15 @@ class Looker:
 
     async def look(self) -> Glimpse:
         """One look."""
-        history = await load_history(self.cluster.store)
+        history = await self._history()
         return await self._glimpse(history, await self.eyes.look(history, ()))
+
+    async def _history(self) -> History:
+        """Read whole at the first look, followed after that."""
+        if self._past is None:
+            self._past = await load_past(self.cluster.store)
+            return self._past.history
+        return await self._past.follow_births()
 
     async def _glimpse(self, history: History, picture: Picture) -> Glimpse:
         clock = self.world.clock
@@ -100,7 +108,7 @@ class Looker:
     async def look_in_sync(self, bound_seconds: float = LOOK_SECONDS) -> Glimpse:
         """A look once Kubernetes can be seen, or at the bound without it; all else is looked at meanwhile.
         Where nothing was launched yet there is nothing to wait for."""
-        history = await load_history(self.cluster.store)
+        history = await self._history()
         launched = any(life.launched_at_unix is not None for life in history.lives.values())
         synced = self.clients.kubernetes.synced(bound_seconds if launched else 0.0)
         _, picture = await asyncio.gather(synced, self.eyes.look(history, ()))

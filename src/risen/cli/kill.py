@@ -13,7 +13,7 @@ from risen.cli.words import leader_words
 from risen.codec import records
 from risen.core.history import KillIntent
 from risen.core.names import InstanceName
-from risen.engine.record import load_history
+from risen.engine.past import load_past
 from risen.interfaces.errors import NotFound
 from risen.interfaces.store import IfAbsent
 
@@ -44,7 +44,7 @@ def _caller() -> str:
 
 
 async def _look_for(cluster: Cluster, instance: InstanceName) -> None:
-    history = await load_history(cluster.store)
+    history = (await load_past(cluster.store)).history
     life = history.lives.get(instance)
     if life is None or life.gone_at_unix is not None:
         living = sorted(key for key, value in history.lives.items() if value.gone_at_unix is None)

@@ -63,24 +63,32 @@ def fold(
     bootstraps: Iterable[Bootstrap] = (),
     etcd_cluster_id: str = "",
 ) -> History:
-    """The history of a cluster. The objects stand in for events that a crash kept from being written.
-
-    A birth without its event comes before all events: the instance may have been launched and have joined
-    under a controller that knew it from its object.
-    """
+    """The history of a cluster. The objects stand in for events that a crash kept from being written."""
     stream = tuple(events)
     born = {event.birth.instance for event in stream if isinstance(event, Born)}
-    history = History(cluster=cluster)
-    for birth in sorted(births, key=lambda one: (one.born_unix, one.instance)):
-        if birth.instance not in born:
-            history = _with_birth(history, birth)
+    history = begin(cluster, (birth for birth in births if birth.instance not in born))
     for event in stream:
         history = apply(history, event)
+    return complete(history, bootstraps, etcd_cluster_id)
+
+
+def begin(cluster: ClusterUid, untold: Iterable[Birth] = ()) -> History:
+    """The history before the first event. `untold`: births whose event is not in the stream.
+
+    They come before all events: such an instance may have been launched and have joined under a controller
+    that knew it from its object.
+    """
+    history = History(cluster=cluster)
+    for birth in sorted(untold, key=lambda one: (one.born_unix, one.instance)):
+        history = _with_birth(history, birth)
+    return history
+
+
+def complete(history: History, bootstraps: Iterable[Bootstrap] = (), etcd_cluster_id: str = "") -> History:
+    """The history after the last event, with what objects say besides."""
     for bootstrap in sorted(bootstraps, key=lambda one: one.generation):
         history = _with_bootstrap(history, bootstrap)
-    if etcd_cluster_id:
-        history = replace(history, etcd_cluster_id=etcd_cluster_id)
-    return history
+    return replace(history, etcd_cluster_id=etcd_cluster_id) if etcd_cluster_id else history
 
 
 def apply(history: History, event: Event) -> History:

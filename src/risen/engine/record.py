@@ -1,6 +1,6 @@
 """Record: what this engine knows from the store, and every write to it.
 
-Objects are create-only and written before their event, so a crash between the two loses nothing: `load` takes
+Objects are create-only and written before their event, so a crash between the two loses nothing: the past takes
 both. After a write whose answer was lost everything is read again before anything else is decided.
 """
 
@@ -29,9 +29,7 @@ from risen.core.events import (
     RolloutOrdered,
     TaskEnded,
 )
-from risen.core.fold import apply, fold
 from risen.core.history import (
-    History,
     Intent,
     KillIntent,
     LiftIntent,
@@ -51,31 +49,28 @@ from risen.core.step import (
     PassRelease,
     RevokeRelease,
 )
+from risen.engine.past import Past, load_past
 from risen.interfaces.clock import Clock
-from risen.interfaces.errors import Conflict, Corrupt, InterfaceError, NotFound
+from risen.interfaces.errors import Conflict, InterfaceError, NotFound
 from risen.interfaces.store import IfAbsent, Store
 
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class Records:
-    """History and the revision wanted, kept equal to the store by its only writer."""
+@dataclass(slots=True, kw_only=True)
+class Records(Past):
+    """History and the revision wanted, kept equal to the store by its only writer. Join appends to it too."""
 
-    store: Store
     clock: Clock
-    history: History
     revision: Revision | None = None
     doubtful: bool = False
     """A write failed, perhaps behind one that it belongs to: read all again first."""
-    seq: int = 0
-    """The last record of the stream that `history` holds. Join appends to it too."""
 
     @classmethod
     async def load(cls, store: Store, clock: Clock) -> Records:
         """Read everything. Raises NotFound for an empty store, Corrupt, TooNew, Unreachable."""
-        history, seq = await _load(store)
-        found = cls(store, clock, history, seq=seq)
+        past = await load_past(store)
+        found = cls(store=store, history=past.history, seq=past.seq, births=past.births, clock=clock)
         await found._read_revision()
         return found
 
@@ -83,7 +78,7 @@ class Records:
         """Take in what others appended, people's intents, a newer revision; after a lost answer, everything."""
         if self.doubtful:
             await self._read_again()
-        await self._follow()
+        await self.follow()
         await self._take_intents()
         await self._read_revision()
 
@@ -91,7 +86,7 @@ class Records:
         """Everything. Doubt is laid aside first: what arises while reading may not be in what is read."""
         self.doubtful = False
         try:
-            self.history, self.seq = await _load(self.store)
+            await self.read_again()
         except BaseException:
             self.doubtful = True
             raise
@@ -99,14 +94,7 @@ class Records:
     async def append(self, event: Event) -> None:
         """Add to the stream and to history, behind what others appended meanwhile."""
         await self._sure(self.store.append(records.EVENTS, records.encode(event)))
-        await self._follow()
-
-    async def _follow(self) -> None:
-        """Apply what lies in the stream behind `seq`, in its order."""
-        for seq, data in await self.store.read(records.EVENTS, self.seq):
-            if seq > self.seq:
-                self.history = apply(self.history, records.decode_event(data, seq))
-                self.seq = seq
+        await self.follow()
 
     async def write_bootstrap(self, bootstrap: Bootstrap) -> None:
         """Create the bootstrap object, or take the one of that generation that is there."""
@@ -218,32 +206,3 @@ async def read_revision(store: Store, key: str) -> Revision:
     if there is None:
         raise NotFound(f"{key}: no such revision in the store")
     return records.decode(there.data, Revision, key)
-
-
-async def load_history(store: Store) -> History:
-    """History from all that lies in the store. Raises NotFound when it is not a cluster's store."""
-    return (await _load(store))[0]
-
-
-async def _load(store: Store) -> tuple[History, int]:
-    """History, and the last record of the stream that is in it."""
-    cluster = await store.get(records.CLUSTER)
-    if cluster is None:
-        raise NotFound("the store has no cluster in it: `risen up` makes one")
-    uid = records.decode(cluster.data, records.ClusterRecord, records.CLUSTER).uid
-    stream = await store.read(records.EVENTS)
-    events = [records.decode_event(data, seq) for seq, data in stream]
-    births = [await _object(store, key, Birth) for key in await store.list(records.BIRTHS)]
-    bootstraps = [await _object(store, key, Bootstrap) for key in await store.list(records.BOOTSTRAPS)]
-    seen = await store.get(records.ETCD_CLUSTER_ID)
-    etcd_id = ""
-    if seen is not None:
-        etcd_id = records.decode(seen.data, records.EtcdClusterId, records.ETCD_CLUSTER_ID).cluster_id
-    return fold(uid, events, births, bootstraps, etcd_id), stream[-1][0] if stream else 0
-
-
-async def _object(store: Store, key: str, kind: type[T]) -> T:
-    there = await store.get(key)
-    if there is None:
-        raise Corrupt(f"{key}: listed by the store, but not there")
-    return records.decode(there.data, kind, key)

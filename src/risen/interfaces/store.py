@@ -32,7 +32,8 @@ class Store(Protocol):
     `get` returns None for what is absent, raises Corrupt when bytes are not what was written. `put` returns
     the new version; raises Conflict when its condition fails, Denied on a read-only store, NoCapacity when
     full. `list` returns all keys under a prefix, sorted. `append` adds to a stream and returns its sequence
-    number (from 1, without gaps); `read` returns the records after a sequence number, in order.
+    number (from 1, without gaps); `read` returns the records after a sequence number, in order, at most `most`
+    of them; reading on from the last one seen costs no more than what was added since.
     """
 
     async def get(self, key: str) -> Object | None: ...
@@ -40,7 +41,9 @@ class Store(Protocol):
     async def delete(self, key: str) -> None: ...
     async def list(self, prefix: str) -> tuple[str, ...]: ...
     async def append(self, stream: str, data: bytes) -> int: ...
-    async def read(self, stream: str, after: int = 0) -> tuple[tuple[int, bytes], ...]: ...
+    async def read(
+        self, stream: str, after: int = 0, most: int | None = None
+    ) -> tuple[tuple[int, bytes], ...]: ...
 
 
 class Lead(Protocol):

@@ -56,10 +56,11 @@ class Bucket:
         records.append(data)
         return len(records)
 
-    def read(self, stream: str, after: int) -> tuple[tuple[int, bytes], ...]:
-        """Records after a sequence number, in order."""
+    def read(self, stream: str, after: int, most: int | None = None) -> tuple[tuple[int, bytes], ...]:
+        """Records after a sequence number, in order, at most so many."""
         records = self.streams.get(stream, [])
-        return tuple((number + 1, records[number]) for number in range(after, len(records)))
+        last = len(records) if most is None else min(len(records), after + most)
+        return tuple((number + 1, records[number]) for number in range(after, last))
 
     def _may_write(self, key: str) -> None:
         if self.read_only:

@@ -307,9 +307,11 @@ class SimStore:
             "store.append", stream, lambda: store.append(stream, data), STORE_SECONDS
         )
 
-    async def read(self, stream: str, after: int = 0) -> tuple[tuple[int, bytes], ...]:
+    async def read(
+        self, stream: str, after: int = 0, most: int | None = None
+    ) -> tuple[tuple[int, bytes], ...]:
         """Records after a sequence number."""
-        return await self.line.read("store.read", lambda: self.line.world.store.read(stream, after))
+        return await self.line.read("store.read", lambda: self.line.world.store.read(stream, after, most))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import os
 import re
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ from risen.adapters.store.files import (
     try_lock,
     write_whole,
 )
-from risen.adapters.store.streams import End, append_record, read_stream
+from risen.adapters.store.streams import End, append_record, nearest, read_stream, remembered
 from risen.interfaces.errors import Conflict, Corrupt, Invalid, Later
 from risen.interfaces.store import IfAbsent, IfVersion, Object
 
@@ -44,7 +45,8 @@ class DirectoryStore:
     def __init__(self, root: Path, kind_of: Callable[[Path], int] = kind_of_file_system) -> None:
         refuse_remote(root, kind_of)
         self._root = root
-        self._ends: dict[str, End] = {}
+        self._ends: dict[str, tuple[End, ...]] = {}
+        """Of each stream, ends of whole records seen: reading and appending begin there, not at the first."""
 
     @classmethod
     def create(cls, root: Path) -> DirectoryStore:
@@ -81,15 +83,22 @@ class DirectoryStore:
         """See `interfaces.store.Store`. Durable when it returns."""
         path = self._stream(stream)
         async with self._locked():
-            known = self._ends.get(stream, End())
+            known = nearest(self._ends.get(stream, ()), sys.maxsize)
             end = await asyncio.to_thread(append_record, path, data, known)
-            self._ends[stream] = end
+            self._remember(stream, end)
             return end.seq
 
-    async def read(self, stream: str, after: int = 0) -> tuple[tuple[int, bytes], ...]:
+    async def read(
+        self, stream: str, after: int = 0, most: int | None = None
+    ) -> tuple[tuple[int, bytes], ...]:
         """See `interfaces.store.Store`."""
-        records = await asyncio.to_thread(read_stream, self._stream(stream))
-        return tuple(record for record in records if record[0] > after)
+        path, known = self._stream(stream), nearest(self._ends.get(stream, ()), after)
+        found, end = await asyncio.to_thread(read_stream, path, after, known, most)
+        self._remember(stream, end)
+        return tuple(found)
+
+    def _remember(self, stream: str, end: End) -> None:
+        self._ends[stream] = remembered(self._ends.get(stream, ()), end)
 
     def _object(self, key: str) -> Path:
         return self._root / "objects" / f"{_checked(key)}{_OBJECT}"

@@ -1,22 +1,27 @@
 """Streams of the directory store: one append-only file each, every record with its number and checksum.
 
 A record is `risen-record SEQ LENGTH SHA256\\n`, the bytes, `\\n`. A tail that a crash tore off is ignored by
-readers and cut off by the next writer; anything else that does not check is Corrupt. The caller holds the lock.
+readers and cut off by the next writer; anything else that does not check is Corrupt. Who appends holds the lock.
+Readers hold none: they begin at the end of a whole record seen before, which no writer ever cuts off.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from risen.adapters.store.files import fault, faults, make_folders, read_whole, sync_folder
+from risen.adapters.store.files import fault, faults, make_folders, sync_folder
 from risen.interfaces.errors import Corrupt
 
 _MAGIC = b"risen-record"
 _MAX_HEADER = 128
+_BLOCK_BYTES = 1 << 20
+_MOST_ENDS = 8
+"""Remembered of a stream: one for each who reads it at a pace of his own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +38,18 @@ def render_record(seq: int, data: bytes) -> bytes:
     return b"%s %d %d %s\n%s\n" % (_MAGIC, seq, len(data), digest, data)
 
 
-def scan(content: bytes, path: Path, start: End = End()) -> tuple[list[tuple[int, bytes]], End]:
-    """The records of `content` (the file from `start` on) and where they end. Raises Corrupt naming the file."""
+START = End()
+
+
+def scan(
+    content: bytes, path: Path, start: End = START, most: int | None = None
+) -> tuple[list[tuple[int, bytes]], End]:
+    """The records of `content` (the file from `start` on), at most so many, and where they end.
+
+    Raises Corrupt naming the file."""
     found: list[tuple[int, bytes]] = []
     at, seq = 0, start.seq
-    while at < len(content):
+    while at < len(content) and (most is None or len(found) < most):
         line_end = content.find(b"\n", at, at + _MAX_HEADER)
         if line_end < 0:
             if _is_torn(content[at:]):
@@ -46,6 +58,8 @@ def scan(content: bytes, path: Path, start: End = End()) -> tuple[list[tuple[int
         length, digest = _header(content[at:line_end], seq + 1, path)
         body, end = line_end + 1, line_end + 1 + length
         if end + 1 > len(content):
+            if b"\n%s %d " % (_MAGIC, seq + 2) in content[body:]:
+                raise Corrupt(f"{path}: record {seq + 1} is shorter than its header says")
             break
         data = content[body:end]
         whole = content[end : end + 1] == b"\n"
@@ -59,13 +73,65 @@ def scan(content: bytes, path: Path, start: End = End()) -> tuple[list[tuple[int
     return found, End(start.offset + at, seq)
 
 
-def read_stream(path: Path) -> list[tuple[int, bytes]]:
-    """All whole records. Raises Corrupt."""
-    content = read_whole(path)
-    return [] if content is None else scan(content, path)[0]
+def read_stream(
+    path: Path, after: int = 0, known: End = START, most: int | None = None
+) -> tuple[list[tuple[int, bytes]], End]:
+    """Whole records after number `after`, at most so many, and where they end. `known` is an end seen before,
+    at or before `after`. Raises Corrupt.
+    """
+    with faults(path):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return [], START
+    try:
+        return _after(descriptor, path, known, (after, most))
+    finally:
+        os.close(descriptor)
 
 
-def append_record(path: Path, data: bytes, known: End) -> End:
+def _after(
+    descriptor: int, path: Path, known: End, wanted: tuple[int, int | None]
+) -> tuple[list[tuple[int, bytes]], End]:
+    """From the end known on; from the beginning where that does not fit the file (a backup was put back)."""
+    with faults(path):
+        fits = os.fstat(descriptor).st_size >= known.offset
+    if fits and known != START:
+        with suppress(Corrupt):
+            return _by_blocks(descriptor, path, known, wanted)
+    return _by_blocks(descriptor, path, START, wanted)
+
+
+def _by_blocks(
+    descriptor: int, path: Path, end: End, wanted: tuple[int, int | None]
+) -> tuple[list[tuple[int, bytes]], End]:
+    """A long stream is never held whole. A record larger than a block gets a larger one."""
+    after, most = wanted
+    found: list[tuple[int, bytes]] = []
+    block = _BLOCK_BYTES
+    while most is None or len(found) < most:
+        with faults(path):
+            content = os.pread(descriptor, block, end.offset)
+        room = None if most is None else max(0, after - end.seq) + most - len(found)
+        records, reached = scan(content, path, end, room)
+        if not records and len(content) < block:
+            break
+        found += [record for record in records if record[0] > after]
+        block, end = (_BLOCK_BYTES if records else 2 * block), reached
+    return found, end
+
+
+def nearest(ends: tuple[End, ...], after: int) -> End:
+    """The furthest of the ends remembered from which the records after number `after` are all to come."""
+    return max((end for end in ends if end.seq <= after), key=lambda end: end.seq, default=START)
+
+
+def remembered(ends: tuple[End, ...], end: End) -> tuple[End, ...]:
+    """The ends with one more, which is the newest; the oldest are forgotten."""
+    return (*(one for one in ends if one.seq != end.seq), end)[-_MOST_ENDS:]
+
+
+def append_record(path: Path, data: bytes, known: End = START) -> End:
     """Add a record after the last whole one; `known` is an end seen before, to save reading all again.
 
     Raises Corrupt, Denied, NoCapacity, Unreachable (nothing added), OutcomeUnknown.
@@ -76,7 +142,7 @@ def append_record(path: Path, data: bytes, known: End) -> End:
             make_folders(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        end = _end_of(descriptor, path, known)
+        _, end = _after(descriptor, path, known, (sys.maxsize, None))
         record = render_record(end.seq + 1, data)
         with faults(path):
             os.ftruncate(descriptor, end.offset)
@@ -93,14 +159,6 @@ def append_record(path: Path, data: bytes, known: End) -> End:
     if new:
         sync_folder(path.parent)
     return End(end.offset + len(record), end.seq + 1)
-
-
-def _end_of(descriptor: int, path: Path, known: End) -> End:
-    with faults(path):
-        size = os.fstat(descriptor).st_size
-        start = known if size >= known.offset else End()
-        content = os.pread(descriptor, size - start.offset, start.offset) if size > start.offset else b""
-    return scan(content, path, start)[1]
 
 
 def _write_all(descriptor: int, data: bytes, offset: int) -> None:
