@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from desk import Desk, Lenient
 from risen.core.names import InstanceName, MemberId, ProviderId
 from risen.interfaces import errors
 from risen.interfaces.store import IfAbsent
@@ -17,47 +18,7 @@ from risen.sim.harness import brought_up
 from risen.sim.instances import ADDRESSES
 from risen.sim.line import Line
 from risen.sim.scenario import Scenario
-from risen.sim.trace import Trace
-from risen.sim.virtual_loop import VirtualLoop
 from risen.sim.world import World
-
-
-@dataclass
-class Lenient:
-    """Judges nothing."""
-
-    told: list[str] = field(default_factory=list)
-
-    def before(self, operation: str, subject: str) -> None:
-        self.told.append(f"before {operation}")
-
-    def after(self, operation: str, subject: str) -> None:
-        self.told.append(f"after {operation}")
-
-
-@dataclass
-class Desk:
-    """One incarnation at a standing cluster."""
-
-    world: World
-    faults: Faults = field(default_factory=Faults)
-    deaths: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.loop = VirtualLoop(self.world.timeline)
-        self.trace = Trace(1)
-        self.line = Line(
-            self.world,
-            self.loop,
-            Incarnation(1),
-            self.faults,
-            self.trace,
-            Lenient(),
-            lambda: self.deaths.append(1),
-        )
-
-    def ask(self, request: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.run_until_complete(request)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +31,11 @@ Asked = Callable[[Desk], Coroutine[Any, Any, Any]]
 
 def corrupt(desk: Desk) -> Coroutine[Any, Any, Any]:
     desk.world.store.corrupted.add("cluster")
+    return SimStore(desk.line).get("cluster")
+
+
+def newer(desk: Desk) -> Coroutine[Any, Any, Any]:
+    desk.world.store.newer.add("cluster")
     return SimStore(desk.line).get("cluster")
 
 
@@ -116,6 +82,7 @@ def without_an_apiserver(desk: Desk) -> Coroutine[Any, Any, Any]:
     ("asked", "error"),
     [
         (corrupt, errors.Corrupt),
+        (newer, errors.TooNew),
         (read_only, errors.Denied),
         (full, errors.NoCapacity),
         (changed_request, errors.Invalid),

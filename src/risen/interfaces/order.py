@@ -109,6 +109,15 @@ def _gone(asked: Arguments, value: object, write: str) -> Effect:
     )
 
 
+def _cordoned(asked: Arguments, value: object) -> Effect:
+    on = asked.get("on", True)
+
+    def shown(seen: Any) -> bool:
+        return all(node.unschedulable == on for node in seen.nodes if node.uid == asked["uid"])
+
+    return Effect("cordon" if on else "uncordon", f"cordon {asked['uid']}", shown)
+
+
 def _marked(node: Any, asked: Arguments) -> bool:
     return set(asked["labels"].items()) <= set(node.labels) and set(asked["taints"]) <= set(node.taints)
 
@@ -146,9 +155,7 @@ _EFFECTS: Mapping[str, Callable[[Arguments, object], Effect]] = MappingProxyType
         "etcd.move_leader": _leads,
         "kubernetes.apply": _applied,
         "kubernetes.patch_node": lambda asked, value: _node(asked, value, "patch_node", _marked),
-        "kubernetes.cordon": lambda asked, value: _node(
-            asked, value, "cordon", lambda node, _: node.unschedulable
-        ),
+        "kubernetes.cordon": _cordoned,
         "kubernetes.delete_node": lambda asked, value: _gone(asked, value, "delete_node"),
         "kubernetes.free_pod": lambda asked, value: _gone(asked, value, "free_pod"),
         "kubernetes.release_lease": _released,

@@ -29,11 +29,12 @@ class IfVersion:
 class Store(Protocol):
     """Keys are `/`-separated, each part of `[a-z0-9._-]`.
 
-    `get` returns None for what is absent, raises Corrupt when bytes are not what was written. `put` returns
-    the new version; raises Conflict when its condition fails, Denied on a read-only store, NoCapacity when
-    full. `list` returns all keys under a prefix, sorted. `append` adds to a stream and returns its sequence
-    number (from 1, without gaps); `read` returns the records after a sequence number, in order, at most `most`
-    of them; reading on from the last one seen costs no more than what was added since.
+    `get` returns None for what is absent, raises Corrupt when bytes are not what was written, TooNew when a newer
+    program wrote them in another form. `put` returns the new version; raises Conflict when its condition fails,
+    Denied on a read-only store, NoCapacity when full. `list` returns all keys under a prefix, sorted. `append`
+    adds to a stream and returns its sequence number (from 1, without gaps); `read` returns the records after a
+    sequence number, in order, at most `most` of them; reading on from the last one seen costs no more than what
+    was added since.
     """
 
     async def get(self, key: str) -> Object | None: ...

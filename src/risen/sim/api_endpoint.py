@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from risen.core.names import InstanceName
 from risen.core.picture import BackendSeen
+from risen.interfaces.errors import NoCapacity
 
 if TYPE_CHECKING:
     from risen.sim.world import World
 
 DETECTION_SECONDS = 0.5
 """`inter 250ms fall 2`."""
+SLOTS = 24
 
 
 @dataclass(slots=True)
@@ -39,8 +41,10 @@ class EndpointTruth:
         )
 
     def add(self, name: InstanceName, address: str) -> None:
-        """Idempotent; ends a drain."""
+        """Idempotent; ends a drain. Raises NoCapacity."""
         there = self.backends.get(name)
+        if there is None and len(self.backends) >= SLOTS:
+            raise NoCapacity("no free slot for another apiserver")
         if there is None or there.address != address:
             self.backends[name] = Backend(address)
         else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
-from risen.interfaces.errors import Conflict, Corrupt, Denied
+from risen.interfaces.errors import Conflict, Corrupt, Denied, Invalid, Later, NoCapacity, TooNew
 from risen.interfaces.store import IfAbsent, IfVersion, Object
+
+_KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*)*")
 
 
 @dataclass(slots=True)
@@ -18,16 +21,20 @@ class Bucket:
     leader: int | None = None
     holder: str = ""
     read_only: bool = False
+    full: bool = False
+    locked: bool = False
+    """Another program writes and does not end."""
     corrupted: set[str] = field(default_factory=set)
+    newer: set[str] = field(default_factory=set)
+    """Keys and streams that a newer Risen wrote in a form not known here."""
 
     def get(self, key: str) -> Object | None:
-        """None for what is absent. Raises Corrupt."""
-        if key in self.corrupted:
-            raise Corrupt(f"{key}: its bytes are not what was written")
+        """None for what is absent. Raises Corrupt, TooNew, Invalid."""
+        self._may_read(key)
         return self.objects.get(key)
 
     def put(self, key: str, data: bytes, condition: IfAbsent | IfVersion | None) -> str:
-        """Returns the new version. Raises Conflict, Denied."""
+        """Returns the new version. Raises Conflict, and as the interface says."""
         self._may_write(key)
         there = self.objects.get(key)
         match condition:
@@ -58,10 +65,28 @@ class Bucket:
 
     def read(self, stream: str, after: int, most: int | None = None) -> tuple[tuple[int, bytes], ...]:
         """Records after a sequence number, in order, at most so many."""
+        self._may_read(stream)
         records = self.streams.get(stream, [])
         last = len(records) if most is None else min(len(records), after + most)
         return tuple((number + 1, records[number]) for number in range(after, last))
 
+    def _may_read(self, key: str) -> None:
+        if not _KEY.fullmatch(key):
+            raise Invalid(f"{key!r} is not a store key")
+        if key in self.newer:
+            raise TooNew(f"{key}: written by a newer Risen")
+        if key in self.corrupted:
+            raise Corrupt(f"{key}: its bytes are not what was written")
+
     def _may_write(self, key: str) -> None:
+        self.may_lead()
+        if self.locked:
+            raise Later("another program holds the store's lock")
+        self._may_read(key)
+        if self.full:
+            raise NoCapacity(f"{key}: no space left")
+
+    def may_lead(self) -> None:
+        """Raises Denied where nothing can be written."""
         if self.read_only:
-            raise Denied(f"{key}: the store is read-only")
+            raise Denied("the store is read-only")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from risen.core.names import InstanceName, MemberId
 from risen.core.picture import EtcdSeen, MemberSeen
-from risen.interfaces.errors import Conflict, Later, NotFound, Unreachable
+from risen.interfaces.errors import Conflict, Corrupt, Later, NotFound, Unreachable
 
 if TYPE_CHECKING:
     from risen.sim.instances import Instance
@@ -52,6 +52,12 @@ class EtcdTruth:
     ids: int = 0
     names: dict[str, str] = field(default_factory=dict)
     """Instance names of all members there ever were."""
+    alarms: set[str] = field(default_factory=set)
+    """NOSPACE, or CORRUPT of its leader."""
+    strangers: set[str] = field(default_factory=set)
+    """Addresses where a member of another cluster answers."""
+    compacted: int = 0
+    """Revisions below are not kept."""
 
     # --- facts --------------------------------------------------------------------------------------------
     @property
@@ -108,18 +114,22 @@ class EtcdTruth:
 
     # --- what members ask of it ---------------------------------------------------------------------------
     def observe(self, addresses: tuple[str, ...]) -> EtcdSeen:
-        """Raises Unreachable when no member answers on any of these addresses."""
+        """Raises Unreachable when no member answers on any of these addresses, Corrupt for two clusters."""
         asked = [item for item in self.world.instances.all.values() if item.address in addresses]
         answers = [item for item in asked if item.etcd_since is not None and item.member in self.members]
         if not answers:
             raise Unreachable("no etcd member answers")
+        if self.strangers & set(addresses):
+            raise Corrupt("members of 2 different etcd clusters answer")
         reached = {item.member for item in answers}
         lost = not (self.works() and any(not self.members[member].learner for member in reached))
         members = [self._seen(member, member.id in reached) for member in self.members.values()]
-        return EtcdSeen(self.cluster_id, tuple(sorted(members, key=lambda seen: seen.id)), lost)
+        by_id = tuple(sorted(members, key=lambda seen: seen.id))
+        return EtcdSeen(self.cluster_id, by_id, lost, tuple(sorted(self.alarms)))
 
     def _seen(self, member: Member, reached: bool) -> MemberSeen:
-        healthy = reached and bool(self.leader)
+        corrupt = "CORRUPT" in self.alarms and member.id == self.leader
+        healthy = reached and bool(self.leader) and not corrupt
         return MemberSeen(
             MemberId(member.id), member.name, member.peer_url, member.learner, healthy,
             healthy and member.id == self.leader, member.match if reached else 0, member.match if reached else 0,
@@ -191,6 +201,17 @@ class EtcdTruth:
         if target is None or target.learner or not self.up(target):
             raise Later("etcdserver: bad leader transferee")
         self.leader = to
+
+    def hash_kv(self, member_id: MemberId, revision: int) -> tuple[int, int]:
+        """(hash, compact revision), the same of all. Raises Unreachable, NotFound (compacted), Later."""
+        member = self.members.get(member_id)
+        if member is None or not self.up(member):
+            raise Unreachable(f"member {member_id} does not answer")
+        if revision < self.compacted:
+            raise NotFound("etcdserver: mvcc: required revision has been compacted")
+        if member.match < revision:
+            raise Later("etcdserver: mvcc: required revision is a future revision")
+        return revision * 2654435761 % 2**32, self.compacted
 
     # --- what happens by itself ---------------------------------------------------------------------------
     def _new_id(self, salt: str) -> str:

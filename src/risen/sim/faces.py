@@ -9,7 +9,7 @@ from random import Random
 from risen.core.names import InstanceName, MemberId, ProviderId
 from risen.core.picture import BackendSeen, EtcdSeen, InstanceSeen, KubernetesSeen, ProviderSeen
 from risen.core.spec import Taint
-from risen.interfaces.errors import Later, NotFound, Unreachable
+from risen.interfaces.errors import Invalid, NotFound, Unreachable
 from risen.interfaces.provider import LaunchRequest
 from risen.interfaces.store import IfAbsent, IfVersion, Lead, Object
 from risen.sim.line import Line
@@ -190,15 +190,7 @@ class SimEtcd:
 
     async def hash_kv(self, member: MemberId, revision: int) -> tuple[int, int]:
         """Equal for all members that hold that revision."""
-        return await self.line.read("etcd.hash_kv", lambda: self._hash(member, revision))
-
-    def _hash(self, member: MemberId, revision: int) -> tuple[int, int]:
-        there = self.line.world.etcd.members.get(member)
-        if there is None or not self.line.world.etcd.up(there):
-            raise Unreachable(f"member {member} does not answer")
-        if there.match < revision:
-            raise Later(f"member {member} is at revision {there.match}")
-        return revision * 2654435761 % 2**32, 0
+        return await self.line.read("etcd.hash_kv", lambda: self.line.world.etcd.hash_kv(member, revision))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +204,7 @@ class SimKubernetes:
         return await self.line.read("kubernetes.observe", self.line.world.kubernetes.observe)
 
     async def apply(self, manifest: Mapping[str, object]) -> None:
-        """Server-side apply."""
+        """Server-side apply. Invalid without kind or name."""
         key, digest = _key_and_digest(manifest)
         kubernetes = self.line.world.kubernetes
         await self.line.write("kubernetes.apply", key, lambda: kubernetes.apply(key, digest))
@@ -242,12 +234,12 @@ class SimKubernetes:
     async def evict(self, namespace: str, pod: str, uid: str, past_budgets: bool = False) -> None:
         """Later when a budget refuses."""
         kubernetes = self.line.world.kubernetes
-        await self.line.write("kubernetes.evict", pod, lambda: kubernetes.evict(uid, past_budgets))
+        await self.line.write("kubernetes.evict", pod, lambda: kubernetes.evict(pod, uid, past_budgets))
 
     async def free_pod(self, namespace: str, pod: str, uid: str) -> None:
         """Grace 0."""
         kubernetes = self.line.world.kubernetes
-        await self.line.write("kubernetes.free_pod", pod, lambda: kubernetes.free_pod(uid))
+        await self.line.write("kubernetes.free_pod", pod, lambda: kubernetes.free_pod(pod, uid))
 
     async def delete_node(self, node: str, uid: str) -> None:
         """Gone is done."""
@@ -263,9 +255,14 @@ class SimKubernetes:
 
 
 def _key_and_digest(manifest: Mapping[str, object]) -> tuple[str, str]:
-    """`APIVERSION/KIND/NAMESPACE/NAME` and the digest that its annotation carries."""
-    metadata = manifest["metadata"]
-    assert isinstance(metadata, Mapping)
+    """`APIVERSION/KIND/NAMESPACE/NAME` and the digest that its annotation carries. Raises Invalid."""
+    metadata = manifest.get("metadata")
+    if (
+        not isinstance(metadata, Mapping)
+        or not {"apiVersion", "kind"} <= manifest.keys()
+        or "name" not in metadata
+    ):
+        raise Invalid("a manifest without apiVersion, kind or name")
     annotations = metadata.get("annotations", {})
     key = "/".join(
         str(part)
@@ -340,8 +337,9 @@ class SimLeadership:
     line: Line
 
     async def try_lead(self, holder: str) -> Lead | None:
-        """None while a living incarnation holds the lock."""
+        """None while a living incarnation holds the lock. Raises Denied on a read-only store."""
         self.line.incarnation.check()
+        self.line.world.store.may_lead()
         store, number = self.line.world.store, self.line.incarnation.number
         if store.leader not in (None, number):
             return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from risen.core.names import ClusterUid, InstanceName, ProviderId, Role, may_hold_etcd
+from risen.core.names import ClusterUid, ImageDigest, InstanceName, ProviderId, Role, may_hold_etcd
 from risen.core.picture import InstanceSeen, InstanceState, ProviderSeen
 from risen.interfaces.errors import Invalid, NoCapacity, NotFound
 from risen.interfaces.provider import LaunchRequest
@@ -81,11 +81,13 @@ class Instances:
     never_joins: int = 0
     """The instance of this number, counted from 1, boots and then says nothing; 0 for none."""
     host_boot: str = "host-boot-1"
+    images_lost: set[ImageDigest] = field(default_factory=set)
+    """Pruned, or their disk is gone: nothing is launched from them or powered on."""
     console_of_gone: dict[InstanceName, tuple[str, ...]] = field(default_factory=dict)
 
     # --- what the provider offers -------------------------------------------------------------------------
     def launch(self, request: LaunchRequest) -> ProviderId:
-        """Idempotent by name. Raises Invalid for another request of that name, NoCapacity."""
+        """Idempotent by name. Raises Invalid for another request of that name, NoCapacity, NotFound (image)."""
         there = self.all.get(request.instance)
         if there is not None:
             if there.request != request:
@@ -93,6 +95,8 @@ class Instances:
             return there.provider_id
         if self.ever >= ADDRESSES:
             raise NoCapacity("no address is free")
+        if request.image in self.images_lost:
+            raise NotFound(f"no image {request.image}")
         line = self.world.timeline
         self.ever += 1
         listed = line.now + (line.draw(0.0, 2.0) if line.chance(0.3) else 0.0)
@@ -157,7 +161,9 @@ class Instances:
         )
 
     def by_id(self, provider_id: ProviderId) -> Instance:
-        """Raises NotFound."""
+        """Raises NotFound, Invalid for an id of another provider or cluster."""
+        if not provider_id.startswith("sim://"):
+            raise Invalid(f"{provider_id} is no id of this cluster's")
         for item in self.all.values():
             if item.provider_id == provider_id:
                 return item
@@ -183,6 +189,8 @@ class Instances:
     def power_on(self, provider_id: ProviderId) -> None:
         """Start it from its disk; nothing to do when it runs. Raises NotFound."""
         item = self.by_id(provider_id)
+        if item.request.image in self.images_lost:
+            raise NotFound(f"no image {item.request.image}: bake it again")
         if item.power is Power.OFF:
             item.host_boot = self.host_boot
             self._boot(item)

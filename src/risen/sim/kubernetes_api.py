@@ -69,6 +69,8 @@ class KubernetesTruth:
     deployments: list[Deployment] = field(default_factory=list)
     addons: dict[str, str] = field(default_factory=dict)
     holders: dict[str, Holder] = field(default_factory=lambda: {name: Holder() for name in CONTROLLERS})
+    unserved: set[str] = field(default_factory=set)
+    """apiVersions and namespaces that are not there yet."""
     made: int = 0
     cache: tuple[float, KubernetesSeen | None] = (0.0, None)
     lag: float = 0.0
@@ -131,8 +133,13 @@ class KubernetesTruth:
         return KubernetesSeen(tuple(nodes), tuple(pods), tuple(sorted(self.addons.items())), holders)
 
     def apply(self, key: str, digest: str) -> None:
-        """Server-side apply; a Deployment brings its pods."""
+        """Server-side apply; a Deployment brings its pods. Later for what is not there yet."""
         self.need_api()
+        version, _, namespace, _ = key.rsplit("/", 3)
+        if version in self.unserved:
+            raise Later(f"the API does not serve {version} (yet)")
+        if namespace in self.unserved:
+            raise Later(f"its namespace or kind is not there yet: {namespace}")
         self.addons[key] = digest
         for deployment in self.world.addon_deployments.get(key, ()):
             if deployment not in self.deployments:
@@ -149,13 +156,15 @@ class KubernetesTruth:
             raise Conflict(f"nodes {name}: uid is {node.uid}, not {uid}")
         return node
 
-    def pod(self, uid: str) -> PodTruth:
-        """Raises Unreachable, NotFound."""
+    def pod(self, name: str, uid: str) -> PodTruth:
+        """Raises Unreachable, NotFound, Conflict for another uid."""
         self.need_api()
         pod = self.pods.get(uid)
-        if pod is None:
-            raise NotFound(f"no pod with uid {uid}")
-        return pod
+        if pod is not None:
+            return pod
+        if any(other.name == name for other in self.pods.values()):
+            raise Conflict(f"pods {name}: another uid than {uid}")
+        raise NotFound(f"no pod with uid {uid}")
 
     def mark(self, name: str, uid: str, labels: dict[str, str], taints: tuple[Taint, ...]) -> None:
         """Set labels and taints; what we set before and do not want any more goes, what others set stays."""
@@ -182,9 +191,13 @@ class KubernetesTruth:
             node.taints = (*node.taints, taint)
         self.wrote()
 
-    def evict(self, uid: str, past_budgets: bool) -> None:
-        """Voluntary: refused (Later) by a budget."""
-        pod = self.pod(uid)
+    def evict(self, name: str, uid: str, past_budgets: bool) -> None:
+        """Voluntary: refused (Later) by a budget, and by two always."""
+        pod = self.pod(name, uid)
+        if not past_budgets and pod.deployment.budgets > 1:
+            raise Later(
+                "This pod has more than one PodDisruptionBudget, which the eviction does not support."
+            )
         if not past_budgets and not budget_allows(self, pod):
             raise Later("Cannot evict pod as it would violate the pod's disruption budget.")
         if not pod.terminating:
@@ -193,9 +206,9 @@ class KubernetesTruth:
             line.after(line.draw(0.5, 2.0), self.pod_ended, uid)
         self.wrote()
 
-    def free_pod(self, uid: str) -> None:
+    def free_pod(self, name: str, uid: str) -> None:
         """Failed, then deleted with grace 0."""
-        self.forget_pod(self.pod(uid).uid)
+        self.forget_pod(self.pod(name, uid).uid)
 
     def delete_node(self, name: str, uid: str) -> None:
         """Its pods become garbage. NotFound is done."""

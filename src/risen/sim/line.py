@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from risen.interfaces.errors import InterfaceError, OutcomeUnknown, Unreachable
+from risen.interfaces.errors import Denied, InterfaceError, OutcomeUnknown, Unreachable
 from risen.sim.faults import Dead, FaultKind, Faults, Incarnation
 from risen.sim.trace import Trace, TraceLine
 from risen.sim.world import World
@@ -78,7 +78,12 @@ class Line:
         line = self.world.timeline
         if line.now < self.faults.calm_after and line.chance(self.faults.read_error_share):
             raise Unreachable(f"{operation}: connection refused (injected)")
+        self._need_rights(operation)
         return answer()
+
+    def _need_rights(self, operation: str) -> None:
+        if operation.partition(".")[0] in self.world.denied:
+            raise Denied(f"{operation}: our certificate is not accepted there")
 
     async def write(
         self, operation: str, subject: str, effect: Callable[[], T], seconds: tuple[float, float] = QUICK
@@ -146,6 +151,7 @@ class Line:
         self.judge.before(order.operation, order.subject)
         error: InterfaceError | None = None
         try:
+            self._need_rights(order.operation)
             value = order.effect()
         except InterfaceError as raised:
             error = raised

@@ -23,6 +23,8 @@ class Deployment:
     replicas: int
     tolerates: bool = False
     min_available: int = 0
+    budgets: int = 1
+    """Disruption budgets that select its pods."""
 
 
 PENDING = InstanceName("")

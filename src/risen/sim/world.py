@@ -41,6 +41,8 @@ class World:
     store: Bucket = field(default_factory=Bucket)
     controller_alive: bool = False
     """Join is answered by a living controller."""
+    denied: set[str] = field(default_factory=set)
+    """Interfaces (`etcd`, `kubernetes`) whose servers do not accept the controller's certificate or rights."""
     violations: list[str] = field(default_factory=list)
     known: History | None = None
     known_seq: int = 0

@@ -28,7 +28,7 @@ from risen.adapters.store.files import (
     write_whole,
 )
 from risen.adapters.store.streams import End, append_record, nearest, read_stream, remembered
-from risen.interfaces.errors import Conflict, Corrupt, Invalid, Later
+from risen.interfaces.errors import Conflict, Corrupt, Invalid, Later, TooNew
 from risen.interfaces.store import IfAbsent, IfVersion, Object
 
 LOCK_SECONDS = 10.0
@@ -36,6 +36,8 @@ _POLL_SECONDS = 0.002
 _KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*)*")
 _PREFIX = re.compile(r"([a-z0-9_-][a-z0-9._-]*/?)*")
 _OBJECT, _GONE, _STREAM = ".OBJECT", ".GONE", ".STREAM"
+_FORMAT = re.compile(rb"risen-object (\d{1,9}) ")
+_NEWEST_FORMAT = 1
 _HEADER = re.compile(rb"risen-object 1 (\d+) (\d+) ([0-9a-f]{64})\n")
 
 
@@ -174,10 +176,16 @@ def _version(counter: int, data: bytes) -> str:
 
 
 def _read_object(path: Path) -> tuple[int, bytes] | None:
-    """Counter and bytes. Raises Corrupt naming the file."""
+    """Counter and bytes. Raises Corrupt or TooNew, both naming the file."""
     content = read_whole(path)
     if content is None:
         return None
+    written = _FORMAT.match(content)
+    if written is not None and int(written[1]) > _NEWEST_FORMAT:
+        raise TooNew(
+            f"{path}: written by a newer Risen (format {int(written[1])}, this one knows {_NEWEST_FORMAT}); "
+            "use that version or a newer one"
+        )
     header = _HEADER.match(content)
     if header is None:
         raise Corrupt(f"{path}: its header is not what was written")
