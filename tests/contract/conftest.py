@@ -1,4 +1,4 @@
-"""Real servers that several contract tests share."""
+"""Real servers that several contract tests share, and where what real adapters answer is noted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 from servers import ApiServer, EtcdServers, api_server, etcd_servers
+
+from fidelity.record import note_answers
+
+
+@pytest.fixture(autouse=True)
+def answers_noted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adapters laid into `noted` note what they answer; so do the programs that a test starts."""
+    note_answers(request.config, monkeypatch)
 
 
 @pytest.fixture(scope="session")

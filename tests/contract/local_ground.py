@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from risen.adapters.answer_file import noted
 from risen.adapters.local import outside
 from risen.adapters.local.endpoint import LocalEndpoint
 from risen.adapters.local.launcher import launcher_for
@@ -28,8 +29,9 @@ from risen.adapters.local.settings import LocalSettings
 from risen.adapters.local.site import LocalSite
 from risen.core.names import ClusterUid, ImageDigest, InstanceName, PoolName, Role
 from risen.interfaces.builder import BakedImage
+from risen.interfaces.endpoint import Endpoint
 from risen.interfaces.errors import NotFound
-from risen.interfaces.provider import LaunchRequest
+from risen.interfaces.provider import LaunchRequest, Provider
 
 NET = f"10.{200 + os.getpid() % 50}"
 """The first half of the tests' subnets, so that two runs on one host do not meet."""
@@ -180,7 +182,11 @@ def make_ground(folder: Path, number: int) -> Ground:
     )  # fmt: skip
     images = TinyImages((tiny_root(), write_layer(folder / "layer")))
     return Ground(
-        settings, LocalSite(settings), LocalProvider(settings, images), LocalEndpoint(settings), authority
+        settings,
+        LocalSite(settings),
+        noted(LocalProvider(settings, images), Provider),
+        noted(LocalEndpoint(settings), Endpoint),
+        authority,
     )
 
 

@@ -11,9 +11,11 @@ import pytest
 from fault_proxy import Fault, fault_proxy
 from servers import Authority, EtcdServers, etcd_servers
 
+from risen.adapters.answer_file import noted
 from risen.adapters.etcd import EtcdClient
 from risen.core.names import MemberId
 from risen.interfaces.errors import Corrupt, Denied, Later, NotFound, OutcomeUnknown, Unreachable
+from risen.interfaces.etcd import Etcd
 from risen.transport.session import Request, Session
 from risen.transport.tls import TlsIdentity
 
@@ -28,7 +30,7 @@ def other_etcd(tmp_path: Path, real_etcd: EtcdServers) -> Iterator[EtcdServers]:
 
 @contextlib.asynccontextmanager
 async def client(identity: TlsIdentity) -> AsyncIterator[EtcdClient]:
-    etcd = EtcdClient(identity)
+    etcd = noted(EtcdClient(identity), Etcd)
     try:
         yield etcd
     finally:

@@ -12,10 +12,12 @@ import pytest
 from fault_proxy import Fault, fault_proxy
 from servers import EtcdServers, etcd_servers
 
+from risen.adapters.answer_file import noted
 from risen.adapters.etcd import EtcdClient
 from risen.core.names import MemberId
 from risen.core.picture import EtcdSeen, MemberSeen
 from risen.interfaces.errors import Conflict, Later, NotFound, Unreachable
+from risen.interfaces.etcd import Etcd
 
 pytestmark = pytest.mark.root
 
@@ -37,7 +39,7 @@ def doomed(tmp_path: Path) -> Iterator[EtcdServers]:
 
 @contextlib.asynccontextmanager
 async def etcd_of(servers: EtcdServers) -> AsyncIterator[EtcdClient]:
-    client = EtcdClient(servers.identity)
+    client = noted(EtcdClient(servers.identity), Etcd)
     try:
         yield client
     finally:

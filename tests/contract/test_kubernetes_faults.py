@@ -10,11 +10,13 @@ from fault_proxy import Fault, FaultProxy, fault_proxy
 from kubernetes_objects import make_node, raw
 from servers import ApiServer
 
+from risen.adapters.answer_file import noted
 from risen.adapters.kubernetes import KubernetesClient
 from risen.adapters.kubernetes.api import Api, Credentials
 from risen.adapters.kubernetes.reflector import Pace
 from risen.adapters.kubernetes.wire import Node
 from risen.interfaces.errors import NotFound, OutcomeUnknown, Unreachable
+from risen.interfaces.kubernetes import Kubernetes
 from risen.transport import session
 
 pytestmark = pytest.mark.root
@@ -117,7 +119,9 @@ async def test_a_silent_line_makes_the_cache_stale_and_it_heals_by_itself(
     real_api: ApiServer, proxy: FaultProxy
 ) -> None:
     pace = Pace(watch_seconds=2, silence_seconds=2.5, stale_seconds=3.0)
-    client = KubernetesClient(Credentials(f"https://{proxy.address}", real_api.admin), pace=pace)
+    client = noted(
+        KubernetesClient(Credentials(f"https://{proxy.address}", real_api.admin), pace=pace), Kubernetes
+    )
     assert await client.synced(10)
     await proxy.set(Fault.SILENT)
     async with asyncio.timeout(20):

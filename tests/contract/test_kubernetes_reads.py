@@ -10,6 +10,7 @@ from fault_proxy import Fault, FaultProxy, fault_proxy
 from kubernetes_objects import compact, eventually, make_node, make_pod, objects_of, write
 from servers import ApiServer, Authority
 
+from risen.adapters.answer_file import noted
 from risen.adapters.kubernetes import KubernetesClient
 from risen.adapters.kubernetes.api import Api, Credentials, Listing
 from risen.adapters.kubernetes.cache import Changes, Event, Listed, node_lease, node_seen
@@ -17,6 +18,7 @@ from risen.adapters.kubernetes.reflector import Kind, Pace, Reflector
 from risen.adapters.kubernetes.wire import Lease, Node
 from risen.core.picture import KubernetesSeen
 from risen.interfaces.errors import Denied, Unreachable
+from risen.interfaces.kubernetes import Kubernetes
 from risen.transport.session import Answer, Request
 from risen.transport.tls import TlsIdentity
 
@@ -83,8 +85,9 @@ async def test_a_list_begins_again_when_its_version_is_compacted_between_pages(
 
 async def test_nodes_pods_leases_and_holders_are_seen_as_they_change(real_api: ApiServer, api: Api) -> None:
     changes: list[None] = []
-    client = KubernetesClient(
-        Credentials(real_api.url, real_api.admin), on_change=lambda: changes.append(None)
+    client = noted(
+        KubernetesClient(Credentials(real_api.url, real_api.admin), on_change=lambda: changes.append(None)),
+        Kubernetes,
     )
     assert await client.synced(10)
     node = await make_node(api, "reads-1", labels={"pool": "worker"})
@@ -187,7 +190,7 @@ async def test_a_version_ahead_of_the_server_is_noticed_and_listed_anew(
 
 async def test_observe_refuses_while_nothing_answers(real_api: ApiServer, proxy: FaultProxy) -> None:
     await proxy.set(Fault.REFUSE)
-    client = KubernetesClient(Credentials(f"https://{proxy.address}", real_api.admin))
+    client = noted(KubernetesClient(Credentials(f"https://{proxy.address}", real_api.admin)), Kubernetes)
     assert not await client.synced(0.3)
     with pytest.raises(Unreachable, match="not in sync"):
         await client.observe()
@@ -198,7 +201,7 @@ async def test_observe_refuses_while_nothing_answers(real_api: ApiServer, proxy:
 
 async def test_observe_says_denied_for_a_client_without_rights(real_api: ApiServer) -> None:
     nobody = real_api.authority.identity("nobody")
-    client = KubernetesClient(Credentials(real_api.url, nobody))
+    client = noted(KubernetesClient(Credentials(real_api.url, nobody)), Kubernetes)
     assert not await client.synced(0.3)
     with pytest.raises(Denied, match="HTTP 403"):
         await client.observe()

@@ -13,9 +13,11 @@ from cryptography.x509.oid import NameOID
 from kubernetes_objects import raw, write
 from servers import ApiServer
 
+from risen.adapters.answer_file import noted
 from risen.adapters.kubernetes import KubernetesClient
 from risen.adapters.kubernetes.api import Api, Credentials
 from risen.interfaces.errors import Conflict, NotFound
+from risen.interfaces.kubernetes import Kubernetes
 from risen.interfaces.signing import SigningRequests
 
 pytestmark = pytest.mark.root
@@ -42,7 +44,7 @@ async def api(real_api: ApiServer) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def signing(real_api: ApiServer) -> AsyncIterator[SigningRequests]:
-    client = KubernetesClient(Credentials(real_api.url, real_api.admin))
+    client = noted(KubernetesClient(Credentials(real_api.url, real_api.admin)), Kubernetes)
     yield client.signing
     await client.close()
 

@@ -8,11 +8,13 @@ import pytest
 from kubernetes_objects import eventually, make_node, make_pod, pod_ready, raw, write
 from servers import ApiServer
 
+from risen.adapters.answer_file import noted
 from risen.adapters.kubernetes import KubernetesClient
 from risen.adapters.kubernetes.api import Api, Credentials
 from risen.core.picture import KubernetesSeen
 from risen.core.spec import Taint
 from risen.interfaces.errors import Conflict, Denied, Invalid, Later, NotFound
+from risen.interfaces.kubernetes import Kubernetes
 
 pytestmark = pytest.mark.root
 
@@ -30,7 +32,7 @@ async def api(real_api: ApiServer) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def client(real_api: ApiServer) -> AsyncIterator[KubernetesClient]:
-    opened = KubernetesClient(Credentials(real_api.url, real_api.admin))
+    opened = noted(KubernetesClient(Credentials(real_api.url, real_api.admin)), Kubernetes)
     yield opened
     await opened.close()
 
@@ -58,7 +60,7 @@ async def test_applied_objects_are_seen_with_their_digest_at_once_and_by_the_nex
     await client.apply(config_map("digest", "one"))
     wanted = ("v1/ConfigMap/default/digest", "d-one")
     assert wanted in (await client.observe()).addons
-    later = KubernetesClient(Credentials(real_api.url, real_api.admin))
+    later = noted(KubernetesClient(Credentials(real_api.url, real_api.admin)), Kubernetes)
     assert await later.synced(10)
     assert wanted in (await later.observe()).addons
     await later.close()
@@ -67,7 +69,7 @@ async def test_applied_objects_are_seen_with_their_digest_at_once_and_by_the_nex
 async def test_who_asks_for_a_quick_poll_soon_sees_what_another_program_applied(
     client: KubernetesClient, real_api: ApiServer
 ) -> None:
-    watching = KubernetesClient(Credentials(real_api.url, real_api.admin))
+    watching = noted(KubernetesClient(Credentials(real_api.url, real_api.admin)), Kubernetes)
     watching.poll_addons_every(0.2)
     assert await watching.synced(10)
     await client.apply(config_map("watched", "one"))
@@ -113,7 +115,9 @@ async def test_apply_into_a_namespace_not_there_yet_is_later_and_nonsense_is_inv
 
 
 async def test_a_client_without_rights_is_denied(real_api: ApiServer) -> None:
-    nobody = KubernetesClient(Credentials(real_api.url, real_api.authority.identity("nobody")))
+    nobody = noted(
+        KubernetesClient(Credentials(real_api.url, real_api.authority.identity("nobody"))), Kubernetes
+    )
     with pytest.raises(Denied, match="HTTP 403"):
         await nobody.apply(config_map("x", "y"))
     await nobody.close()

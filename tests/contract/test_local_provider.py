@@ -23,14 +23,17 @@ from local_ground import (
     until,
 )
 
+from risen.adapters.answer_file import noted
 from risen.adapters.local import cgroups
 from risen.adapters.local.host import boot_id, file_lock, mounts_under
 from risen.adapters.local.launcher import launcher_for
 from risen.adapters.local.power import start_all, stop_all
+from risen.adapters.local.provider import LocalProvider
 from risen.adapters.local.settings import bridge_port
 from risen.core.names import ImageDigest, InstanceName, ProviderId
 from risen.core.picture import InstanceState
 from risen.interfaces.errors import Conflict, Invalid, Later, NoCapacity, NotFound
+from risen.interfaces.provider import Provider
 
 pytestmark = pytest.mark.root
 NAME = InstanceName("worker-bcdfg")
@@ -267,7 +270,8 @@ async def test_a_full_host_is_no_capacity(ground: Ground, tmp_path: Path) -> Non
     try:
         settings = replace(ground.settings, home=small)
         with pytest.raises(NoCapacity):
-            await replace(ground.provider, settings=settings).launch(request())
+            provider = noted(LocalProvider(settings, ground.provider.images), Provider)
+            await provider.launch(request())
     finally:
         program("umount", str(small))
 

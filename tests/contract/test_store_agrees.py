@@ -11,9 +11,10 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from risen.adapters.answer_file import noted
 from risen.adapters.store.directory import DirectoryStore
 from risen.interfaces.errors import InterfaceError
-from risen.interfaces.store import IfAbsent, IfVersion, Object
+from risen.interfaces.store import IfAbsent, IfVersion, Object, Store
 from risen.sim.bucket import Bucket
 
 KEYS = st.sampled_from(["a", "a/b", "a/c", "b-1", "a.d"])
@@ -105,7 +106,7 @@ def _without_version(answer: object) -> object:
 def test_the_simulators_store_answers_what_the_directory_answers(requests: list[Request]) -> None:
     async def run() -> None:
         with tempfile.TemporaryDirectory(prefix="store-") as folder:
-            asker = Asker(DirectoryStore.create(Path(folder) / "store"), Bucket())
+            asker = Asker(noted(DirectoryStore.create(Path(folder) / "store"), Store), Bucket())
             for number, request in enumerate(requests):
                 ours, its = await asker.ask(request)
                 assert ours == its, (number, request, requests[: number + 1])

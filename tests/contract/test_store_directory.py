@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from risen.adapters.answer_file import noted
 from risen.adapters.store.directory import DirectoryStore
-from risen.interfaces.errors import Conflict, Corrupt, Denied, Invalid, NoCapacity
-from risen.interfaces.store import IfAbsent, IfVersion
+from risen.interfaces.errors import Conflict, Corrupt, Denied, Invalid, NoCapacity, TooNew
+from risen.interfaces.store import IfAbsent, IfVersion, Store
 
 IS_ROOT = os.geteuid() == 0
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> DirectoryStore:
-    return DirectoryStore.create(tmp_path / "store")
+    return noted(DirectoryStore.create(tmp_path / "store"), Store)
 
 
 def small_mount(folder: Path, options: str) -> Iterator[Path]:
@@ -102,6 +103,22 @@ async def test_keys_outside_the_alphabet_are_refused(store: DirectoryStore, key:
         await store.put(key, b"")
 
 
+async def test_an_object_of_a_newer_format_is_too_new_to_be_read_or_overwritten(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    await store.put("cluster", b"uid")
+    file = tmp_path / "store/objects/cluster.OBJECT"
+    newer = file.read_bytes().replace(b"risen-object 1 ", b"risen-object 2 ")
+    file.write_bytes(newer)
+    with pytest.raises(TooNew, match=r"cluster\.OBJECT.*format 2, this one knows 1"):
+        await store.get("cluster")
+    with pytest.raises(TooNew):
+        await store.put("cluster", b"other")
+    with pytest.raises(TooNew):
+        await store.delete("cluster")
+    assert file.read_bytes() == newer
+
+
 async def test_stream_counts_from_one_and_reads_after(store: DirectoryStore) -> None:
     assert await store.read("events") == ()
     assert [await store.append("events", b"%d\n" % n) for n in range(5)] == [1, 2, 3, 4, 5]
@@ -109,7 +126,7 @@ async def test_stream_counts_from_one_and_reads_after(store: DirectoryStore) -> 
 
 
 async def test_two_stores_on_one_folder_append_without_gaps(tmp_path: Path) -> None:
-    stores = [DirectoryStore.create(tmp_path / "store") for _ in range(2)]
+    stores = [noted(DirectoryStore.create(tmp_path / "store"), Store) for _ in range(2)]
     seqs = await asyncio.gather(*(stores[n % 2].append("events", b"x") for n in range(40)))
     assert sorted(seqs) == list(range(1, 41))
 
@@ -123,7 +140,7 @@ async def test_a_torn_tail_is_ignored_and_then_cut_off(store: DirectoryStore, tm
     for cut in range(len(whole) + 1, len(full)):
         file.write_bytes(full[:cut])
         assert await store.read("events") == ((1, b"whole"),), cut
-        fresh = DirectoryStore(tmp_path / "store")
+        fresh = noted(DirectoryStore(tmp_path / "store"), Store)
         assert await fresh.append("events", b"next") == 2
         assert await fresh.read("events") == ((1, b"whole"), (2, b"next"))
 
@@ -140,7 +157,7 @@ async def test_a_stream_corrupted_before_its_tail_names_its_file(
     with pytest.raises(Corrupt, match=r"events\.STREAM: record 1"):
         await store.read("events")
     with pytest.raises(Corrupt):
-        await DirectoryStore(tmp_path / "store").append("events", b"more")
+        await noted(DirectoryStore(tmp_path / "store"), Store).append("events", b"more")
 
 
 async def test_one_corrupted_object_is_named_and_the_others_live(
@@ -165,11 +182,11 @@ async def test_one_corrupted_object_is_named_and_the_others_live(
 
 async def test_a_remote_file_system_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="NFS"):
-        DirectoryStore(tmp_path, kind_of=lambda _: 0x6969)
+        noted(DirectoryStore(tmp_path, kind_of=lambda _: 0x6969), Store)
 
 
 async def read_only_store_is_denied(root: Path) -> None:
-    store = DirectoryStore(root)
+    store = noted(DirectoryStore(root), Store)
     found = await store.get("cluster")
     assert found is not None and found.data == b"uid"
     assert await store.list("") == ("cluster",)
@@ -183,14 +200,14 @@ async def read_only_store_is_denied(root: Path) -> None:
 
 @pytest.mark.root
 async def test_a_store_mounted_read_only_is_read_but_denies_writes(small_disk: Path) -> None:
-    await DirectoryStore(small_disk).put("cluster", b"uid")
+    await noted(DirectoryStore(small_disk), Store).put("cluster", b"uid")
     remount_read_only(small_disk)
     await read_only_store_is_denied(small_disk)
 
 
 @pytest.mark.root
 async def test_a_full_disk_leaves_the_old_object_whole(small_disk: Path) -> None:
-    store = DirectoryStore(small_disk)
+    store = noted(DirectoryStore(small_disk), Store)
     version = await store.put("spec/current", b"o" * 4096)
     await store.append("events", b"before")
     with pytest.raises(NoCapacity):

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from risen.adapters.answer_file import noted
 from risen.adapters.store.leadership import DirectoryLeadership
 from risen.adapters.store.sealing_key import create_sealing_key, read_sealing_key
 from risen.interfaces.errors import Corrupt, Denied, NotFound
+from risen.interfaces.store import Leadership
 
 HOLDER = textwrap.dedent(
     """
@@ -52,7 +54,7 @@ class FixedClock:
 
 
 async def test_one_leads_and_the_others_can_say_who(tmp_path: Path) -> None:
-    mine, other = (DirectoryLeadership(tmp_path, FixedClock()) for _ in range(2))
+    mine, other = (noted(DirectoryLeadership(tmp_path, FixedClock()), Leadership) for _ in range(2))
     assert await other.leader() is None
     lead = await mine.try_lead("here 7")
     assert lead is not None and lead.valid_until == math.inf
@@ -65,7 +67,7 @@ async def test_one_leads_and_the_others_can_say_who(tmp_path: Path) -> None:
 
 
 async def test_leadership_dies_with_a_killed_holder(tmp_path: Path) -> None:
-    mine = DirectoryLeadership(tmp_path, FixedClock())
+    mine = noted(DirectoryLeadership(tmp_path, FixedClock()), Leadership)
     with start_holder(tmp_path) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "lead\n"
         assert await mine.leader() == "somewhere 42 since 1700000000"
@@ -75,7 +77,7 @@ async def test_leadership_dies_with_a_killed_holder(tmp_path: Path) -> None:
 
 
 async def test_looking_who_leads_never_keeps_another_from_leading(tmp_path: Path) -> None:
-    looker, taker = (DirectoryLeadership(tmp_path, FixedClock()) for _ in range(2))
+    looker, taker = (noted(DirectoryLeadership(tmp_path, FixedClock()), Leadership) for _ in range(2))
     stop = asyncio.Event()
 
     async def look() -> None:
@@ -93,12 +95,15 @@ async def test_looking_who_leads_never_keeps_another_from_leading(tmp_path: Path
 
 
 async def test_who_held_a_lock_file_that_was_removed_leads_no_more(tmp_path: Path) -> None:
-    first = await DirectoryLeadership(tmp_path, FixedClock()).try_lead("a 1")
+    first = await noted(DirectoryLeadership(tmp_path, FixedClock()), Leadership).try_lead("a 1")
     (tmp_path / "lead.lock").unlink()
-    second = await DirectoryLeadership(tmp_path, FixedClock()).try_lead("b 2")
+    second = await noted(DirectoryLeadership(tmp_path, FixedClock()), Leadership).try_lead("b 2")
     assert first is not None and second is not None
     assert (first.valid_until, second.valid_until) == (-math.inf, math.inf)
-    assert await DirectoryLeadership(tmp_path, FixedClock()).leader() == "b 2 since 1700000000"
+    assert (
+        await noted(DirectoryLeadership(tmp_path, FixedClock()), Leadership).leader()
+        == "b 2 since 1700000000"
+    )
 
 
 def test_a_sealing_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
