@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ from risen.core.spec import ClusterSpec, Revision
 from risen.core.step import Birth
 from risen.engine.world import EngineWorld, Observer
 from risen.interfaces.endpoint import Endpoint
-from risen.interfaces.errors import Conflict, Corrupt, InterfaceError, Invalid, NotFound
+from risen.interfaces.errors import Conflict, Corrupt, InterfaceError, NotFound
 from risen.interfaces.etcd import Etcd
 from risen.interfaces.kubernetes import Kubernetes
 from risen.interfaces.provider import PowerResult, Provider
@@ -194,8 +195,6 @@ class Clients:
     etcd: EtcdClient
     kubernetes: KubernetesClient
     authorities: Authorities
-    manifests: Mapping[str, Mapping[str, object]]
-    """Of the add-ons of the revision in force."""
 
     def renew(self) -> None:
         """Take new certificates for the engine; to be called well before they end."""
@@ -214,11 +213,9 @@ async def connect(cluster: Cluster) -> Clients:
     from risen.adapters.kubernetes.client import KubernetesClient
     from risen.adapters.local.endpoint import LocalEndpoint
     from risen.adapters.local.provider import LocalProvider
-    from risen.services.revise import read_manifests
 
     authorities = await open_authorities(cluster)
     settings = local_settings(cluster, authorities)
-    manifests = await read_manifests(cluster.store, cluster.revision) if cluster.revision else {}
     return Clients(
         settings,
         noted(LocalProvider(settings, images_of(cluster.host)), Provider),
@@ -226,7 +223,6 @@ async def connect(cluster: Cluster) -> Clients:
         noted(EtcdClient(_tls(authorities, IdentityKind.ETCD)), Etcd),
         noted(KubernetesClient(_credentials(settings, authorities)), Kubernetes),
         authorities,
-        manifests,
     )
 
 
@@ -250,6 +246,8 @@ def _credentials(settings: LocalSettings, authorities: Authorities) -> Credentia
 
 def engine_world(cluster: Cluster, clients: Clients, observer: Observer) -> EngineWorld:
     """The engine's world on this host."""
+    from risen.services.revise import read_manifest
+
     return EngineWorld(
         provider=clients.provider,
         endpoint=clients.endpoint,
@@ -260,7 +258,7 @@ def engine_world(cluster: Cluster, clients: Clients, observer: Observer) -> Engi
         clock=CLOCK,
         entropy=ENTROPY,
         user_data=_user_data(cluster, clients),
-        manifest=_manifest(clients),
+        manifest=partial(read_manifest, cluster.store),
         observer=observer,
         holder=f"{socket.gethostname()} {os.getpid()}",
     )
@@ -280,15 +278,6 @@ def _user_data(cluster: Cluster, clients: Clients) -> Callable[[Birth], bytes]:
     return render
 
 
-def _manifest(clients: Clients) -> Callable[[str], Mapping[str, object]]:
-    def find(key: str) -> Mapping[str, object]:
-        if key not in clients.manifests:
-            raise Invalid(f"add-on {key} is not in the revision in force")
-        return clients.manifests[key]
-
-    return find
-
-
 def local_site(settings: LocalSettings) -> LocalSite:
     """What surrounds the instances of a local cluster."""
     from risen.adapters.local.site import LocalSite
@@ -300,13 +289,16 @@ def local_site(settings: LocalSettings) -> LocalSite:
 async def serve_joins(
     cluster: Cluster, clients: Clients, records: Records, note: Note
 ) -> AsyncIterator[None]:
-    """Serve joins on the bridge's address, inside the cluster's network namespace."""
+    """Serve joins on the bridge's address, inside the cluster's network namespace, from stored releases."""
     from risen.services.join import JoinService
     from risen.services.join_desk import JoinDesk
     from risen.services.join_engine import EngineFacts
     from risen.services.join_facts import JoinCluster
     from risen.services.join_tls import JoinTls
+    from risen.services.releases import adopt_releases
 
+    if cluster.revision is not None:
+        await adopt_releases(cluster.store, cluster.revision, images_of(cluster.host).list())
     address = clients.settings.gateway
     about = JoinCluster(cluster.uid, address, clients.authorities)
     facts = EngineFacts(clients.provider, clients.etcd, records)

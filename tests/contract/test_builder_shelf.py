@@ -149,6 +149,16 @@ def test_images_are_listed_and_found_by_the_start_of_their_digest(tmp_path: Path
         shelf.find("sha256:")
 
 
+def test_an_image_tells_what_it_holds_where_its_record_does(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    layer = shelf.make_layer("step", "", filling())
+    told = {"components": {"etcd": "3.6.16", "coredns": "1.15.0"}, "packages": {"openssl": "3.0.17"}}
+    image = shelf.keep_image(Role.CONTROL_PLANE, [layer], told)
+    assert image.components == (("coredns", "1.15.0"), ("etcd", "3.6.16"))
+    assert shelf.get(image.digest).packages == (("openssl", "3.0.17"),)
+    assert shelf.keep_image(Role.CONTROL_PLANE, [layer], {}).components == ()
+
+
 def test_verify_reads_the_layers_themselves(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     digest = bake(shelf)

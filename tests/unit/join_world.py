@@ -35,6 +35,8 @@ from risen.core.names import (
 from risen.core.picture import EtcdSeen, MemberSeen
 from risen.core.spec import ClusterSpec, PoolSpec
 from risen.core.step import Birth, Bootstrap
+from risen.instance.answer import render_release
+from risen.instance.release import Release
 from risen.interfaces.errors import Unreachable
 from risen.interfaces.store import IfAbsent, Store
 from risen.services.join import JoinService
@@ -160,8 +162,9 @@ class Facts:
             raise Unreachable("etcd: nobody answers")
         return self.etcd
 
-    async def spec_for(self, birth: Birth) -> ClusterSpec:
-        return SPEC
+    async def release_of(self, birth: Birth) -> Release:
+        pool = next(one for one in SPEC.pools if one.role is birth.role)
+        return render_release(SPEC, pool, birth.image)
 
 
 def member(name: str, address: str, *, learner: bool = False) -> MemberSeen:

@@ -15,7 +15,7 @@ from join_world import AUTHORITIES, HERE, NOW, SPEC, UID, WORKER, birth, csrs_of
 
 from risen.authority.authorities import NAMES, Authorities, make_authorities
 from risen.authority.certificates import Subject, instance_window, purposes_of, read_csr
-from risen.authority.certify import api_names, certify
+from risen.authority.certify import certify
 from risen.authority.grant import Grant, Granted
 from risen.authority.identities import IdentityKind, short_lived
 from risen.authority.sealing import SealingKey, Unsealable, seal, unseal
@@ -23,6 +23,7 @@ from risen.authority.tickets import is_genuine, make_ticket
 from risen.codec.records import open_authorities, seal_authorities
 from risen.core.names import InstanceName, Role
 from risen.instance import layout
+from risen.instance.answer import api_names
 from risen.interfaces.errors import Corrupt, Denied, TooNew
 
 PLANE = InstanceName("control-plane-hjkl2")
@@ -32,7 +33,7 @@ KEY = SealingKey(b"k" * 32)
 def granted_to(role: Role, now: float = NOW) -> tuple[Granted, dict[str, x509.Certificate]]:
     csrs = csrs_of(role)
     grant = Grant("0" * 64, {purpose: read_csr(csr) for purpose, csr in csrs.items()})
-    subject = Subject(UID, PLANE, "10.77.0.12", api_names(SPEC, "10.77.0.1"))
+    subject = Subject(UID, PLANE, "10.77.0.12", ("10.77.0.1", *api_names(SPEC)))
     granted = certify(AUTHORITIES, birth(PLANE, role), subject, grant, now)
     found = {name: x509.load_pem_x509_certificate(pem.encode()) for name, pem in granted.certificates}
     return granted, found

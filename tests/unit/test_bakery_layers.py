@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from risen.bakery.components import COMPONENTS, linker_flags
-from risen.bakery.layers import OwnFiles, base_step, content_step, program_steps
+from risen.bakery.layers import OwnFiles, base_step, components_of, content_step, program_steps
 from risen.bakery.lock import Lock, LockedComponent, LockedPackage, LockedProgram
 from risen.bakery.recipe import Recipe, RecipeFile, RecipeImage, RecipeUnit
 from risen.bakery.steps import LaidFile, step_digest
@@ -45,6 +45,15 @@ def test_the_control_plane_carries_the_workers_programs_and_its_own() -> None:
 
 def test_no_role_carries_the_hosts_own_tools() -> None:
     assert not {"usr/bin/kubectl", "usr/bin/etcdctl"} & programs(Role.CONTROL_PLANE)
+
+
+def test_an_image_tells_the_components_of_its_role_and_of_its_kubernetes_only() -> None:
+    older = component("kubernetes", "1.35.4")
+    debian = LockedComponent("runc", "1.1.5", "debian", "runc", "why")
+    lock = replace(LOCK, components=(*LOCK.components, older, debian))
+    worker = (("coredns", "1.2.3"), ("flannel", "1.2.3"), ("kubernetes", "1.36.3"), ("runc", "1.1.5"))
+    assert components_of(lock, "1.36.3", Role.WORKER) == worker
+    assert set(components_of(lock, "1.36.3", Role.CONTROL_PLANE)) - set(worker) == {("etcd", "1.2.3")}
 
 
 def test_roles_share_the_layer_that_both_have() -> None:

@@ -134,7 +134,7 @@ def test_a_newer_store_is_told_to_need_a_newer_risen(ground: Ground) -> None:
     for command in ("status", "events", "kubeconfig"):
         told = ground.risen(command)
         assert told.code == 1
-        assert "written by a newer Risen (schema 99, this one knows 1)" in told.err, command
+        assert f"written by a newer Risen (schema 99, this one knows {records.SCHEMA})" in told.err, command
 
 
 def test_an_event_that_cannot_be_read_is_named_by_its_number(ground: Ground) -> None:

@@ -5,22 +5,7 @@ from __future__ import annotations
 from risen.authority.authorities import Authorities
 from risen.authority.certificates import Subject, instance_window, issue, purposes_of
 from risen.authority.grant import Grant, Granted
-from risen.core.spec import ClusterSpec
 from risen.core.step import Birth
-
-
-def api_names(spec: ClusterSpec, endpoint_address: str) -> tuple[str, ...]:
-    """Everything that an apiserver of this cluster is called by, besides its own name and address."""
-    network = spec.networking
-    return (
-        endpoint_address,
-        network.api_service_address,
-        "kubernetes",
-        "kubernetes.default",
-        "kubernetes.default.svc",
-        f"kubernetes.default.svc.{network.dns_domain}",
-        *spec.cert_sans,
-    )
 
 
 def certify(

@@ -101,6 +101,20 @@ def content_step(recipe: Recipe, role: Role, base: str, content: ImageContent, o
     return ContentStep(f"content {role}", base, tuple(sorted(files.values())), copied)
 
 
+def components_of(lock: Lock, kubernetes: str, role: Role) -> tuple[tuple[str, str], ...]:
+    """(name, version) of every component with something in the image of a role, sorted. CoreDNS is in every
+    image, as a container image; what comes from Debian is also among the packages."""
+    found = []
+    for component in lock.components:
+        known = COMPONENTS[component.name]
+        runs_here = any(role in program.roles for program in known.programs) or component.name == "coredns"
+        if component.name == "kubernetes":
+            runs_here = component.version == kubernetes
+        if runs_here or known.debian:
+            found.append((component.name, component.version))
+    return tuple(sorted(found))
+
+
 def _baked(lock: Lock, kubernetes: str) -> tuple[LockedComponent, ...]:
     """Components whose programs go into images, with the one Kubernetes version asked for."""
     rest = [one for one in lock.components if one.name != "kubernetes" and COMPONENTS[one.name].programs]

@@ -19,9 +19,10 @@ from risen.authority.grant import Binding
 from risen.authority.sealing import SealingKey, Unsealable, seal, unseal
 from risen.core.events import EVENT_TYPES, Event
 from risen.core.history import Intent, KillIntent, LiftIntent, ReplaceIntent, RolloutIntent, ScaleIntent
-from risen.core.names import ClusterUid, InstanceName
+from risen.core.names import ClusterUid, InstanceName, ReleaseId
 from risen.core.spec import ClusterSpec, Revision
 from risen.core.step import Birth, Bootstrap
+from risen.instance.release import Release
 from risen.interfaces.errors import Corrupt, Denied, TooNew
 
 SCHEMA = 2
@@ -39,6 +40,7 @@ BOOTSTRAPS = "bootstrap/"
 INTENTS = "intents/"
 JOINS = "joins/"
 ADDONS = "addons/"
+RELEASES = "releases/"
 
 
 def revision_key(number: int) -> str:
@@ -59,6 +61,11 @@ def bootstrap_key(generation: int) -> str:
 def addon_key(digest: str) -> str:
     """`addons/DIGEST`: one manifest of a revision's add-ons."""
     return f"{ADDONS}{digest}"
+
+
+def release_key(release: ReleaseId) -> str:
+    """`releases/r-HEX12`: create-only."""
+    return f"{RELEASES}{release}"
 
 
 def intent_key(intent: str) -> str:
@@ -100,6 +107,7 @@ _KINDS: Mapping[str, type] = MappingProxyType(
         "cluster": ClusterRecord,
         "spec": ClusterSpec,
         "revision": Revision,
+        "release": Release,
         "birth": Birth,
         "bootstrap": Bootstrap,
         "kill-intent": KillIntent,

@@ -123,8 +123,8 @@ async def _ask_etcd(world: EngineWorld, step: Step) -> None:
 async def _ask_kubernetes(world: EngineWorld, step: Step) -> None:
     kubernetes = world.kubernetes
     match step:
-        case ApplyAddon(key=key):
-            await kubernetes.apply(world.manifest(key))
+        case ApplyAddon(key=key, digest=digest):
+            await kubernetes.apply(await world.manifest(key, digest))
         case MarkNode(node=node, uid=uid, labels=labels, taints=taints):
             await kubernetes.patch_node(node, uid, dict(labels), taints)
         case CordonNode(node=node, uid=uid):

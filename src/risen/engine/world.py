@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from risen.core.blocked import Blocked, Waiting
@@ -58,7 +58,8 @@ class EngineWorld:
     clock: Clock
     entropy: Entropy
     user_data: Callable[[Birth], bytes]
-    manifest: Callable[[str], Mapping[str, object]]
+    manifest: Callable[[str, str], Awaitable[Mapping[str, object]]]
+    """The stored manifest of an add-on by key and digest. Raises NotFound, Corrupt."""
     observer: Observer
     holder: str = "engine"
     """Who leads: `HOST PID`."""

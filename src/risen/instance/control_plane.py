@@ -24,9 +24,9 @@ _OPEN_PATHS = ("/livez", "/readyz", "/healthz")
 
 @dataclass(frozen=True, slots=True)
 class EtcdJoin:
-    """How a member starts. `state` is `new` only for the founder; `initial_cluster` is (name, peer URL)."""
+    """How a member starts. `state` is `new` only for the founder; `initial_cluster` is `NAME=PEER-URL,…`."""
 
-    initial_cluster: tuple[tuple[str, str], ...]
+    initial_cluster: str
     state: str
     token: str
 
@@ -86,7 +86,6 @@ def secret_files(secrets: SharedSecrets) -> tuple[AnswerFile, ...]:
 
 def _etcd(identity: Identity, etcd: EtcdJoin) -> AnswerFile:
     client, peer = f"https://{identity.address}:{CLIENT_PORT}", f"https://{identity.address}:{PEER_PORT}"
-    members = ",".join(f"{name}={url}" for name, url in etcd.initial_cluster)
     return flags_file(
         "etcd",
         (
@@ -96,7 +95,7 @@ def _etcd(identity: Identity, etcd: EtcdJoin) -> AnswerFile:
             ("advertise-client-urls", client),
             ("listen-peer-urls", peer),
             ("initial-advertise-peer-urls", peer),
-            ("initial-cluster", members),
+            ("initial-cluster", etcd.initial_cluster),
             ("initial-cluster-state", etcd.state),
             ("initial-cluster-token", etcd.token),
             ("client-cert-auth", "true"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from risen.core.names import ClusterUid, InstanceName, PoolName, ProviderId, Role
 from risen.core.spec import ClusterSpec, PoolSpec
@@ -19,6 +20,17 @@ SHUTDOWN_SECONDS, SHUTDOWN_CRITICAL_SECONDS = 30, 10
 """kubelet's graceful shutdown; logind is told to hold a power-off for 60 s (image content)."""
 
 
+class Form(StrEnum):
+    """How a value is written into a file."""
+
+    TEXT = "text"
+    """As it is."""
+    JSON = "json"
+    """Inside a JSON string."""
+    FLAGS = "flags"
+    """Inside one line."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerFile:
     """A file of the join answer: absolute path, bytes, permission bits."""
@@ -26,6 +38,7 @@ class AnswerFile:
     path: str
     data: bytes = field(repr=False)
     mode: int = 0o644
+    form: Form = Form.TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +52,6 @@ class Identity:
     address: str
     provider_id: ProviderId
     endpoint_address: str
-    endpoint_port: int = API_PORT
 
     @property
     def api_url(self) -> str:
@@ -47,22 +59,30 @@ class Identity:
         a newer kubelet or controller must never reach an older apiserver; the endpoint elsewhere."""
         if self.role is Role.CONTROL_PLANE:
             return f"https://{self.address}:{API_PORT}"
-        return f"https://{self.endpoint_address}:{self.endpoint_port}"
+        return f"https://{self.endpoint_address}:{API_PORT}"
 
 
 def flags_file(program: str, flags: tuple[tuple[str, str], ...]) -> AnswerFile:
     """One `--name=value` a line. A line break in a value would become an argument of its own: ValueError."""
-    for name, value in flags:
-        if any(character in name + value for character in "\n\r\0"):
-            raise ValueError(f"{program}: flag {name} holds a line break")
     folder = layout.ETCD if program == "etcd" else layout.KUBERNETES
-    text = "".join(f"--{name}={value}\n" for name, value in flags)
-    return AnswerFile(f"{folder}/{program}.flags", text.encode())
+    text = "".join(f"--{one_line(f'{name}={value}', f'{program}: flag {name}')}\n" for name, value in flags)
+    return AnswerFile(f"{folder}/{program}.flags", text.encode(), form=Form.FLAGS)
+
+
+def one_line(value: str, what: str) -> str:
+    """The value, which must be one line of a flags file. Raises ValueError that says `what` it is."""
+    if any(character in value for character in "\n\r\0"):
+        raise ValueError(f"{what} holds a line break")
+    return value
 
 
 def json_file(name: str, value: object, mode: int = 0o644) -> AnswerFile:
     """A file of /etc/kubernetes, one key a line, so that a reader's line number helps."""
-    return AnswerFile(f"{layout.KUBERNETES}/{name}", (json.dumps(value, indent=2) + "\n").encode(), mode)
+    return AnswerFile(f"{layout.KUBERNETES}/{name}", _json(value), mode, Form.JSON)
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=2) + "\n").encode()
 
 
 def kubeconfig(name: str, server: str, purpose: str) -> AnswerFile:

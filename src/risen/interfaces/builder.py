@@ -12,12 +12,17 @@ from risen.core.names import ImageDigest, Role
 
 @dataclass(frozen=True, slots=True)
 class BakedImage:
-    """An image as it lies on this host: overlay layers from the lowest to the highest."""
+    """An image as it lies on this host: overlay layers from the lowest to the highest.
+
+    `components` and `packages` are (name, version), sorted; empty in a record that does not tell.
+    """
 
     digest: ImageDigest
     role: Role
     layers: tuple[Path, ...]
     size_bytes: int
+    components: tuple[tuple[str, str], ...] = ()
+    packages: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

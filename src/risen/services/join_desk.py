@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from risen.authority.certificates import Subject
-from risen.authority.certify import api_names, certify
+from risen.authority.certify import certify
 from risen.authority.grant import (
     NOT_A_TICKET,
     Binding,
@@ -28,11 +28,11 @@ from risen.codec import records
 from risen.core.events import Alarm, Joined
 from risen.core.names import InstanceName, Role
 from risen.core.picture import EtcdSeen
-from risen.core.spec import ClusterSpec
 from risen.core.step import Birth, Bootstrap
 from risen.instance import layout
 from risen.instance.answer import Credentials, pack_answer, render_answer
 from risen.instance.control_plane import EtcdJoin, SharedSecrets
+from risen.instance.release import Release
 from risen.instance.settings import Identity
 from risen.interfaces.clock import Clock
 from risen.interfaces.errors import Conflict, InterfaceError
@@ -122,24 +122,24 @@ class JoinDesk:
         if binding is None:
             binding = Binding(case.birth.instance, grant.keys, case.now)
             version = await self._put(binding, None)
-        spec = await self.facts.spec_for(case.birth)
-        granted = binding.granted or self._certified(case, grant, spec)
+        release = await self.facts.release_of(case.birth)
+        granted = binding.granted or self._certified(case, grant, release)
         granted = replace(granted, etcd=grant.etcd)
         if granted != binding.granted:
             await self.emit(Joined(case.now, case.birth.instance))
             await self._put(replace(binding, granted=granted), version)
-        return Answered(self._render(case, granted, spec))
+        return Answered(self._render(case, granted, release))
 
-    def _certified(self, case: _Case, grant: Grant, spec: ClusterSpec) -> Granted:
+    def _certified(self, case: _Case, grant: Grant, release: Release) -> Granted:
         subject = Subject(
             self.cluster.uid,
             case.birth.instance,
             case.request.source,
-            api_names(spec, self.cluster.endpoint_address),
+            (self.cluster.endpoint_address, *release.api_names),
         )
         return certify(self.cluster.authorities, case.birth, subject, grant, case.now)
 
-    def _render(self, case: _Case, granted: Granted, spec: ClusterSpec) -> bytes:
+    def _render(self, case: _Case, granted: Granted, release: Release) -> bytes:
         birth, at = case.birth, case.context.at
         if at is None:
             raise ValueError("a granted request has an instance that the provider shows")
@@ -153,7 +153,7 @@ class JoinDesk:
             endpoint_address=self.cluster.endpoint_address,
         )
         etcd = _etcd_join(granted.etcd, case.context.bootstrap)
-        return pack_answer(render_answer(spec, identity, etcd, self._credentials(birth.role, granted)))
+        return pack_answer(render_answer(release, identity, etcd, self._credentials(birth.role, granted)))
 
     def _credentials(self, role: Role, granted: Granted) -> Credentials:
         own = self.cluster.authorities
@@ -166,8 +166,8 @@ class JoinDesk:
                 own.encryption_key,
             )
         return Credentials(
-            {purpose: pem.encode() for purpose, pem in granted.certificates},
-            {name: own.named(name).certificate.encode() for name in layout.authorities(role)},
+            dict(granted.certificates),
+            {name: own.named(name).certificate for name in layout.authorities(role)},
             secrets,
         )
 
@@ -226,4 +226,4 @@ class JoinDesk:
 def _etcd_join(start: EtcdStart | None, bootstrap: Bootstrap | None) -> EtcdJoin | None:
     if start is None:
         return None
-    return EtcdJoin(start.initial_cluster, start.state, bootstrap.token if bootstrap is not None else "")
+    return EtcdJoin(start.argument, start.state, bootstrap.token if bootstrap is not None else "")

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from risen.authority.grant import InstanceAt
 from risen.core.names import InstanceName, may_hold_etcd
 from risen.core.picture import EtcdSeen, InstanceState
-from risen.core.spec import ClusterSpec
 from risen.core.step import Birth
 from risen.engine.record import Records
+from risen.instance.release import Release
 from risen.interfaces.errors import Unreachable
 from risen.interfaces.etcd import Etcd
 from risen.interfaces.provider import Provider
+from risen.services.releases import read_release
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,6 @@ class EngineFacts:
             raise Unreachable("no instance that may hold etcd runs")
         return await self.etcd.observe(addresses)
 
-    async def spec_for(self, birth: Birth) -> ClusterSpec:
-        """The spec that the release was rendered from: there is one, as long as nothing rolls."""
-        revision = self.records.revision
-        if revision is None:
-            raise Unreachable("no revision is in force yet")
-        return revision.spec
+    async def release_of(self, birth: Birth) -> Release:
+        """From the store, whichever Risen rendered it. Raises NotFound, Corrupt, TooNew."""
+        return await read_release(self.records.store, birth.release)

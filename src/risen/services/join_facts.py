@@ -11,8 +11,8 @@ from risen.authority.grant import InstanceAt
 from risen.core.events import Event
 from risen.core.names import ClusterUid, InstanceName
 from risen.core.picture import EtcdSeen
-from risen.core.spec import ClusterSpec
 from risen.core.step import Birth
+from risen.instance.release import Release
 
 
 class JoinFacts(Protocol):
@@ -20,13 +20,13 @@ class JoinFacts(Protocol):
     come again.
 
     `address_of` is the provider's own word (`Provider.get`) and the launch on record; None while the provider
-    does not show the instance. `etcd_members` is a linearizable list (or `quorum_lost`). `spec_for` is the spec
-    that the release of this birth was rendered from: always the same one for the same birth.
+    does not show the instance. `etcd_members` is a linearizable list (or `quorum_lost`). `release_of` is the
+    stored release that this birth names: always the same one for the same birth.
     """
 
     async def address_of(self, instance: InstanceName) -> InstanceAt | None: ...
     async def etcd_members(self) -> EtcdSeen: ...
-    async def spec_for(self, birth: Birth) -> ClusterSpec: ...
+    async def release_of(self, birth: Birth) -> Release: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,17 @@ What renders is imported where it renders: commands that only read a revision do
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from risen.codec import records
 from risen.core.names import ImageDigest, Role
 from risen.core.spec import ClusterSpec, PoolRelease, PoolSpec, Revision
 from risen.engine.record import newest_revision_key, read_revision
+from risen.interfaces.builder import BakedImage
 from risen.interfaces.errors import Conflict, NotFound
 from risen.interfaces.store import IfAbsent, Store
+from risen.services.releases import rendered, write_releases
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,13 @@ class Baked:
 
 def first_revision(spec: ClusterSpec, baked: Baked) -> Revision:
     """Everything rendered by this Risen."""
-    from risen.instance.addons import addon_bundle
+    return _rendered_revision(1, spec, baked)
 
-    releases = tuple(_render(spec, pool, baked) for pool in spec.pools)
-    addons = tuple((addon.key, addon.digest) for addon in addon_bundle(spec))
-    return Revision(1, spec, releases, addons, baked.lock)
+
+def rolled_revision(last: Revision, spec: ClusterSpec, baked: Baked) -> Revision:
+    """The revision after `last`, everything rendered by this Risen. A pool whose release comes out the same
+    keeps its id, and so rolls nothing."""
+    return _rendered_revision(last.number + 1, spec, baked)
 
 
 def next_revision(last: Revision, spec: ClusterSpec, images: Mapping[Role, ImageDigest]) -> Revision:
@@ -55,11 +59,17 @@ def images_of_revision(revision: Revision) -> Mapping[Role, ImageDigest]:
     return found
 
 
-def _render(spec: ClusterSpec, pool: PoolSpec, baked: Baked) -> PoolRelease:
-    from risen.instance.answer import release_id, render_release
+def _rendered_revision(number: int, spec: ClusterSpec, baked: Baked) -> Revision:
+    from risen.instance.addons import addon_bundle
 
-    image = baked.images[pool.role]
-    return PoolRelease(pool.name, release_id(render_release(spec, pool), image), image)
+    releases = tuple(_render(spec, pool, baked) for pool in spec.pools)
+    addons = tuple((addon.key, addon.digest) for addon in addon_bundle(spec))
+    return Revision(number, spec, releases, addons, baked.lock)
+
+
+def _render(spec: ClusterSpec, pool: PoolSpec, baked: Baked) -> PoolRelease:
+    release = rendered(spec, pool, baked.images[pool.role])
+    return PoolRelease(pool.name, release.id, release.image)
 
 
 async def read_newest(store: Store) -> Revision | None:
@@ -68,13 +78,15 @@ async def read_newest(store: Store) -> Revision | None:
     return None if key is None else await read_revision(store, key)
 
 
-async def write_revision(store: Store, revision: Revision) -> None:
-    """Create the manifests of its add-ons, then `revisions/NUMBER`.
+async def write_revision(store: Store, revision: Revision, images: Iterable[BakedImage] = ()) -> None:
+    """Create the releases and the manifests of add-ons that the store lacks, then `revisions/NUMBER`.
 
-    Raises Conflict when somebody else applied meanwhile, Denied, NoCapacity.
+    `images` tell what is in them. Raises Conflict when somebody else applied meanwhile, NotFound for a release
+    that is lost, Denied, NoCapacity.
     """
     from risen.instance.addons import addon_bundle
 
+    await write_releases(store, revision, images)
     wanted = set(revision.addons)
     for addon in addon_bundle(revision.spec):
         if (addon.key, addon.digest) in wanted:
@@ -84,12 +96,10 @@ async def write_revision(store: Store, revision: Revision) -> None:
     await store.put(records.revision_key(revision.number), records.encode(revision), IfAbsent())
 
 
-async def read_manifests(store: Store, revision: Revision) -> Mapping[str, Mapping[str, object]]:
-    """The manifests of a revision's add-ons by key. Raises NotFound, Corrupt."""
-    found: dict[str, Mapping[str, object]] = {}
-    for key, digest in revision.addons:
-        stored = await store.get(records.addon_key(digest))
-        if stored is None:
-            raise NotFound(f"{records.addon_key(digest)}: the manifest of {key} is not in the store")
-        found[key] = records.decode(stored.data, records.AddonManifest, records.addon_key(digest)).manifest
-    return found
+async def read_manifest(store: Store, key: str, digest: str) -> Mapping[str, object]:
+    """The manifest of an add-on of any revision. Raises NotFound, Corrupt."""
+    name = records.addon_key(digest)
+    stored = await store.get(name)
+    if stored is None:
+        raise NotFound(f"{name}: the manifest of {key} is not in the store")
+    return records.decode(stored.data, records.AddonManifest, name).manifest

@@ -91,9 +91,8 @@ class Scenario:
         return Revision(number, spec, releases, ADDONS)
 
 
-def manifest(key: str) -> Mapping[str, object]:
-    """The smallest manifest of an add-on key `APIVERSION/KIND/NAMESPACE/NAME`. Raises KeyError."""
-    digest = dict(ADDONS)[key]
+async def manifest(key: str, digest: str) -> Mapping[str, object]:
+    """The smallest manifest of an add-on key `APIVERSION/KIND/NAMESPACE/NAME`."""
     version, kind, namespace, name = key.rsplit("/", 3)
     metadata = {"name": name, "namespace": namespace, "annotations": {"risen.dev/digest": digest}}
     return {"apiVersion": version, "kind": kind, "metadata": metadata}

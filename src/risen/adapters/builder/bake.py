@@ -19,7 +19,7 @@ from risen.adapters.builder.tools import tool_path
 from risen.adapters.builder.trees import lay_file, lay_link, remove
 from risen.bakery.archive import ContainerImage, coredns_image, pause_image, render_archive
 from risen.bakery.components import COMPONENTS
-from risen.bakery.layers import OwnFiles, base_step, content_step, program_steps
+from risen.bakery.layers import OwnFiles, base_step, components_of, content_step, program_steps
 from risen.bakery.lock import Lock, LockedComponent, LockError, lock_digest, parse_lock
 from risen.bakery.recipe import EVERY_ROLE, Recipe
 from risen.bakery.steps import BaseStep, ContentStep, ProgramsStep, Step, step_digest
@@ -135,6 +135,8 @@ class _Oven:
                 "kubernetes": self.kubernetes,
                 "lock": lock_digest(self.lock),
                 "compiled_here": sorted(one.name for one in self.lock.components if one.compiled),
+                "components": dict(components_of(self.lock, self.kubernetes, role)),
+                "packages": {one.name: one.version for one in self.lock.packages},
             }
             baked[role] = self.shelf.keep_image(role, stack, facts)
         self.tools()

@@ -231,7 +231,10 @@ class Shelf:
 
     def _image(self, record: dict[str, Any]) -> BakedImage:
         layers = tuple(self.folder / "layers" / one for one in record["layers"])
-        return BakedImage(ImageDigest(record["digest"]), Role(record["role"]), layers, int(record["size"]))
+        return BakedImage(
+            ImageDigest(record["digest"]), Role(record["role"]), layers, int(record["size"]),
+            _named(record, "components"), _named(record, "packages"),
+        )  # fmt: skip
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
@@ -243,3 +246,7 @@ class Shelf:
         if not isinstance(value, dict):
             raise Corrupt(f"{path} is damaged: remove it and run `risen bake`")
         return value
+
+
+def _named(record: dict[str, Any], key: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((str(name), str(version)) for name, version in record.get(key, {}).items()))
