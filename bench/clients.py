@@ -23,6 +23,7 @@ from servers import ApiServer, api_server, write_identity  # noqa: E402
 from shared.record import Figure, keep  # noqa: E402
 
 from risen.adapters.kubernetes.api import Api, Credentials, Listing  # noqa: E402
+from risen.adapters.kubernetes.boiling import node_seen  # noqa: E402
 from risen.adapters.kubernetes.cache import (  # noqa: E402
     Cache,
     Changes,
@@ -30,7 +31,6 @@ from risen.adapters.kubernetes.cache import (  # noqa: E402
     NodeLease,
     apply,
     kubernetes_seen,
-    node_seen,
 )
 from risen.adapters.kubernetes.wire import Node  # noqa: E402
 

@@ -43,25 +43,45 @@ async def make_node(api: Api, name: str, labels: Mapping[str, str] | None = None
 
 
 async def make_pod(
-    api: Api, name: str, node: str, labels: Mapping[str, str] | None = None, claim: str = ""
+    api: Api,
+    name: str,
+    node: str,
+    *,
+    labels: Mapping[str, str] | None = None,
+    claim: str = "",
+    metadata: Mapping[str, object] | None = None,
 ) -> str:
     """A pod bound to a node, with a volume if `claim` names one; its uid."""
     spec: dict[str, object] = {"nodeName": node, "containers": [{"name": "c", "image": "none"}]}
     if claim:
         spec["volumes"] = [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]
-    metadata = {"name": name, "labels": dict(labels or {})}
-    return await write(api, "/api/v1/namespaces/default/pods", {"metadata": metadata, "spec": spec})
+    about = {"name": name, "labels": dict(labels or {}), **(metadata or {})}
+    return await write(api, "/api/v1/namespaces/default/pods", {"metadata": about, "spec": spec})
+
+
+async def make_volume(api: Api, name: str, claim: str, source: Mapping[str, object], host: str = "") -> None:
+    """A PersistentVolume that is bound to a claim of namespace `default`, on one host if that is named."""
+    spec: dict[str, object] = {
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "claimRef": {"namespace": "default", "name": claim},
+        **source,
+    }
+    if host:
+        term = {"key": "kubernetes.io/hostname", "operator": "In", "values": [host]}
+        spec["nodeAffinity"] = {"required": {"nodeSelectorTerms": [{"matchExpressions": [term]}]}}
+    await write(api, "/api/v1/persistentvolumes", {"metadata": {"name": name}, "spec": spec})
 
 
 async def pod_ready(api: Api, name: str) -> None:
     """Say of a pod what its kubelet would say once it is ready."""
-    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-    await api.write(
-        "PATCH",
-        f"/api/v1/namespaces/default/pods/{name}/status",
-        {"status": status},
-        content="application/merge-patch+json",
-    )
+    await pod_status(api, name, phase="Running", conditions=[{"type": "Ready", "status": "True"}])
+
+
+async def pod_status(api: Api, name: str, **status: object) -> None:
+    """Say of a pod what its kubelet would say."""
+    path = f"/api/v1/namespaces/default/pods/{name}/status"
+    await api.write("PATCH", path, {"status": status}, content="application/merge-patch+json")
 
 
 async def raw(api: Api, path: str) -> dict[str, object]:

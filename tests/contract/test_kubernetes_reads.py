@@ -7,16 +7,26 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
-from kubernetes_objects import compact, eventually, make_node, make_pod, objects_of, write
+from kubernetes_objects import (
+    compact,
+    eventually,
+    make_node,
+    make_pod,
+    make_volume,
+    objects_of,
+    pod_status,
+    write,
+)
 from servers import ApiServer, Authority
 
 from risen.adapters.answer_file import noted
 from risen.adapters.kubernetes import KubernetesClient
-from risen.adapters.kubernetes.api import Api, Credentials, Listing
-from risen.adapters.kubernetes.cache import Changes, Event, Listed, node_lease, node_seen
+from risen.adapters.kubernetes.api import MERGE_PATCH, Api, Credentials, Listing
+from risen.adapters.kubernetes.boiling import node_lease, node_seen
+from risen.adapters.kubernetes.cache import Changes, Event, Listed
 from risen.adapters.kubernetes.reflector import Kind, Pace, Reflector
 from risen.adapters.kubernetes.wire import Lease, Node
-from risen.core.picture import KubernetesSeen
+from risen.core.picture import BudgetSeen, KubernetesSeen
 from risen.interfaces.errors import Denied, Unreachable
 from risen.interfaces.kubernetes import Kubernetes
 from risen.transport.session import Answer, Request
@@ -111,6 +121,84 @@ async def test_nodes_pods_leases_and_holders_are_seen_as_they_change(real_api: A
     gone = await seen_when(client, lambda seen: not objects_of(seen, "reads-1").nodes)
     assert not objects_of(gone, "reads-1").nodes
     await client.close()
+
+
+async def test_what_a_plan_needs_of_a_pod_is_seen(real_api: ApiServer, api: Api) -> None:
+    """Owner, labels, since when it is ready, what keeps it from running, protection, a volume of its node's."""
+    client = KubernetesClient(Credentials(real_api.url, real_api.admin))
+    assert await client.synced(10)
+    await make_node(api, "plan-1")
+    await api.write(
+        "PATCH",
+        "/api/v1/nodes/plan-1/status",
+        {"status": {"conditions": [_condition("True", "2026-01-01T00:00:07Z")]}},
+        content=MERGE_PATCH,
+    )
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5", "uid": "o", "controller": True}
+    metadata = {"annotations": {"risen/do-not-disrupt": "true"}, "ownerReferences": [owner]}
+    await make_pod(api, "plan-web", "plan-1", labels={"app": "web"}, claim="here", metadata=metadata)
+    await make_pod(api, "plan-bare", "plan-1")
+    waiting = {"name": "c", "image": "none", "imageID": "", "ready": False, "restartCount": 3}
+    waiting["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
+    await pod_status(api, "plan-web", conditions=[_condition("True", "2026-01-01T00:00:09Z")])
+    await pod_status(api, "plan-bare", containerStatuses=[waiting])
+    await make_volume(api, "plan-volume", "here", {"local": {"path": "/data"}}, host="plan-1")
+    await make_volume(api, "plan-far", "elsewhere", {"csi": {"driver": "d", "volumeHandle": "h"}})
+
+    def whole(seen: KubernetesSeen) -> bool:
+        own = objects_of(seen, "plan-1").pods
+        return any(pod.failing for pod in own) and any(pod.local_volume and pod.ready for pod in own)
+
+    seen = objects_of(await seen_when(client, whole), "plan-1")
+    await client.close()
+    pods = {pod.name: pod for pod in seen.pods}
+    web, bare = pods["plan-web"], pods["plan-bare"]
+    assert seen.nodes[0].ready_since_unix == 1767225607.0
+    assert (web.owner, web.labels, web.ready_since_unix) == (
+        "ReplicaSet/web-5",
+        (("app", "web"),),
+        1767225609.0,
+    )
+    assert (web.protected, web.local_volume, web.failing) == (True, True, "")
+    assert (bare.owner, bare.failing, bare.ready_since_unix) == ("", "CrashLoopBackOff", None)
+    assert not bare.protected and not bare.local_volume
+
+
+async def test_budgets_and_attachments_are_seen_as_they_change(real_api: ApiServer, api: Api) -> None:
+    client = KubernetesClient(Credentials(real_api.url, real_api.admin))
+    assert await client.synced(10)
+    await write(api, "/api/v1/namespaces", {"metadata": {"name": "counted"}})
+    path = "/apis/policy/v1/namespaces/counted/poddisruptionbudgets"
+    spec = {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}}
+    await write(api, path, {"metadata": {"name": "web"}, "spec": spec})
+    worded = {"matchExpressions": [{"key": "app", "operator": "Exists"}]}
+    await write(api, path, {"metadata": {"name": "worded"}, "spec": {"minAvailable": 1, "selector": worded}})
+    attached = {"attacher": "d", "nodeName": "plan-2", "source": {"persistentVolumeName": "v"}}
+    attachments = "/apis/storage.k8s.io/v1/volumeattachments"
+    await write(api, attachments, {"metadata": {"name": "attached"}, "spec": attached})
+    said = {"observedGeneration": 1, "disruptionsAllowed": 1, "currentHealthy": 3, "desiredHealthy": 2}
+    status = {"status": {**said, "expectedPods": 3}}
+    await api.write("PATCH", f"{path}/web/status", status, content=MERGE_PATCH)
+
+    def budgets(seen: KubernetesSeen) -> dict[str, BudgetSeen]:
+        return {budget.name: budget for budget in seen.budgets if budget.namespace == "counted"}
+
+    seen = await seen_when(client, lambda seen: "web" in budgets(seen) and budgets(seen)["web"].allowed == 1)
+    selector = (("app", "web"),)
+    assert budgets(seen)["web"] == BudgetSeen("counted", "web", 1, 3, 2, selector)
+    assert budgets(seen)["worded"].selector is None
+    assert ("attached", "plan-2") in seen.attachments
+    changed = {"spec": {"minAvailable": 3}}
+    await api.write("PATCH", f"{path}/web", changed, content=MERGE_PATCH)
+    seen = await seen_when(client, lambda seen: budgets(seen)["web"].allowed == 0)
+    assert budgets(seen)["web"].healthy == 3
+    await api.write("DELETE", f"{attachments}/attached")
+    await seen_when(client, lambda seen: not seen.attachments)
+    await client.close()
+
+
+def _condition(status: str, since: str) -> dict[str, object]:
+    return {"type": "Ready", "status": status, "lastTransitionTime": since, "reason": "Said"}
 
 
 async def test_a_watch_survives_the_compaction_of_where_it_stopped(

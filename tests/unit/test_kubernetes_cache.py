@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from risen.adapters.kubernetes.cache import (
+    Attachment,
     Cache,
     Changes,
+    ClaimingPod,
     Listed,
+    LocalVolume,
     NodeLease,
     apply,
     kubernetes_seen,
-    lease_holder,
-    node_lease,
-    node_seen,
-    pod_seen,
 )
-from risen.adapters.kubernetes.wire import Lease, Node, Pod
 from risen.core.names import InstanceName
-from risen.core.picture import NodeSeen
-
-NO_NETWORK = (
-    "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady "
-    "message:Network plugin returns error: cni plugin not initialized"
-)
+from risen.core.picture import BudgetSeen, NodeSeen, PodSeen
 
 
 def node(name: str, uid: str = "u") -> NodeSeen:
     return NodeSeen(InstanceName(name), uid, "", ready=True)
-
-
-def node_object(ready: str | None, message: str = "", taint: str = "") -> Node:
-    conditions = [] if ready is None else [{"type": "Ready", "status": ready, "message": message}]
-    taints = [{"key": taint, "effect": "NoSchedule"}] if taint else []
-    body = {"metadata": {"name": "n"}, "spec": {"taints": taints}, "status": {"conditions": conditions}}
-    return msgspec.convert(body, Node)
-
-
-def pod_object(**parts: object) -> Pod:
-    body = {"metadata": {"name": "p", "namespace": "ns", "uid": "u"}, "spec": {"nodeName": "n"}}
-    return msgspec.json.decode(msgspec.json.encode({**body, **parts}), type=Pod)
 
 
 def test_a_new_list_forgets_what_it_does_not_name() -> None:
@@ -88,65 +67,26 @@ def test_pieces_and_single_words_end_in_one_cache(words: list[tuple[str, str | N
     assert kubernetes_seen(at_once) == kubernetes_seen(singly)
 
 
-@pytest.mark.parametrize(
-    ("ready", "message", "taint", "waiting"),
-    [
-        ("False", NO_NETWORK, "", True),
-        ("False", f"[{NO_NETWORK}, CSINode is not yet initialized]", "", True),
-        ("False", "PLEG is not healthy", "", False),
-        ("Unknown", "Kubelet stopped posting node status.", "", False),
-        ("True", "kubelet is posting ready status", "", False),
-        ("True", "", "node.cloudprovider.kubernetes.io/uninitialized", True),
-        (None, "", "", False),
-    ],
-)
-def test_waiting_for_addons_is_told_from_sickness(
-    ready: str | None, message: str, taint: str, waiting: bool
-) -> None:
-    assert node_seen(node_object(ready, message, taint)).waiting_for_addons is waiting
-
-
-@pytest.mark.parametrize(
-    ("said", "ready"), [("True", True), ("False", False), ("Unknown", None), (None, None)]
-)
-def test_ready_is_none_where_nobody_knows(said: str | None, ready: bool | None) -> None:
-    assert node_seen(node_object(said)).ready is ready
-
-
-def test_a_pod_not_bound_to_a_node_is_of_no_interest() -> None:
-    assert pod_seen(pod_object(spec={})) is None
-
-
-@pytest.mark.parametrize(
-    ("owner", "volume", "stateful", "daemon"),
-    [
-        ("ReplicaSet", {"emptyDir": {}}, False, False),
-        ("StatefulSet", {"emptyDir": {}}, True, False),
-        ("ReplicaSet", {"persistentVolumeClaim": {"claimName": "c"}}, True, False),
-        ("ReplicaSet", {"ephemeral": {"volumeClaimTemplate": {}}}, True, False),
-        ("DaemonSet", {"hostPath": {"path": "/"}}, False, True),
-    ],
-)
-def test_what_may_only_go_after_a_fence_is_known_by_owner_or_volume(
-    owner: str, volume: dict[str, object], stateful: bool, daemon: bool
-) -> None:
-    metadata = {"name": "p", "ownerReferences": [{"kind": owner, "controller": True}]}
-    spec = {"nodeName": "n", "volumes": [{"name": "v", **volume}]}
-    seen = pod_seen(pod_object(metadata=metadata, spec=spec))
-    assert seen is not None and (seen.stateful, seen.daemon) == (stateful, daemon)
-
-
-def test_mirror_and_terminating_pods_are_told() -> None:
-    metadata = {
-        "name": "p",
-        "annotations": {"kubernetes.io/config.mirror": "x"},
-        "deletionTimestamp": "2026-01-01T00:00:00Z",
+def test_a_pod_cannot_follow_a_claim_whose_volume_is_its_nodes_alone() -> None:
+    pods = tuple(
+        (name, ClaimingPod(PodSeen("ns", name, name, InstanceName("a"), ready=True), (claim,)))
+        for name, claim in (("stays", "here"), ("moves", "network"))
+    )
+    cache = apply(Cache(), Listed("pods", pods))
+    cache = apply(
+        cache, Listed("local-volumes", (("/v", LocalVolume("ns/here")), ("/w", LocalVolume("x/network"))))
+    )
+    assert {pod.name: pod.local_volume for pod in kubernetes_seen(cache).pods} == {
+        "stays": True,
+        "moves": False,
     }
-    seen = pod_seen(pod_object(metadata=metadata))
-    assert seen is not None and (seen.mirror, seen.terminating) == (True, True)
 
 
-def test_leases_of_others_and_leases_never_renewed_are_left_out() -> None:
-    body = {"metadata": {"name": "apiserver-x"}, "spec": {"holderIdentity": "y"}}
-    lease = msgspec.convert(body, Lease)
-    assert (lease_holder(lease), node_lease(lease)) == (None, None)
+def test_budgets_and_attachments_come_sorted() -> None:
+    budgets = [BudgetSeen("b", "x", 0, 1, 1), BudgetSeen("a", "y", 0, 1, 1)]
+    cache = apply(Cache(), Listed("budgets", tuple((item.name, item) for item in budgets)))
+    attached = [Attachment("v2", "n"), Attachment("v1", "n")]
+    cache = apply(cache, Listed("attachments", tuple((item.name, item) for item in attached)))
+    seen = kubernetes_seen(cache)
+    assert [budget.namespace for budget in seen.budgets] == ["a", "b"]
+    assert seen.attachments == (("v1", "n"), ("v2", "n"))

@@ -1,24 +1,17 @@
 """What the API server has told so far, and how one more word changes it: `apply(cache, event) -> cache`.
 
-Pure. It keeps only what a `KubernetesSeen` holds; objects are boiled down when they come in.
+Pure. It keeps only what a `KubernetesSeen` holds; `boiling` boils objects down when they come in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
-from risen.adapters.kubernetes.bodies import OUR_LABELS, OUR_TAINTS, keys_in
-from risen.adapters.kubernetes.wire import Condition, Lease, Node, Pod
 from risen.core.names import InstanceName
-from risen.core.picture import KubernetesSeen, NodeSeen, PodSeen
-from risen.core.spec import Taint
-
-CONTROLLER_LEASES = frozenset({"kube-controller-manager", "kube-scheduler"})
-CLOUD_TAINT = "node.cloudprovider.kubernetes.io/uninitialized"
-NETWORK_REASONS = ("NetworkPluginNotReady", "cni config uninitialized", "cni plugin not initialized")
+from risen.core.picture import BudgetSeen, KubernetesSeen, NodeSeen, PodSeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +38,38 @@ class Addon:
     digest: str
 
 
-Entry: TypeAlias = NodeSeen | PodSeen | NodeLease | LeaseHolder | Addon
+@dataclass(frozen=True, slots=True)
+class ClaimingPod:
+    """A pod that claims storage: whether it can follow its pod elsewhere is said by the volumes. `claims` are
+    names in its namespace."""
+
+    pod: PodSeen
+    claims: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalVolume:
+    """A volume that only one node can use; `claim` is `NAMESPACE/NAME` of who has it."""
+
+    claim: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A volume that is attached, or on its way, to a node."""
+
+    name: str
+    node: str
+
+
+Entry: TypeAlias = (
+    NodeSeen | PodSeen | ClaimingPod | NodeLease | LeaseHolder | Addon
+    | BudgetSeen | LocalVolume | Attachment
+)  # fmt: skip
 Table: TypeAlias = Mapping[str, Entry]
-Kept = TypeVar("Kept", NodeSeen, PodSeen, NodeLease, LeaseHolder, Addon)
+Kept = TypeVar("Kept", NodeSeen, NodeLease, LeaseHolder, Addon, BudgetSeen, LocalVolume, Attachment)
+PODS = "pods"
+"""The one table of two kinds."""
 
 _EMPTY: Table = MappingProxyType({})
 
@@ -102,81 +124,33 @@ def kubernetes_seen(cache: Cache) -> KubernetesSeen:
     """The cache as a section of the picture, nodes sorted by name and each with its lease."""
     leases = {entry.node: entry.renewed_unix for entry in _entries(cache, NodeLease)}
     nodes = [replace(node, lease_renewed_unix=leases.get(node.name)) for node in _entries(cache, NodeSeen)]
+    budgets = sorted(_entries(cache, BudgetSeen), key=lambda budget: (budget.namespace, budget.name))
     return KubernetesSeen(
         nodes=tuple(sorted(nodes, key=lambda node: node.name)),
-        pods=tuple(_entries(cache, PodSeen)),
+        pods=tuple(_pods(cache)),
         addons=tuple(sorted((entry.key, entry.digest) for entry in _entries(cache, Addon))),
         lease_holders=tuple(sorted((entry.lease, entry.holder) for entry in _entries(cache, LeaseHolder))),
+        budgets=tuple(budgets),
+        attachments=tuple(
+            sorted((entry.name, InstanceName(entry.node)) for entry in _entries(cache, Attachment))
+        ),
     )
+
+
+def _pods(cache: Cache) -> Iterator[PodSeen]:
+    bound = {entry.claim for entry in _entries(cache, LocalVolume)}
+    for entry in cache.tables.get(PODS, _EMPTY).values():
+        if isinstance(entry, PodSeen):
+            yield entry
+        elif isinstance(entry, ClaimingPod):
+            pod = entry.pod
+            local = any(f"{pod.namespace}/{claim}" in bound for claim in entry.claims)
+            yield replace(pod, local_volume=True) if local else pod
 
 
 def _entries(cache: Cache, kind: type[Kept]) -> Iterator[Kept]:
-    """Everything of one kind. A table holds one kind only: its first entry tells which, so that 150,000 pods
-    are not looked through for a lease."""
+    """Everything of one kind. A table but that of pods holds one kind only: its first entry tells which, so that
+    150,000 pods are not looked through for a lease."""
     for table in cache.tables.values():
         if isinstance(next(iter(table.values()), None), kind):
             yield from (entry for entry in table.values() if isinstance(entry, kind))
-
-
-# --- from objects to entries --------------------------------------------------------------------------------
-def node_seen(node: Node) -> NodeSeen:
-    """A Node object boiled down; its lease comes from another watch."""
-    ready = next((item for item in node.status.conditions if item.type == "Ready"), None)
-    taints = tuple(sorted(Taint(item.key, item.value, item.effect) for item in node.spec.taints))
-    return NodeSeen(
-        name=InstanceName(node.metadata.name),
-        uid=node.metadata.uid,
-        provider_id=node.spec.provider_id,
-        ready={"True": True, "False": False}.get(ready.status) if ready else None,
-        unschedulable=node.spec.unschedulable,
-        labels=tuple(sorted(node.metadata.labels.items())),
-        taints=taints,
-        waiting_for_addons=_waiting_for_addons(ready, taints),
-        our_labels=tuple(sorted(keys_in(node.metadata.annotations.get(OUR_LABELS, "")))),
-        our_taints=tuple(sorted(keys_in(node.metadata.annotations.get(OUR_TAINTS, "")))),
-    )
-
-
-def _waiting_for_addons(ready: Condition | None, taints: Iterable[Taint]) -> bool:
-    """NotReady because the network plugin has not been set up, or the cloud's controller has not come yet."""
-    if any(taint.key == CLOUD_TAINT for taint in taints):
-        return True
-    if ready is None or ready.status != "False":
-        return False
-    return any(reason in ready.message or reason == ready.reason for reason in NETWORK_REASONS)
-
-
-def pod_seen(pod: Pod) -> PodSeen | None:
-    """A Pod boiled down; None while it is not bound to a node."""
-    if not pod.spec.node_name:
-        return None
-    owners = {owner.kind for owner in pod.metadata.owner_references if owner.controller}
-    claims = any(
-        volume.persistent_volume_claim is not None or volume.ephemeral is not None
-        for volume in pod.spec.volumes
-    )
-    return PodSeen(
-        namespace=pod.metadata.namespace,
-        name=pod.metadata.name,
-        uid=pod.metadata.uid,
-        node=InstanceName(pod.spec.node_name),
-        ready=any(item.type == "Ready" and item.status == "True" for item in pod.status.conditions),
-        daemon="DaemonSet" in owners,
-        mirror="kubernetes.io/config.mirror" in pod.metadata.annotations,
-        terminating=pod.metadata.deletion_timestamp is not None,
-        stateful="StatefulSet" in owners or claims,
-    )
-
-
-def node_lease(lease: Lease) -> NodeLease | None:
-    """A kubelet's lease, in kube-node-lease; None before its first renewal."""
-    if lease.spec.renew_time is None:
-        return None
-    return NodeLease(lease.metadata.name, lease.spec.renew_time.timestamp())
-
-
-def lease_holder(lease: Lease) -> LeaseHolder | None:
-    """A leader's lease, in kube-system; None for leases of others."""
-    if lease.metadata.name not in CONTROLLER_LEASES:
-        return None
-    return LeaseHolder(lease.metadata.name, lease.spec.holder_identity or "")

@@ -5,23 +5,16 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
 from risen.adapters.kubernetes import bodies
 from risen.adapters.kubernetes.addons import MANAGED_BY, Addons
 from risen.adapters.kubernetes.api import APPLY_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Api, Credentials
-from risen.adapters.kubernetes.cache import (
-    Cache,
-    Event,
-    apply,
-    kubernetes_seen,
-    lease_holder,
-    node_lease,
-    node_seen,
-    pod_seen,
-)
-from risen.adapters.kubernetes.reflector import Kind, Pace, Reflector
+from risen.adapters.kubernetes.cache import Cache, Event, apply, kubernetes_seen
+from risen.adapters.kubernetes.kinds import HOLDERS, NODE_LEASES, NODES, kinds
+from risen.adapters.kubernetes.reflector import Pace, Reflector
 from risen.adapters.kubernetes.resources import Resources
 from risen.adapters.kubernetes.signing import SigningClient
 from risen.adapters.kubernetes.wire import Lease, Node, Partial, Pod
@@ -37,12 +30,6 @@ from risen.interfaces.errors import (
     Unreachable,
 )
 
-LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
-NODE_LEASES = "node-leases"
-NODES = Kind("nodes", "/api/v1/nodes", Node, node_seen)
-PODS = Kind("pods", "/api/v1/pods", Pod, pod_seen)
-NODE_LEASE_KIND = Kind(NODE_LEASES, LEASES.format("kube-node-lease"), Lease, node_lease)
-HOLDERS = Kind("lease-holders", LEASES.format("kube-system"), Lease, lease_holder)
 CONFLICT_ATTEMPTS = 4
 LOOK_SECONDS = 0.02
 
@@ -65,11 +52,8 @@ class KubernetesClient:
         self._cache = Cache()
         self._resources = Resources(self._api)
         self._addons = Addons(self._api, self._resources, self._hear)
-        self._followers: tuple[Reflector[Node] | Reflector[Pod] | Reflector[Lease] | Addons, ...] = (
-            Reflector(self._api, NODES, self._hear, pace),
-            Reflector(self._api, PODS, self._hear, pace),
-            Reflector(self._api, NODE_LEASE_KIND, self._hear, pace),
-            Reflector(self._api, HOLDERS, self._hear, pace),
+        self._followers: tuple[Reflector[Any] | Addons, ...] = (
+            *(Reflector(self._api, kind, self._hear, pace) for kind in kinds()),
             self._addons,
         )
         self._running: list[asyncio.Task[None]] = []

@@ -10,19 +10,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from risen.adapters.kubernetes.api import PAGE, Api, Listing
 from risen.adapters.kubernetes.cache import Changes, Entry, Event, Listed
-from risen.adapters.kubernetes.wire import Expired, Lease, Node, Partial, Pod, Status, WatchLine
+from risen.adapters.kubernetes.wire import Expired, Metadata, Partial, Status, WatchLine
 from risen.interfaces.errors import Corrupt, InterfaceError, Later, Unreachable
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 
-Item = TypeVar("Item", bound=Node | Pod | Lease)
+
+class Object(Protocol):
+    """Anything with metadata."""
+
+    @property
+    def metadata(self) -> Metadata: ...
+
+
+Item = TypeVar("Item", bound=Object)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +168,7 @@ class Reflector(Generic[Item]):
         return asyncio.get_running_loop().time()
 
 
-def _key(item: Node | Pod | Lease) -> str:
+def _key(item: Object) -> str:
     return f"{item.metadata.namespace}/{item.metadata.name}"
 
 

@@ -1,7 +1,7 @@
 """The few fields of Kubernetes objects that Risen reads, and what an answer's status means. Pure.
 
 Everything else in an object is skipped by the decoder. Source: Kubernetes API reference, `meta/v1`, `core/v1`,
-`coordination/v1`; API conventions for the meaning of status codes.
+`coordination/v1`, `policy/v1`, `storage/v1`; API conventions for the meaning of status codes.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class OwnerReference(Struct, frozen=True):
     """Who made an object."""
 
     kind: str = ""
+    name: str = ""
     controller: bool = False
 
 
@@ -45,6 +46,7 @@ class Metadata(Struct, frozen=True):
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
+    generation: int = 0
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     deletion_timestamp: str | None = None
@@ -58,6 +60,7 @@ class Condition(Struct, frozen=True):
     status: str = "Unknown"
     reason: str = ""
     message: str = ""
+    last_transition_time: datetime.datetime | None = None
 
 
 class NodeTaint(Struct, frozen=True):
@@ -95,10 +98,17 @@ class Source(Struct, frozen=True):
     """A volume's source, of which only the presence counts."""
 
 
-class Volume(Struct, frozen=True):
-    """Only whether a volume is a claim on storage."""
+class Claim(Struct, frozen=True):
+    """The claim on storage that a volume names."""
 
-    persistent_volume_claim: Source | None = None
+    claim_name: str = ""
+
+
+class Volume(Struct, frozen=True):
+    """Only whether a volume is a claim on storage; an ephemeral one's claim is called `POD-VOLUME`."""
+
+    name: str = ""
+    persistent_volume_claim: Claim | None = None
     ephemeral: Source | None = None
 
 
@@ -109,11 +119,31 @@ class PodSpec(Struct, frozen=True):
     volumes: list[Volume] = []
 
 
+class Waiting(Struct, frozen=True):
+    """Why a container does not run yet."""
+
+    reason: str = ""
+
+
+class ContainerState(Struct, frozen=True):
+    """Only whether it waits."""
+
+    waiting: Waiting | None = None
+
+
+class ContainerStatus(Struct, frozen=True):
+    """Of one container of a Pod."""
+
+    state: ContainerState = ContainerState()
+
+
 class PodStatus(Struct, frozen=True):
     """Of a Pod."""
 
     phase: str = ""
     conditions: list[Condition] = []
+    init_container_statuses: list[ContainerStatus] | None = None
+    container_statuses: list[ContainerStatus] | None = None
 
 
 class Pod(Struct, frozen=True):
@@ -136,6 +166,96 @@ class Lease(Struct, frozen=True):
 
     metadata: Metadata = Metadata()
     spec: LeaseSpec = LeaseSpec()
+
+
+class Selector(Struct, frozen=True):
+    """Which pods a budget counts. Only whether there are expressions is of interest, not what they say."""
+
+    match_labels: dict[str, str] = {}
+    match_expressions: list[Source] = []
+
+
+class BudgetSpec(Struct, frozen=True):
+    """Of a PodDisruptionBudget."""
+
+    selector: Selector | None = None
+
+
+class BudgetStatus(Struct, frozen=True):
+    """Of a PodDisruptionBudget."""
+
+    observed_generation: int = 0
+    disruptions_allowed: int = 0
+    current_healthy: int = 0
+    desired_healthy: int = 0
+
+
+class Budget(Struct, frozen=True):
+    """`policy/v1/PodDisruptionBudget`."""
+
+    metadata: Metadata = Metadata()
+    spec: BudgetSpec = BudgetSpec()
+    status: BudgetStatus = BudgetStatus()
+
+
+class AttachmentSpec(Struct, frozen=True):
+    """Of a VolumeAttachment."""
+
+    node_name: str = ""
+
+
+class Attachment(Struct, frozen=True):
+    """`storage.k8s.io/v1/VolumeAttachment`."""
+
+    metadata: Metadata = Metadata()
+    spec: AttachmentSpec = AttachmentSpec()
+
+
+class Reference(Struct, frozen=True):
+    """An object by namespace and name."""
+
+    namespace: str = ""
+    name: str = ""
+
+
+class Requirement(Struct, frozen=True):
+    """Of a node selector's term."""
+
+    key: str = ""
+
+
+class Term(Struct, frozen=True):
+    """Of a node selector."""
+
+    match_expressions: list[Requirement] = []
+
+
+class NodeSelector(Struct, frozen=True):
+    """Any one of its terms must hold."""
+
+    node_selector_terms: list[Term] = []
+
+
+class VolumeAffinity(Struct, frozen=True):
+    """From where a volume can be used."""
+
+    required: NodeSelector | None = None
+
+
+class PersistentVolumeSpec(Struct, frozen=True):
+    """Of a PersistentVolume."""
+
+    claim_ref: Reference | None = None
+    local: Source | None = None
+    host_path: Source | None = None
+    node_affinity: VolumeAffinity | None = None
+
+
+class PersistentVolume(Struct, frozen=True):
+    """`v1/PersistentVolume`."""
+
+    metadata: Metadata = Metadata()
+    spec: PersistentVolumeSpec = PersistentVolumeSpec()
 
 
 class Partial(Struct, frozen=True):
