@@ -8,12 +8,12 @@ from __future__ import annotations
 import pytest
 
 from risen.sim.enumeration import Case, enumerate_faults
-from risen.sim.faults import FaultKind
+from risen.sim.faults import CRASHES, FaultKind
 from risen.sim.harness import simulate
 from risen.sim.scenario import Happening, Scenario
 
 SEED = 1
-KINDS = (FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER, FaultKind.UNKNOWN_DONE, FaultKind.UNKNOWN_NOT_DONE)
+KINDS = (*CRASHES, FaultKind.UNKNOWN_DONE, FaultKind.UNKNOWN_NOT_DONE)
 SCENARIOS = ("1+1", "3+0", "3+1:kill-worker", "3+1:kill-follower", "3+1:kill-leader")
 ROLES = ("worker", "follower", "leader")
 
@@ -33,7 +33,8 @@ def test_every_write_may_be_struck_by_every_fault_and_the_end_is_the_same(scenar
     cases = list(enumerate_faults(Scenario.parse(scenario), SEED, KINDS))
     assert told(cases, scenario) == ""
     assert len(cases) > 40
-    assert sum(case.trace.crashes for case in cases) == 2 * (len(cases) - 1) // 4
+    assert sum(case.trace.crashes for case in cases) == sum(case.kind in CRASHES for case in cases)
+    assert {case.kind for case in cases} == {None, *KINDS}
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -43,6 +44,14 @@ def test_a_slice_of_the_writes_may_be_struck(scenario: str) -> None:
     cases = list(enumerate_faults(Scenario.parse(scenario), SEED, kinds, first, every))
     assert told(cases, scenario) == ""
     assert cases[0].trace.settled
+
+
+@pytest.mark.parametrize("scenario", (*SCENARIOS, "3+1:lose-leader", "3+1:ask-kill-leader", "1+2:scale-down"))
+def test_the_controller_may_die_in_the_middle_of_every_launch_and_every_end(scenario: str) -> None:
+    cases = list(enumerate_faults(Scenario.parse(scenario), SEED, (FaultKind.CRASH_WITHIN,)))
+    assert told(cases, scenario) == ""
+    assert [case.trace.crashes for case in cases] == [0] + [1] * (len(cases) - 1)
+    assert len(cases) > 1
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -22,7 +22,7 @@ def seen_as(state: InstanceState) -> tuple[Event, ...]:
     return noticed(cluster.history(), cluster.picture(), 9.0)
 
 
-@pytest.mark.parametrize("state", [GONE, InstanceState.UNKNOWN])
+@pytest.mark.parametrize("state", [GONE, InstanceState.UNKNOWN, InstanceState.UNFINISHED])
 def test_an_instance_born_but_never_seen_alive_is_not_taken_for_launched(state: InstanceState) -> None:
     assert seen_as(state) == ()
 

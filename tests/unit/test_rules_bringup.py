@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from builders import CP, ETCD_ID, NOW, Cluster, W, life_of
+import pytest
+
+from builders import CP, ETCD_ID, NOW, Cluster, W, birth_of, life_of
+from risen.core.judge.verdict import Verdict
 from risen.core.names import InstanceName
 from risen.core.picture import InstanceState
 from risen.core.step import (
@@ -12,6 +16,7 @@ from risen.core.step import (
     Bootstrap,
     Launch,
     OpenEntry,
+    PowerOn,
     RecordClusterId,
     WriteBirth,
     WriteBootstrap,
@@ -74,6 +79,53 @@ def test_a_launch_whose_answer_was_lost_is_asked_again_under_the_same_name() -> 
     )
     cluster.run("cp-fffff", state=InstanceState.GONE, cluster=None)
     assert cluster.steps() == [Launch(InstanceName("cp-fffff"))]
+
+
+def cut_short(**changes: Any) -> Cluster:
+    """A standing cluster one of whose workers' launch was cut short after it had been seen under way."""
+    cluster = Cluster.standing(3, 2)
+    cluster.lives["w-a"] = life_of(
+        "w-a", **{"joined_at_unix": None, "ready_at_unix": None, "launched_at_unix": NOW.unix - 20, **changes}
+    )
+    del cluster.nodes["w-a"]
+    return cluster.run("w-a", state=InstanceState.UNFINISHED)
+
+
+@pytest.mark.parametrize("on_record", [True, False])
+def test_a_launch_that_was_cut_short_is_launched_again_and_is_no_death(on_record: bool) -> None:
+    unknown = {"provider_id": None, "launched_at_unix": None, "birth": birth_of("w-a", born=NOW.unix - 20)}
+    cluster = cut_short(**({} if on_record else unknown))
+    plan = cluster.plan()
+    assert (plan.steps, plan.blocked) == ((Launch(InstanceName("w-a")),), ())
+    assert cluster.judged("w-a").verdict is Verdict.STARTING
+
+
+def test_a_launch_that_was_cut_short_is_not_launched_beside_itself_nor_once_its_end_is_in_the_ledger() -> (
+    None
+):
+    cluster = cut_short()
+    cluster.in_flight = [Launch(InstanceName("w-a"))]
+    assert cluster.steps() == []
+    assert cut_short().open("w-a", "kill").steps(Launch) == []
+
+
+def test_a_launch_that_is_cut_short_again_and_again_is_given_up_after_the_bound_of_those_that_never_joined() -> (
+    None
+):
+    cluster = cut_short(launched_at_unix=NOW.unix - 301)
+    opened = [step.reason for step in cluster.steps(OpenEntry) if isinstance(step, OpenEntry)]
+    assert opened == ["never-joined"]
+
+
+def test_what_a_whole_power_cut_left_half_launched_is_launched_while_the_others_are_powered_on() -> None:
+    cluster = cut_short()
+    for name in ("cp-a", "cp-b", "cp-c", "w-b"):
+        cluster.stop(name)
+    cluster.unseen = {"etcd": "Unreachable: no instance runs", "kubernetes": "Unreachable: no backend"}
+    assert cluster.steps(OpenEntry) == []
+    assert [(type(step).__name__, step.instance) for step in cluster.steps(Launch, PowerOn)] == [
+        ("Launch", "w-a"), ("PowerOn", "cp-a"), ("PowerOn", "cp-b"), ("PowerOn", "cp-c"), ("PowerOn", "w-b"),
+    ]  # fmt: skip
 
 
 def test_the_cluster_id_is_recorded_when_the_founder_is_seen_as_member() -> None:

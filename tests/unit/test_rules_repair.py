@@ -184,23 +184,6 @@ def test_without_sight_of_the_provider_nobody_is_repaired() -> None:
     assert cluster.blocked()["cannot-see"] == "Unreachable: timed out"
 
 
-def test_more_dead_at_once_than_max_unhealthy_is_a_storm_that_waits_for_a_person() -> None:
-    cluster = Cluster.standing().lose("w-a").lose("w-b")
-    assert opened(cluster) == []
-    assert cluster.blocked()["storm"].startswith("2 of 2 are dead at once, at most 1 (40 %)")
-
-
-def test_a_second_death_waits_until_the_first_one_s_replacement_serves() -> None:
-    cluster = Cluster.standing().lose("w-a").open("w-a").lose("w-b")
-    assert opened(cluster) == []
-    assert "storm" in cluster.blocked()
-
-
-def test_a_person_s_kill_goes_through_a_storm() -> None:
-    cluster = Cluster.standing().lose("w-a").lose("w-b").kill("w-a")
-    assert opened(cluster) == [("w-a", "kill")]
-
-
 def test_in_observe_mode_a_death_is_only_said() -> None:
     cluster = Cluster.standing(3, 2, OBSERVE).lose("w-a")
     assert cluster.steps() == []
@@ -299,6 +282,32 @@ def test_after_instances_that_never_joined_births_back_off(failures: int, pause:
     assert waiting.give_up_at == NOW.boot + 1
     cluster.entries["w-a-1"] = replace(cluster.entries["w-a-1"], opened_unix=NOW.unix - pause)
     assert born(cluster) == ["replace w-a"]
+
+
+@pytest.mark.parametrize(("reason", "ready"), [("repair", False), ("kill", False), ("repair", True)])
+def test_births_back_off_after_one_that_died_before_it_was_ready(reason: str, ready: bool) -> None:
+    cluster = Cluster.standing(3, 2)
+    cluster.lives["w-a"] = life_of("w-a", ready_at_unix=BORN_UNIX if ready else None)
+    cluster.bury("w-a").open("w-a", reason, opened=NOW.unix - 4)
+    held = reason == "repair" and not ready
+    assert born(cluster) == ([] if held else ["replace w-a"])
+    cluster.entries["w-a-1"] = replace(cluster.entries["w-a-1"], opened_unix=NOW.unix - 5)
+    assert born(cluster) == ["replace w-a"]
+
+
+@pytest.mark.parametrize("reason", ["repair", "kill", "never-joined", "scale-down"])
+def test_what_is_left_of_a_launch_that_was_cut_short_is_cleared_away_whatever_its_entry_says(
+    reason: str,
+) -> None:
+    cluster = silent(Cluster.standing(3, 2), "w-a").open("w-a", reason)
+    cluster.run("w-a", state=InstanceState.UNFINISHED)
+    assert destroyed(cluster) == ["w-a"]
+
+
+def test_what_is_left_of_a_launch_after_its_entry_was_closed_is_ours_again() -> None:
+    cluster = silent(Cluster.standing(), "w-b").open("w-b", "kill", closed_unix=NOW.unix - 5)
+    cluster.run("w-b", state=InstanceState.UNFINISHED)
+    assert InstanceName("w-b") in cluster.facts().lives
 
 
 def test_an_instance_of_ours_that_shows_up_after_its_entry_was_closed_is_ours_again() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -10,10 +11,11 @@ import pytest
 
 from desk import Desk, Lenient
 from risen.core.names import InstanceName, MemberId, ProviderId
+from risen.core.picture import InstanceState
 from risen.interfaces import errors
 from risen.interfaces.store import IfAbsent
 from risen.sim.faces import SimClock, SimEtcd, SimKubernetes, SimLeadership, SimProvider, SimStore
-from risen.sim.faults import Dead, FaultKind, Faults, Incarnation
+from risen.sim.faults import EVERY_FAULT, Dead, FaultKind, Faults, Incarnation, may_strike
 from risen.sim.harness import brought_up
 from risen.sim.instances import ADDRESSES
 from risen.sim.line import Line
@@ -144,6 +146,31 @@ def test_a_crash_after_a_write_leaves_it_done(standing: World) -> None:
     with pytest.raises(Dead):
         desk.ask(SimStore(desk.line).put("x/y", b"1", IfAbsent()))
     assert desk.world.store.get("x/y") is not None
+
+
+def test_a_crash_within_a_launch_leaves_half_of_it_and_half_of_every_other(standing: World) -> None:
+    desk = Desk(standing.copied(), Faults({2: FaultKind.CRASH_WITHIN}))
+    first = next(item.request for item in desk.world.instances.all.values() if not item.holds_etcd)
+    requests = [replace(first, instance=InstanceName(f"w-{letter}")) for letter in "abc"]
+
+    async def launches() -> list[object]:
+        asked = [SimProvider(desk.line).launch(request) for request in requests]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    answers = desk.ask(launches())
+    desk.ask(asyncio.sleep(60.0))
+    seen = {desk.world.instances.get(request.instance).state for request in requests}
+    assert {type(answer) for answer in answers} <= {Dead, str}
+    assert desk.world.instances.get(InstanceName("w-b")).state is InstanceState.UNFINISHED
+    assert seen <= {InstanceState.UNFINISHED, InstanceState.GONE, InstanceState.RUNNING}
+    assert (desk.deaths, desk.trace.crashes) == ([1], 1)
+
+
+def test_a_crash_within_strikes_only_what_is_done_in_more_than_one_act() -> None:
+    struck = {"provider.launch", "provider.destroy"}
+    operations = {*struck, "store.append", "etcd.add_learner", "provider.power_on"}
+    assert {one for one in operations if may_strike(FaultKind.CRASH_WITHIN, one)} == struck
+    assert all(may_strike(kind, one) for kind in EVERY_FAULT[:2] for one in operations)
 
 
 def test_destroying_what_is_gone_counts_as_done(standing: World) -> None:

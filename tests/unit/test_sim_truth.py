@@ -101,6 +101,46 @@ def test_launch_is_idempotent_by_name_and_refuses_another_request() -> None:
         world.instances.launch(request("a", data=b"other"))
 
 
+def test_half_a_launch_is_told_as_starting_while_somebody_is_at_it_and_as_unfinished_then() -> None:
+    world = empty_world()
+    world.instances.begin_launch(request("a"))
+    pass_time(world, 5)
+    under_way = world.instances.get(InstanceName("a")).state
+    world.instances.let_go()
+    pass_time(world, 60)
+    left = world.instances.get(InstanceName("a"))
+    provider_id = world.instances.launch(request("a"))
+    pass_time(world, 5)
+    finished = world.instances.get(InstanceName("a"))
+    assert (under_way, left.state, finished.state) == (
+        InstanceState.STARTING, InstanceState.UNFINISHED, InstanceState.RUNNING,
+    )  # fmt: skip
+    assert {left.provider_id, finished.provider_id} == {provider_id}
+
+
+def test_half_a_launch_is_cleared_away_by_its_end_and_has_no_power_button() -> None:
+    world = empty_world()
+    world.instances.begin_launch(request("a"))
+    world.instances.let_go()
+    provider_id = world.instances.get(InstanceName("a")).provider_id
+    with pytest.raises(Later):
+        world.instances.press_power_button(provider_id)
+    world.instances.destroy(provider_id)
+    assert world.instances.get(InstanceName("a")).state is InstanceState.GONE
+
+
+def test_half_an_end_leaves_a_stopped_instance_with_its_disk() -> None:
+    world = empty_world()
+    provider_id = world.instances.launch(request("a"))
+    pass_time(world, 5)
+    world.instances.begin_destroy(provider_id)
+    under_way = world.instances.get(InstanceName("a")).state
+    world.instances.let_go()
+    assert (under_way, world.instances.get(InstanceName("a")).state) == (
+        InstanceState.STARTING, InstanceState.STOPPED,
+    )  # fmt: skip
+
+
 def test_only_get_proves_that_an_instance_is_gone() -> None:
     world = empty_world()
     provider_id = world.instances.launch(request("a"))

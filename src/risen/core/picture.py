@@ -39,6 +39,8 @@ class InstanceState(StrEnum):
     RUNNING = "running"
     STOPPED = "stopped"
     """Proven powered off; its disk still exists."""
+    UNFINISHED = "unfinished"
+    """Its launch was cut short: something of it exists and it never ran. A launch by its name finishes it."""
     GONE = "gone"
     """Asked for singly and answered: no such instance, no process, no disk."""
     UNKNOWN = "unknown"

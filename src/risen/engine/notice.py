@@ -8,6 +8,9 @@ from risen.core.history import History, Life
 from risen.core.picture import InstanceSeen, InstanceState, Picture, Seen
 from risen.engine.record import Records
 
+NOT_LAUNCHED = (InstanceState.UNKNOWN, InstanceState.UNFINISHED)
+"""States that do not show whether a launch was carried out."""
+
 
 async def notice(records: Records, before: History, picture: Picture, unix: float) -> History:
     """Append an event for each instance first seen ready or gone, and for each kill that is done.
@@ -57,4 +60,4 @@ def noticed(history: History, picture: Picture, unix: float) -> tuple[Event, ...
 def _first_seen(history: History, life: Life, seen: InstanceSeen) -> bool:
     """Whether this shows a launch that is not on record. What is gone may just as well never have been."""
     ours = seen.cluster == history.cluster and bool(seen.provider_id)
-    return ours and life.provider_id is None and seen.state is not InstanceState.UNKNOWN
+    return ours and life.provider_id is None and seen.state not in NOT_LAUNCHED

@@ -30,7 +30,9 @@ class Provider(Protocol):
     is None or another uid). `get` answers for one name and is the only proof of GONE. `destroy` is the fence:
     when it returns, init and every process of the instance is gone, and so is its disk; NotFound is success.
     `press_power_button` returns when the button was pressed, not when the instance is off. `power_on` starts a
-    STOPPED instance from its own disk. `console` returns the last `limit` bytes the instance printed, also
+    STOPPED instance from its own disk. Only what has run is ever STOPPED: where a launch is more than one act,
+    what is left of one that was cut short is UNFINISHED, until `launch` finishes it or `destroy` clears it
+    away. `console` returns the last `limit` bytes the instance printed, also
     of a stopped one; NotFound when there is none.
 
     Every method may raise Unreachable, OutcomeUnknown, Later; `launch` also NoCapacity, NotFound (image).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from risen.sim.faults import EVERY_FAULT, NO_FAULTS, FaultKind, Faults
+from risen.sim.faults import EVERY_FAULT, NO_FAULTS, FaultKind, Faults, may_strike
 from risen.sim.harness import brought_up, simulate
 from risen.sim.scenario import Happening, Scenario
 from risen.sim.trace import Trace
@@ -35,12 +35,13 @@ def enumerate_faults(
     first: int = 1,
     every: int = 1,
 ) -> Iterator[Case]:
-    """The calm run, then one run per write (from `first`, in strides of `every`) and kind."""
+    """The calm run, then one run per write (from `first`, in strides of `every`) and kind that may strike it."""
     standing = standing_for(scenario, seed)
     calm = simulate(scenario, seed, NO_FAULTS, standing)
     yield Case(0, None, calm, calm.violations)
+    operations = {line.number: line.operation.partition(" ")[0] for line in calm.lines}
     for write in range(first, calm.writes + 1, every):
-        for kind in kinds:
+        for kind in (one for one in kinds if may_strike(one, operations.get(write, ""))):
             trace = simulate(scenario, seed, Faults({write: kind}), standing)
             yield Case(write, kind, trace, judged(calm, trace))
 
@@ -49,6 +50,8 @@ def judged(calm: Trace, trace: Trace) -> tuple[str, ...]:
     """What is wrong with a run that was struck."""
     if trace.violations:
         return trace.violations
+    if trace.asked > calm.asked:
+        return (f"a person had to ask for {trace.asked} kills, {calm.asked} without faults",)
     if trace.state != calm.state:
         missing = sorted(set(calm.state) - set(trace.state))
         extra = sorted(set(trace.state) - set(calm.state))

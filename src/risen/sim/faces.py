@@ -71,10 +71,11 @@ class SimProvider:
 
     async def launch(self, request: LaunchRequest) -> ProviderId:
         """Idempotent by name."""
-        world = self.line.world
+        instances = self.line.world.instances
         return await self.line.write(
-            "provider.launch", request.instance, lambda: world.instances.launch(request), PROVIDER_SECONDS
-        )
+            "provider.launch", request.instance, lambda: instances.launch(request), PROVIDER_SECONDS,
+            half=lambda: instances.begin_launch(request),
+        )  # fmt: skip
 
     async def list(self) -> ProviderSeen:
         """Everything listed by now."""
@@ -87,8 +88,9 @@ class SimProvider:
     async def destroy(self, provider_id: ProviderId) -> None:
         """Ends the instance and its disk; an unknown one counts as done."""
         await self.line.write(
-            "provider.destroy", provider_id, lambda: self._destroy(provider_id), DESTROY_SECONDS
-        )
+            "provider.destroy", provider_id, lambda: self._destroy(provider_id), DESTROY_SECONDS,
+            half=lambda: self.line.world.instances.begin_destroy(provider_id),
+        )  # fmt: skip
 
     def _destroy(self, provider_id: ProviderId) -> None:
         try:

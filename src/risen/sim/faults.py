@@ -19,6 +19,9 @@ class FaultKind(StrEnum):
     """The controller dies; the write is never carried out."""
     CRASH_AFTER = "crash-after"
     """The write is carried out; the controller dies before it learns so."""
+    CRASH_WITHIN = "crash-within"
+    """The controller dies in the middle of work that it does itself, as a local provider's launch: half of it is
+    done, and everything else of that kind that it had under way stays as it is. For `IN_HALVES` alone."""
     UNKNOWN_DONE = "unknown-done"
     """Carried out, but the answer is a time-out."""
     UNKNOWN_NOT_DONE = "unknown-not-done"
@@ -30,6 +33,14 @@ class FaultKind(StrEnum):
 
 
 EVERY_FAULT = tuple(FaultKind)
+CRASHES = (FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER, FaultKind.CRASH_WITHIN)
+IN_HALVES = frozenset({"provider.launch", "provider.destroy"})
+"""Writes that are more than one act where the provider is a part of the controller."""
+
+
+def may_strike(kind: FaultKind, operation: str) -> bool:
+    """Whether a fault makes a difference to a write, named by its operation without the subject."""
+    return kind is not FaultKind.CRASH_WITHIN or operation in IN_HALVES
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,8 @@ class Incarnation:
 
     number: int
     dead: bool = False
+    cut: bool = False
+    """It died within its own work: what it had under way is not carried on by anybody."""
 
     def check(self) -> None:
         """Raise Dead once this incarnation has crashed."""

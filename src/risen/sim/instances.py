@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from risen.core.names import ClusterUid, ImageDigest, InstanceName, ProviderId, Role, may_hold_etcd
 from risen.core.picture import InstanceSeen, InstanceState, ProviderSeen
-from risen.interfaces.errors import Invalid, NoCapacity, NotFound
+from risen.interfaces.errors import Invalid, Later, NoCapacity, NotFound
 from risen.interfaces.provider import LaunchRequest
 
 if TYPE_CHECKING:
@@ -23,9 +23,14 @@ ADDRESSES = 240
 class Power(StrEnum):
     """What the instance's hardware does."""
 
+    HALF_MADE = "half made"
+    """It has a disk and was never started."""
     OFF = "off"
     BOOTING = "booting"
     RUNNING = "running"
+
+
+NOT_ON = (Power.HALF_MADE, Power.OFF)
 
 
 @dataclass(slots=True)
@@ -41,7 +46,9 @@ class Instance:
     """Before this moment the provider's list lacks it."""
     known_from: float
     """Before this moment the provider says UNKNOWN."""
-    power: Power = Power.BOOTING
+    power: Power = Power.HALF_MADE
+    held: bool = False
+    """Somebody is starting or ending it."""
     boot: int = 0
     stopped_at: float | None = None
     stopping: bool = False
@@ -88,11 +95,20 @@ class Instances:
     # --- what the provider offers -------------------------------------------------------------------------
     def launch(self, request: LaunchRequest) -> ProviderId:
         """Idempotent by name. Raises Invalid for another request of that name, NoCapacity, NotFound (image)."""
+        self.begin_launch(request)
+        instance = self.all[request.instance]
+        if instance.power is Power.HALF_MADE:
+            self._boot(instance)
+        return instance.provider_id
+
+    def begin_launch(self, request: LaunchRequest) -> None:
+        """The first half of a launch: a disk, and nothing started. Raises what `launch` raises."""
         there = self.all.get(request.instance)
         if there is not None:
             if there.request != request:
                 raise Invalid(f"{request.instance} was launched from another request")
-            return there.provider_id
+            there.held = there.held or there.power is Power.HALF_MADE
+            return
         if self.ever >= ADDRESSES:
             raise NoCapacity("no address is free")
         if request.image in self.images_lost:
@@ -100,15 +116,17 @@ class Instances:
         line = self.world.timeline
         self.ever += 1
         listed = line.now + (line.draw(0.0, 2.0) if line.chance(0.3) else 0.0)
-        instance = Instance(
+        self.all[request.instance] = Instance(
             request, ProviderId(f"sim://{request.instance}/{self.ever}"), request.cluster,
             f"10.77.0.{9 + self.ever}", self.host_boot, listed,
             listed + (line.draw(0.0, 1.0) if line.chance(0.3) else 0.0),
+            held=True, mute=self.ever == self.never_joins,
         )  # fmt: skip
-        instance.mute = self.ever == self.never_joins
-        self.all[request.instance] = instance
-        self._boot(instance)
-        return instance.provider_id
+
+    def let_go(self) -> None:
+        """Whoever was starting or ending instances has died: their locks with them."""
+        for item in self.all.values():
+            item.held = False
 
     def add_foreign(self, name: str) -> None:
         """Put an instance of somebody else beside ours."""
@@ -150,10 +168,13 @@ class Instances:
 
     def _seen(self, item: Instance) -> InstanceSeen:
         state = {
+            Power.HALF_MADE: InstanceState.UNFINISHED,
             Power.OFF: InstanceState.STOPPED,
             Power.BOOTING: InstanceState.STARTING,
             Power.RUNNING: InstanceState.RUNNING,
         }[item.power]
+        if item.held:
+            state = InstanceState.STARTING
         if self.world.timeline.now < item.known_from:
             state = InstanceState.UNKNOWN
         return InstanceSeen(
@@ -169,6 +190,12 @@ class Instances:
                 return item
         raise NotFound(f"no instance {provider_id}")
 
+    def begin_destroy(self, provider_id: ProviderId) -> None:
+        """The first half of its end: it is off, its disk is there still. Raises NotFound."""
+        item = self.by_id(provider_id)
+        self._stop(item)
+        item.held = True
+
     def destroy(self, provider_id: ProviderId) -> None:
         """End it and its disk. Raises NotFound."""
         item = self.by_id(provider_id)
@@ -177,8 +204,10 @@ class Instances:
         self.console_of_gone[item.name] = tuple(item.console)
 
     def press_power_button(self, provider_id: ProviderId) -> None:
-        """Ask it to go down in order: a control-plane instance holds etcd up for a bounded time."""
+        """Ask it to go down in order: a control-plane instance holds etcd up for a bounded time. Raises Later."""
         item = self.by_id(provider_id)
+        if item.power is Power.HALF_MADE:
+            raise Later(f"{item.name} has not been started yet", after_seconds=1.0)
         if item.power is Power.OFF or item.stopping:
             return
         item.stopping = True
@@ -191,21 +220,21 @@ class Instances:
         item = self.by_id(provider_id)
         if item.request.image in self.images_lost:
             raise NotFound(f"no image {item.request.image}: bake it again")
-        if item.power is Power.OFF:
+        if item.power in NOT_ON:
             item.host_boot = self.host_boot
             self._boot(item)
 
     # --- what happens by itself ---------------------------------------------------------------------------
     def _boot(self, item: Instance) -> None:
         line = self.world.timeline
-        item.power, item.stopped_at, item.stopping = Power.BOOTING, None, False
+        item.power, item.stopped_at, item.stopping, item.held = Power.BOOTING, None, False, False
         item.boot += 1
         line.after(line.draw(0.8, 2.5), self.booted, item.name, item.boot)
 
     def alive(self, name: str, boot: int) -> Instance | None:
         """The instance, if it still lives this boot."""
         item = self.all.get(InstanceName(name))
-        return item if item is not None and item.boot == boot and item.power is not Power.OFF else None
+        return item if item is not None and item.boot == boot and item.power not in NOT_ON else None
 
     def booted(self, name: str, boot: int) -> None:
         """systemd is up: join, or go on from the disk."""
@@ -251,7 +280,7 @@ class Instances:
         self._stop(item)
 
     def _stop(self, item: Instance) -> None:
-        if item.power is Power.OFF:
+        if item.power in NOT_ON:
             return
         item.power, item.stopped_at, item.stopping = Power.OFF, self.world.timeline.now, False
         item.apiserver, item.etcd_since = False, None

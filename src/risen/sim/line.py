@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from risen.interfaces.errors import Denied, InterfaceError, OutcomeUnknown, Unreachable
-from risen.sim.faults import Dead, FaultKind, Faults, Incarnation
+from risen.sim.faults import CRASHES, Dead, FaultKind, Faults, Incarnation, may_strike
 from risen.sim.trace import Trace, TraceLine
 from risen.sim.world import World
 
@@ -42,8 +43,14 @@ class _Order(Generic[T]):
     operation: str
     subject: str
     effect: Callable[[], T]
+    half: Callable[[], None] | None
     future: asyncio.Future[T]
     fault: FaultKind | None
+
+    @property
+    def what(self) -> str:
+        """As the trace shows it."""
+        return f"{self.operation} {self.subject}"
 
 
 @dataclass(slots=True)
@@ -86,17 +93,25 @@ class Line:
             raise Denied(f"{operation}: our certificate is not accepted there")
 
     async def write(
-        self, operation: str, subject: str, effect: Callable[[], T], seconds: tuple[float, float] = QUICK
+        self,
+        operation: str,
+        subject: str,
+        effect: Callable[[], T],
+        seconds: tuple[float, float] = QUICK,
+        half: Callable[[], None] | None = None,
     ) -> T:
-        """A request that changes something, with what befalls it. `seconds` bounds how long it takes."""
+        """A request that changes something, with what befalls it. `seconds` bounds how long it takes.
+
+        `half` is what it has done when half of that time is over, for work of the controller's own process.
+        """
         self.incarnation.check()
         self.trace.writes += 1
         number = self.trace.writes
-        fault = self._fault(number)
+        fault = self._fault(number, operation)
         delay = self.world.timeline.draw(*seconds)
         await self._fail_instead(fault, number, f"{operation} {subject}", delay)
         future: asyncio.Future[T] = self.loop.create_future()
-        order = _Order(number, operation, subject, effect, future, fault)
+        order = _Order(number, operation, subject, effect, half, future, fault)
         if operation.startswith("store."):
             self._carry_out(order)
             value = await future
@@ -105,6 +120,8 @@ class Line:
         if fault is FaultKind.UNKNOWN_LATE:
             delay = self.world.timeline.draw(IMPATIENT_SECONDS, TIMEOUT_SECONDS)
             self.loop.call_later(IMPATIENT_SECONDS, _time_out, future, f"{operation} {subject}")
+        if half is not None:
+            self.loop.call_later(delay / 2, self._carry_out_half, order, half)
         self.loop.call_later(delay, self._carry_out, order)
         value = await future
         self.incarnation.check()
@@ -135,19 +152,36 @@ class Line:
             self.trace.crashes += 1
             self.on_death()
 
-    def _fault(self, number: int) -> FaultKind | None:
+    def _fault(self, number: int, operation: str) -> FaultKind | None:
         line, faults = self.world.timeline, self.faults
         if number in faults.at_write:
             return faults.at_write[number]
         if line.now >= faults.calm_after:
             return None
         if line.chance(faults.crash_share):
-            return line.random.choice((FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER))
+            return line.random.choice([kind for kind in CRASHES if may_strike(kind, operation)])
         if line.chance(faults.error_share):
             return line.random.choice(ERRORS)
         return None
 
+    def _carry_out_half(self, order: _Order[T], half: Callable[[], None]) -> None:
+        if self.incarnation.cut:
+            return
+        self.judge.before(order.operation, order.subject)
+        with suppress(InterfaceError):  # then nothing is done, and the whole is answered with the same
+            half()
+        self.judge.after(order.operation, order.subject)
+        if order.fault is FaultKind.CRASH_WITHIN:
+            self._note(order.number, order.what, f"half done ({order.fault.value})")
+            self.incarnation.cut = True
+            self.world.instances.let_go()
+            self.die()
+
     def _carry_out(self, order: _Order[T]) -> None:
+        if self.incarnation.cut and order.half is not None:
+            if not order.future.done():
+                order.future.set_exception(Dead("crashed within a write"))
+            return
         self.judge.before(order.operation, order.subject)
         error: InterfaceError | None = None
         try:
@@ -159,7 +193,7 @@ class Line:
         answer = "ok" if error is None else f"{type(error).__name__}: {error}"
         if order.fault is not None:
             answer += f" ({order.fault.value})"
-        self._note(order.number, f"{order.operation} {order.subject}", answer)
+        self._note(order.number, order.what, answer)
         future = order.future
         if order.fault is FaultKind.CRASH_AFTER:
             self.die()
@@ -169,7 +203,7 @@ class Line:
         elif future.done():
             return
         elif order.fault in (FaultKind.UNKNOWN_DONE, FaultKind.UNKNOWN_LATE):
-            self.loop.call_later(TIMEOUT_SECONDS, _time_out, future, f"{order.operation} {order.subject}")
+            self.loop.call_later(TIMEOUT_SECONDS, _time_out, future, order.what)
         elif error is not None:
             future.set_exception(error)
         else:

@@ -31,7 +31,7 @@ from risen.core.step import Bootstrap, Launch, Step
 RECOVERED = "recovered"
 """Outcome of an entry whose subject came back by itself: the only closed entry that does not end a life."""
 RUNS = (InstanceState.STARTING, InstanceState.RUNNING)
-ALIVE = (*RUNS, InstanceState.STOPPED)
+ALIVE = (*RUNS, InstanceState.STOPPED, InstanceState.UNFINISHED)
 T = TypeVar("T")
 
 

@@ -62,7 +62,7 @@ def _judge_one(facts: Facts, life: Life) -> Judgement:
         return Judgement(name, Verdict.STARTING, ("not launched yet",))
     if state is InstanceState.STOPPED:
         return Judgement(name, Verdict.STOPPED, ("provider: powered off, disk exists",))
-    if state not in RUNS:
+    if state not in (*RUNS, InstanceState.UNFINISHED):
         return Judgement(name, Verdict.UNKNOWN, (f"provider: {state or 'not listed'}",))
     if life.condemned:
         return Judgement(name, Verdict.SICK, (f"join: condemned, {life.condemned}",), never_joined=True)
@@ -70,6 +70,9 @@ def _judge_one(facts: Facts, life: Life) -> Judgement:
     if deadline is not None and facts.now.unix >= deadline.unix:
         return Judgement(name, Verdict.SICK, (deadline.evidence,), never_joined=True)
     give_up_at = facts.boot_of(deadline.unix) if deadline is not None else None
+    if state is InstanceState.UNFINISHED:
+        cut = ("provider: its launch was cut short",)
+        return Judgement(name, Verdict.STARTING, cut, give_up_at=give_up_at)
     verdict, evidence = _judge_running(facts, life)
     return Judgement(name, verdict, evidence, give_up_at=give_up_at)
 

@@ -77,7 +77,8 @@ def _held_back(view: View, pool: PoolSpec) -> Blocked | Waiting | None:
 
 
 def _back_off(view: View, pool: PoolName) -> Waiting | None:
-    """Exponential from 5 s to 5 min in the number of instances that never joined since one last got Ready."""
+    """Exponential from 5 s to 5 min in the number of instances that failed before they ever were Ready, since one
+    last got Ready."""
     facts = view.facts
     ready = [
         life.ready_at_unix
@@ -88,9 +89,9 @@ def _back_off(view: View, pool: PoolName) -> Waiting | None:
     failed = sorted(
         entry.opened_unix
         for entry in facts.history.entries.values()
-        if entry.reason == NEVER_JOINED
-        and pool_of_name(entry.subject) == pool
+        if pool_of_name(entry.subject) == pool
         and entry.opened_unix > last_ready
+        and _failed_to_rise(view, entry)
     )
     if not failed:
         return None
@@ -98,7 +99,14 @@ def _back_off(view: View, pool: PoolName) -> Waiting | None:
     if facts.now.unix >= failed[-1] + pause:
         return None
     since = facts.boot_of(failed[-1])
-    return Waiting(pool, f"back-off of {pause:.0f} s: {len(failed)} never joined", since, since + pause)
+    return Waiting(pool, f"back-off of {pause:.0f} s: {len(failed)} were never Ready", since, since + pause)
+
+
+def _failed_to_rise(view: View, entry: Entry) -> bool:
+    """Whether it never joined, or died before it was Ready: an image that dies at once is not born at full speed."""
+    life = view.facts.history.lives.get(entry.subject)
+    died_young = entry.reason == "repair" and life is not None and life.ready_at_unix is None
+    return died_young or entry.reason == NEVER_JOINED
 
 
 def _births(view: View, pool: PoolSpec, wanted: int, draw: _Draw) -> list[Step]:

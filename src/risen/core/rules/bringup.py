@@ -7,6 +7,7 @@ is proven gone. Births are `births.py`'s, membership is `membership.py`'s.
 from __future__ import annotations
 
 from risen.core.blocked import Waiting
+from risen.core.history import Life
 from risen.core.judge.facts import Facts
 from risen.core.judge.verdict import Verdict
 from risen.core.names import InstanceName
@@ -65,15 +66,24 @@ def _cluster_id(view: View) -> tuple[Step, ...]:
 
 
 def _launches(view: View) -> tuple[Step, ...]:
-    """Launch is idempotent by name, so a lost answer is simply asked again."""
-    facts = view.facts
+    """Launch is idempotent by name: a lost answer is simply asked again, and what was cut short is finished."""
     return tuple(
         Launch(name)
-        for name, life in facts.lives.items()
-        if not facts.was_launched(life)
-        and facts.state(name) in (None, InstanceState.GONE)
-        and name not in facts.entries
+        for name, life in view.facts.lives.items()
+        if name not in view.facts.entries and _wants_launch(view, life)
     )
+
+
+def _wants_launch(view: View, life: Life) -> bool:
+    """Whether it was never launched, or a launch, perhaps seen while it was under way, was never finished.
+
+    One that is given up by its bound is not launched any more: its end could else never claim it.
+    """
+    facts, name = view.facts, life.birth.instance
+    state = facts.state(name)
+    if state is InstanceState.UNFINISHED:
+        return not view.verdicts[name].never_joined
+    return state in (None, InstanceState.GONE) and not facts.was_launched(life)
 
 
 def _starting(view: View) -> RuleOutput:

@@ -129,6 +129,8 @@ def _with_entry(scene: _Scene, life: Life) -> RuleOutput:
     since = facts.boot_of(entry.opened_unix)
     if state is InstanceState.STOPPED:
         return _stopped_with_entry(scene, life, entry.reason)
+    if state is InstanceState.UNFINISHED:
+        return RuleOutput(steps=_destroy(view, life))
     if state in (InstanceState.STARTING, InstanceState.RUNNING):
         if entry.reason in ENDS_RUNNING:
             return RuleOutput(steps=_destroy(view, life))

@@ -53,17 +53,14 @@ def budget_blocks(
 def storm(spec: ClusterSpec, facts: Facts, verdicts: Verdicts, name: PoolName) -> Blocked | None:
     """Whether more of a pool died at once than is ever repaired without a person.
 
-    The dead that are being replaced count until their replacements serve; those that never joined have their
-    own back-off, and those that a person asked to kill were asked for.
+    Places of the pool are counted, not instances: one that is gone and the replacement born for it are one
+    place, so the death of that replacement is no second one. A place counts as dead until a replacement serves.
+    Those that never joined have their own back-off, and those that a person asked to kill were asked for.
     """
-    dead = [
-        life.birth.instance
-        for life in _of_pool(facts, name)
-        if (entry := facts.entries.get(life.birth.instance)) is None or entry.reason == "repair"
-        if entry is not None or verdicts[life.birth.instance].verdict in (Verdict.DEAD, Verdict.STOPPED)
-    ]
+    places = {life.birth.instance: _place(facts, life) for life in _of_pool(facts, name)}
+    dead = {places[life.birth.instance] for life in _of_pool(facts, name) if _is_dead(facts, verdicts, life)}
     pool = spec.pool(name)
-    size = max(pool.replicas if pool is not None else 0, len(_of_pool(facts, name)))
+    size = max(pool.replicas if pool is not None else 0, len(set(places.values())))
     allowed = max(1, spec.repair.max_unhealthy_percent * size // 100)
     if len(dead) <= allowed:
         return None
@@ -73,3 +70,22 @@ def storm(spec: ClusterSpec, facts: Facts, verdicts: Verdicts, name: PoolName) -
         f"{len(dead)} of {size} are dead at once, at most {allowed} "
         f"({spec.repair.max_unhealthy_percent} %) are repaired unasked: `kill` names one",
     )
+
+
+def _is_dead(facts: Facts, verdicts: Verdicts, life: Life) -> bool:
+    name = life.birth.instance
+    entry = facts.entries.get(name)
+    if entry is not None:
+        return entry.reason == "repair"
+    return verdicts[name].verdict in (Verdict.DEAD, Verdict.STOPPED)
+
+
+def _place(facts: Facts, life: Life) -> InstanceName:
+    """The first of those that were born one for the other, as long as the earlier is gone and not closed yet."""
+    entry = facts.history.entries.get(life.birth.entry)
+    if entry is None or entry.closed_unix is not None:
+        return life.birth.instance
+    before = facts.lives.get(entry.subject)
+    if before is None or not facts.is_gone(before):
+        return life.birth.instance
+    return _place(facts, before)
