@@ -6,7 +6,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from risen.core.deciding import decide
-from risen.core.history import Entry, History, KillIntent, Life
+from risen.core.history import (
+    Entry,
+    History,
+    KillIntent,
+    Life,
+    ReplaceIntent,
+    Revoked,
+    RolloutIntent,
+    TaskResult,
+)
 from risen.core.judge.facts import Facts, look
 from risen.core.judge.verdict import Judgement, judge
 from risen.core.names import (
@@ -21,6 +30,7 @@ from risen.core.names import (
 )
 from risen.core.picture import (
     BackendSeen,
+    BudgetSeen,
     EtcdSeen,
     InstanceSeen,
     InstanceState,
@@ -88,7 +98,8 @@ def life_of(name: str, **changes: Any) -> Life:
 
 def pod_of(name: str, node: str, **changes: Any) -> PodSeen:
     """A ready pod of no daemon."""
-    return replace(PodSeen("default", name, f"uid-{name}", InstanceName(node), True), **changes)
+    owner = f"ReplicaSet/{name.partition('-')[0]}"
+    return replace(PodSeen("default", name, f"uid-{name}", InstanceName(node), True, owner=owner), **changes)
 
 
 @dataclass
@@ -118,6 +129,16 @@ class Cluster:
     """None: now."""
     in_flight: list[Step] = field(default_factory=list)
     now: Now = NOW
+    completed: int = 0
+    settled: tuple[PoolRelease, ...] = ()
+    passed: dict[ReleaseId, tuple[str, ...]] = field(default_factory=dict)
+    revoked: dict[ReleaseId, Revoked] = field(default_factory=dict)
+    orders: dict[int, RolloutIntent] = field(default_factory=dict)
+    scaled: dict[PoolName, int] = field(default_factory=dict)
+    replaces: list[ReplaceIntent] = field(default_factory=list)
+    results: dict[str, TaskResult] = field(default_factory=dict)
+    budgets: list[BudgetSeen] = field(default_factory=list)
+    attachments: list[tuple[str, InstanceName]] = field(default_factory=list)
 
     @classmethod
     def standing(cls, control_plane: int = 3, workers: int = 2, repair: Repair | None = None) -> Cluster:
@@ -128,7 +149,43 @@ class Cluster:
         for letter in "abcdefgh"[:workers]:
             cluster.serve(f"w-{letter}")
         cluster.bootstraps.append(Bootstrap(1, InstanceName("cp-a"), "token"))
+        cluster.complete()
         return cluster
+
+    def complete(self) -> Cluster:
+        """Every instance is on the revision wanted, and that is on record."""
+        self.completed, self.settled = self.revision.number, self.revision.releases
+        self.passed |= {release.release: ("completed",) for release in self.settled}
+        return self
+
+    def apply(self, *pools: PoolName, release: str = "new", **spec: Any) -> Cluster:
+        """A revision more, with a release of that suffix for these pools; `spec` changes the spec's fields."""
+        releases = tuple(
+            PoolRelease(
+                one.pool, ReleaseId(f"r-{one.pool}-{release}"), ImageDigest(f"sha256:{one.pool}-{release}")
+            )
+            if one.pool in pools
+            else one
+            for one in self.revision.releases
+        )
+        self.revision = replace(
+            self.revision,
+            number=self.revision.number + 1,
+            releases=releases,
+            spec=replace(self.revision.spec, **spec),
+            applied_unix=self.now.unix,
+        )
+        return self
+
+    def of_release(self, name: str, suffix: str = "new") -> Cluster:
+        """Let an instance be of that release of its pool."""
+        life = self.lives[name]
+        release = ReleaseId(f"r-{life.birth.pool}-{suffix}")
+        self.lives[name] = replace(life, birth=replace(life.birth, release=release))
+        pool = self.revision.spec.pool(life.birth.pool)
+        if name in self.nodes and pool is not None:
+            self.nodes[name] = replace(self.nodes[name], labels=wanted_labels(pool, release))
+        return self
 
     @classmethod
     def nothing(cls, control_plane: int = 3, workers: int = 2) -> Cluster:
@@ -211,8 +268,9 @@ class Cluster:
     def picture(self) -> Picture:
         """What is seen."""
         kubernetes = KubernetesSeen(
-            tuple(self.nodes.values()), tuple(self.pods), self.addons, self.lease_holders
-        )
+            tuple(self.nodes.values()), tuple(self.pods), self.addons, self.lease_holders,
+            tuple(self.budgets), tuple(self.attachments),
+        )  # fmt: skip
         etcd = EtcdSeen(self.answering_id, tuple(self.members.values()), self.quorum_lost)
         return Picture(
             provider=self._unseen("provider")
@@ -237,6 +295,14 @@ class Cluster:
             etcd_cluster_id=self.etcd_id,
             entries=dict(self.entries),
             kills=tuple(self.kills),
+            replaces=tuple(self.replaces),
+            orders=dict(self.orders),
+            scaled=dict(self.scaled),
+            passed=dict(self.passed),
+            revoked=dict(self.revoked),
+            completed=self.completed,
+            settled=self.settled,
+            results=dict(self.results),
         )
 
     def facts(self) -> Facts:

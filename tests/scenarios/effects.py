@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builders import Cluster, life_of
-from risen.core.history import Entry
+from risen.core.history import Entry, Revoked
 from risen.core.names import InstanceName, MemberId, may_hold_etcd
 from risen.core.picture import BackendSeen, InstanceState, MemberSeen, NodeSeen
 from risen.core.rules.nodes import UNINITIALIZED
@@ -19,22 +19,29 @@ from risen.core.step import (
     ApplyAddon,
     Bootstrap,
     CloseEntry,
+    CompleteRevision,
     CordonNode,
     DeleteNode,
+    DeletePod,
     Destroy,
+    DrainBackend,
     EvictPod,
     FreePod,
     Launch,
     MarkNode,
+    MoveLeader,
     OpenEntry,
+    PassRelease,
     PowerOn,
     PressPowerButton,
     PromoteMember,
     RecordClusterId,
     RemoveBackend,
     RemoveMember,
+    RevokeRelease,
     Step,
     TaintOutOfService,
+    UncordonNode,
     WriteBirth,
     WriteBootstrap,
 )
@@ -47,6 +54,8 @@ def carry_out(cluster: Cluster, step: Step) -> None:
     match step:
         case WriteBootstrap() | WriteBirth() | RecordClusterId() | OpenEntry() | CloseEntry():
             _write(cluster, step)
+        case PassRelease() | RevokeRelease() | CompleteRevision():
+            _conclude(cluster, step)
         case Launch(instance=name):
             cluster.run(name)
             cluster.lives[name] = replace(
@@ -65,8 +74,10 @@ def carry_out(cluster: Cluster, step: Step) -> None:
             cluster.stop(name, ago=0.0)
         case Destroy(instance=name):
             cluster.lose(name)
-        case AddLearner() | PromoteMember() | RemoveMember() | AddBackend() | RemoveBackend():
+        case AddLearner() | PromoteMember() | MoveLeader() | RemoveMember():
             _membership(cluster, step)
+        case AddBackend() | DrainBackend() | RemoveBackend():
+            _endpoint(cluster, step)
         case _:
             _kubernetes(cluster, step)
 
@@ -93,6 +104,7 @@ def start(cluster: Cluster, name: str) -> None:
     cluster.nodes[name] = replace(
         node or NodeSeen(InstanceName(name), f"node-{name}", life.provider_id or "", True, taints=(taint,)),
         lease_renewed_unix=cluster.now.unix,
+        ready_since_unix=node.ready_since_unix if node is not None else cluster.now.unix,
     )
 
 
@@ -118,6 +130,16 @@ def _write(cluster: Cluster, step: Step) -> None:
             cluster.entries[entry] = replace(opened, closed_unix=cluster.now.unix, outcome=outcome)
 
 
+def _conclude(cluster: Cluster, step: Step) -> None:
+    match step:
+        case PassRelease(release=release, evidence=evidence):
+            cluster.passed[release] = evidence
+        case RevokeRelease(release=release, pool=pool, revision=revision, evidence=evidence):
+            cluster.revoked[release] = Revoked(release, pool, revision, evidence, cluster.now.unix)
+        case CompleteRevision():
+            cluster.complete()
+
+
 def _membership(cluster: Cluster, step: Step) -> None:
     match step:
         case AddLearner(peer_url=url):
@@ -128,6 +150,15 @@ def _membership(cluster: Cluster, step: Step) -> None:
         case RemoveMember(member=member_id):
             for key in [key for key, member in cluster.members.items() if member.id == member_id]:
                 del cluster.members[key]
+        case MoveLeader(to=to):
+            for key, member in cluster.members.items():
+                cluster.members[key] = replace(member, leader=member.id == to)
+
+
+def _endpoint(cluster: Cluster, step: Step) -> None:
+    match step:
+        case DrainBackend(instance=name):
+            cluster.backends[name] = replace(cluster.backends[name], draining=True)
         case AddBackend(instance=name, address=address):
             cluster.backends[name] = BackendSeen(name, address, True)
         case RemoveBackend(instance=name):
@@ -142,9 +173,11 @@ def _kubernetes(cluster: Cluster, step: Step) -> None:
             cluster.nodes[name] = replace(cluster.nodes[name], labels=labels, taints=taints)
         case CordonNode(node=name):
             cluster.nodes[name] = replace(cluster.nodes[name], unschedulable=True)
+        case UncordonNode(node=name):
+            cluster.nodes[name] = replace(cluster.nodes[name], unschedulable=False)
         case TaintOutOfService(node=name):
             cluster.nodes[name] = replace(cluster.nodes[name], taints=(OUT_OF_SERVICE,))
-        case EvictPod(uid=uid) | FreePod(uid=uid):
+        case EvictPod(uid=uid) | DeletePod(uid=uid) | FreePod(uid=uid):
             cluster.pods = [pod for pod in cluster.pods if pod.uid != uid]
         case DeleteNode(node=name):
             cluster.nodes.pop(name, None)

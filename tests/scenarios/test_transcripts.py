@@ -2,9 +2,11 @@
 
 Commands, one a line:
     nothing CP W · standing CP W      a new cluster
-    stop NAME [SECONDS] · lose NAME · unknown NAME · kill NAME [accept-data-loss]
+    stop NAME [SECONDS] · lose NAME · bury NAME · unknown NAME · kill NAME [accept-data-loss]
     start NAME…                       join is answered and all services come up
     pod NAME NODE [stateful] · replicas POOL COUNT · unseen SECTION · seen SECTION · host-boot ID
+    apply POOL… [as=SUFFIX]           the next revision, with a new release for these pools
+    order WORD · fail POD REASON · heal POD · protect POD
     wait SECONDS                      time passes, kubelets renew their leases
     plan                              decide, and show it
     do                                decide, show it, and let every step have its effect
@@ -22,6 +24,8 @@ from effects import carry_out, start
 
 from builders import NOW, Cluster, pod_of
 from risen.core.blocked import Waiting
+from risen.core.history import RolloutIntent
+from risen.core.names import PoolName
 from risen.core.picture import InstanceState
 from risen.core.plan import Now, Plan
 from risen.core.safety.invariants import violations
@@ -29,7 +33,7 @@ from risen.core.step import Birth, Bootstrap, Step
 
 HERE = Path(__file__).parent
 RULE = "----"
-HIDDEN = frozenset({"nonce", "token", "born_unix", "image", "uid", "role", "release", "generation"})
+HIDDEN = frozenset({"nonce", "token", "born_unix", "image", "uid", "role", "generation"})
 SHOWN_IN_FULL = frozenset({"bootstrap", "birth"})
 
 
@@ -102,6 +106,22 @@ def _wait(transcript: Transcript, words: list[str]) -> None:
             cluster.nodes[name] = replace(node, lease_renewed_unix=cluster.now.unix)
 
 
+def _apply(transcript: Transcript, words: list[str]) -> None:
+    named = [word for word in words if not word.startswith("as=")]
+    suffix = next((word.removeprefix("as=") for word in words if word.startswith("as=")), "new")
+    transcript.cluster.apply(*(PoolName(word) for word in named), release=suffix)
+
+
+def _order(transcript: Transcript, words: list[str]) -> None:
+    number = transcript.cluster.revision.number
+    transcript.cluster.orders[number] = RolloutIntent("order", number, words[0], "jane", "because")
+
+
+def _change_pod(transcript: Transcript, name: str, **changes: object) -> None:
+    pods = transcript.cluster.pods
+    transcript.cluster.pods = [replace(pod, **changes) if pod.name == name else pod for pod in pods]  # type: ignore[arg-type]
+
+
 def _host_boot(transcript: Transcript, words: list[str]) -> None:
     transcript.cluster.host_boot = words[0]
 
@@ -116,6 +136,12 @@ COMMANDS: dict[str, Callable[[Transcript, list[str]], object]] = {
     "replicas": _replicas,
     "wait": _wait,
     "host-boot": _host_boot,
+    "apply": _apply,
+    "order": _order,
+    "fail": lambda transcript, words: _change_pod(transcript, words[0], ready=False, failing=words[1]),
+    "heal": lambda transcript, words: _change_pod(transcript, words[0], ready=True, failing=""),
+    "protect": lambda transcript, words: _change_pod(transcript, words[0], protected=True),
+    "bury": lambda transcript, words: transcript.cluster.bury(words[0]),
     "lose": lambda transcript, words: transcript.cluster.lose(words[0]),
     "kill": lambda transcript, words: transcript.cluster.kill(words[0], len(words) > 1),
     "unseen": lambda transcript, words: transcript.cluster.unseen.update(

@@ -119,7 +119,9 @@ def test_then_its_power_button_is_pressed() -> None:
 
 def test_an_instance_that_does_not_power_off_is_ended_after_its_bound() -> None:
     cluster = going()
-    cluster.open("w-b", "scale-down", opened=NOW.unix - 600)
+    cluster.instances["w-b"] = replace(cluster.instances["w-b"], power_pressed_at=NOW.boot - 179)
+    assert cluster.steps() == []
+    cluster.instances["w-b"] = replace(cluster.instances["w-b"], power_pressed_at=NOW.boot - 180)
     assert [type(step) for step in cluster.steps()] == [Destroy]
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from risen.core.history import Entry, History
-from risen.core.judge.joining import NEVER_JOINED, pool_of_name
+from risen.core.judge.joining import pool_of_name
 from risen.core.names import InstanceName, PoolName
+from risen.core.reasons import NEVER_JOINED
 from risen.interfaces.errors import InterfaceError
 from risen.interfaces.provider import Provider
 

@@ -26,6 +26,8 @@ from risen.core.rules import (
     orphan,
     pods,
     repair,
+    rollout,
+    verdict,
 )
 from risen.core.rules.orphan import empty_store
 from risen.core.rules.view import RuleOutput, View, gather
@@ -38,6 +40,8 @@ RULES = (
     orphan.propose,
     bringup.propose,
     repair.propose,
+    verdict.propose,
+    rollout.propose,
     membership.propose,
     pods.propose,
     endpoint.propose,

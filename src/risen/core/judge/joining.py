@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from risen.core.history import Life
 from risen.core.judge.facts import Facts
 from risen.core.names import PoolName, Role
+from risen.core.reasons import NEVER_JOINED
 
 JOIN_BOUND_SECONDS = 300.0
 """From launch to the join answer, and from the join answer to the Node."""
-NEVER_JOINED = "never-joined"
 
 
 @dataclass(frozen=True, slots=True)

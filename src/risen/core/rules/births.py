@@ -1,7 +1,8 @@
 """Births: as many instances of a pool as are wanted and do not exist, all at once. The only rule that names any.
 
 An instance counts until its ledger entry is open, so nothing is born before the loss is in the ledger; a
-birth in flight counts as born. Control-plane instances are born beside a healthy quorum only, and not
+birth in flight counts as born. What replaces the dead is of the last good release; a release that has not passed
+is launched once. For a rollout as many more are born as the strategy allows. Control-plane instances are born beside a healthy quorum only, and not
 before the one they replace is proven gone: it may still come back with its data.
 """
 
@@ -11,13 +12,16 @@ from dataclasses import dataclass
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Entry
-from risen.core.judge.joining import NEVER_JOINED, pool_of_name
+from risen.core.judge.joining import pool_of_name
 from risen.core.names import InstanceName, PoolName, Role
+from risen.core.reasons import NEVER_JOINED, ROLLING, SCALE_DOWN
 from risen.core.rules.bringup import lacks_founder
 from risen.core.rules.names import fresh_names
+from risen.core.rules.rollout import surge
+from risen.core.rules.target import exposed, has_passed, launch_release, may_expose, target
 from risen.core.rules.view import RuleOutput, View
 from risen.core.safety.quorum import quorum_lost
-from risen.core.spec import PoolSpec
+from risen.core.spec import PoolRelease, PoolSpec
 from risen.core.step import Birth, Step, WriteBirth, WriteBootstrap
 
 FIRST_BACK_OFF_SECONDS = 5.0
@@ -26,9 +30,10 @@ LONGEST_BACK_OFF_SECONDS = 300.0
 
 @dataclass(slots=True)
 class _Draw:
-    """How many suffixes and nonces earlier pools took."""
+    """How many suffixes and nonces earlier pools took, and whether one of them tries a release that has not passed."""
 
     used: int = 0
+    tries: bool = False
 
 
 def propose(view: View) -> RuleOutput:
@@ -43,8 +48,8 @@ def propose(view: View) -> RuleOutput:
     blocked: list[Blocked] = []
     draw = _Draw()
     for pool in view.pools:
-        wanted = missing(view, pool)
-        if wanted <= 0:
+        owed, more = max(0, missing(view, pool)), surge(view, pool)
+        if owed + more <= 0:
             continue
         held = _held_back(view, pool)
         if isinstance(held, Blocked):
@@ -52,7 +57,9 @@ def propose(view: View) -> RuleOutput:
         elif isinstance(held, Waiting):
             waiting.append(held)
         else:
-            steps += _births(view, pool, wanted, draw)
+            births, refused = _births(view, pool, _wanted(view, pool, owed, more), draw)
+            steps += births
+            blocked += refused
     return RuleOutput(tuple(steps), tuple(waiting), tuple(blocked))
 
 
@@ -109,40 +116,97 @@ def _failed_to_rise(view: View, entry: Entry) -> bool:
     return died_young or entry.reason == NEVER_JOINED
 
 
-def _births(view: View, pool: PoolSpec, wanted: int, draw: _Draw) -> list[Step]:
-    """Founder first; then what replaces, oldest entry first; then what is new."""
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One instance to be born: in whose place, why, and of which release (None where there is none to launch)."""
+
+    entry: Entry | None
+    reason: str
+    release: PoolRelease | None
+
+
+def _wanted(view: View, pool: PoolSpec, owed: int, more: int) -> list[_Wanted]:
+    """What replaces, oldest entry first; then what is new; then what a rollout launches ahead."""
     entries = _unreplaced(view, pool.name)
-    release = view.revision.release_of(pool.name)
+    found: list[_Wanted] = []
+    for number in range(owed):
+        entry = entries[number] if number < len(entries) else None
+        reason = f"replace {entry.subject}" if entry is not None else _reason(view)
+        rolls = entry is not None and entry.reason in ROLLING
+        release = _rolled_release(view, pool.name) if rolls else launch_release(view, pool.name)
+        if release is not None and not has_passed(view, release.release) and _takes(found, release):
+            release = view.facts.history.settled_release(pool.name)
+        found.append(_Wanted(entry, reason, release))
+    ahead = target(view, pool.name)
+    if ahead is not None:
+        found += [_Wanted(None, f"roll to {ahead.release}", ahead)] * more
+    return found
+
+
+def _takes(found: list[_Wanted], release: PoolRelease) -> bool:
+    """Whether an unpassed release has its one instance in this list already."""
+    return any(one.release is not None and one.release.release == release.release for one in found)
+
+
+def _rolled_release(view: View, pool: PoolName) -> PoolRelease | None:
+    """What takes the place of one that a rollout took first: the release headed for, if it may be exposed."""
+    wanted = target(view, pool)
+    if wanted is not None and may_expose(view, wanted.release):
+        return wanted
+    return launch_release(view, pool)
+
+
+def _births(
+    view: View, pool: PoolSpec, wanted: list[_Wanted], draw: _Draw
+) -> tuple[list[Step], list[Blocked]]:
+    """The founder's name goes first."""
     steps: list[Step] = []
     names: list[InstanceName] = []
     founder = _unborn_founder(view, pool)
     if founder is not None:
         names.append(founder)
     fresh = fresh_names(view, pool.name, draw.used)
-    for number in range(wanted):
+    for one in wanted:
+        if one.release is None:
+            return steps, [_nothing_to_launch(view, pool)]
+        if not has_passed(view, one.release.release):
+            if draw.tries:
+                continue
+            draw.tries = True
         name = names.pop() if names else next(fresh, None)
         if name is None or draw.used >= len(view.supplies.nonces):
             break
-        entry = entries[number] if number < len(entries) else None
         nonce = view.supplies.nonces[draw.used]
         draw.used += 1
-        reason = f"replace {entry.subject}" if entry is not None else _reason(view)
         steps.append(
             WriteBirth(
                 Birth(
                     instance=name,
                     pool=pool.name,
                     role=pool.role,
-                    release=release.release,
-                    image=release.image,
+                    release=one.release.release,
+                    image=one.release.image,
                     nonce=nonce,
-                    reason=reason,
+                    reason=one.reason,
                     born_unix=view.facts.now.unix,
-                    entry=entry.id if entry is not None else "",
+                    entry=one.entry.id if one.entry is not None else "",
                 )
             )
         )
-    return steps
+    return steps, []
+
+
+def _nothing_to_launch(view: View, pool: PoolSpec) -> Blocked:
+    """A pool whose only release is revoked, or is being tried by its first instance."""
+    wanted = view.revision.release_of(pool.name).release
+    revoked = view.facts.history.revoked.get(wanted)
+    if revoked is not None:
+        why = (
+            f"{wanted} is revoked and no other release of this pool ever stood: {'; '.join(revoked.evidence)}"
+        )
+        return Blocked("revoked", pool.name, why)
+    first = ", ".join(exposed(view, wanted)) or "an instance of another pool"
+    return Blocked("halted", pool.name, f"{wanted} has not passed: {first} goes first")
 
 
 def _reason(view: View) -> str:
@@ -165,6 +229,6 @@ def _unreplaced(view: View, pool: PoolName) -> list[Entry]:
     entries = [
         entry
         for entry in view.facts.entries.values()
-        if entry.reason != "scale-down" and entry.id not in born and pool_of_name(entry.subject) == pool
+        if entry.reason != SCALE_DOWN and entry.id not in born and pool_of_name(entry.subject) == pool
     ]
     return sorted(entries, key=lambda entry: (entry.opened_unix, entry.id))

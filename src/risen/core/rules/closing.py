@@ -7,6 +7,7 @@ from risen.core.history import Entry, Life
 from risen.core.judge.facts import RECOVERED, Facts
 from risen.core.judge.verdict import Verdict
 from risen.core.names import InstanceName, may_hold_etcd
+from risen.core.reasons import ROLLING, SCALE_DOWN
 from risen.core.rules.births import missing
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.step import CloseEntry
@@ -68,16 +69,16 @@ def _left_of(facts: Facts, life: Life) -> str | None:
 
 def _outcome(view: View, entry: Entry) -> str | None:
     """None while a replacement is owed and does not serve."""
-    if entry.reason == "scale-down":
+    if entry.reason == SCALE_DOWN:
         return "removed"
     served = _served_by(view, entry)
     if served is not None:
         return f"replaced by {served}"
     life = view.facts.history.lives[entry.subject]
     born = any(other.birth.entry == entry.id for other in view.facts.history.lives.values())
-    pool = view.revision.spec.pool(life.birth.pool)
+    pool = view.pool(life.birth.pool)
     if not born and (pool is None or missing(view, pool) <= 0):
-        return "removed"
+        return "rolled" if entry.reason in ROLLING else "removed"
     return None
 
 

@@ -1,30 +1,43 @@
-"""Scale-down of workers: entry, cordon, one eviction a step, power button, and the end once it is off.
+"""Drain of workers that are taken by plan: cordon, one eviction a step, volumes off, power button, and the end.
 
-Those that are not ready go first, then the newest. A control plane is not scaled down by this rule.
+Scale-down chooses here too: what is outdated or not ready goes first, then the newest. Whom a rollout takes is
+`rollout.py`'s to say; control-plane instances are walked by `handover.py`.
 """
 
 from __future__ import annotations
 
 from risen.core.blocked import Blocked, Waiting
-from risen.core.history import Life
+from risen.core.history import Entry, Life
 from risen.core.judge.verdict import Verdict
 from risen.core.names import InstanceName, PoolName, Role
-from risen.core.picture import InstanceState, NodeSeen, PodSeen
+from risen.core.picture import InstanceState, PodSeen
+from risen.core.reasons import PLANNED, ROLLBACK, SCALE_DOWN
 from risen.core.rules.repair import open_entry
+from risen.core.rules.rollout import most_surge, pods_to_move, protected
+from risen.core.rules.target import SKIPPED, outdated
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.safety.budget import budget_blocks
 from risen.core.safety.claims import MOST_IN_FLIGHT
 from risen.core.spec import PoolSpec
-from risen.core.step import CordonNode, Destroy, EvictPod, OpenEntry, PressPowerButton, Step
+from risen.core.step import (
+    CloseEntry,
+    CordonNode,
+    DeletePod,
+    Destroy,
+    EvictPod,
+    OpenEntry,
+    PressPowerButton,
+    Step,
+    UncordonNode,
+)
 
-SCALE_DOWN = "scale-down"
-POWER_OFF_BOUND_SECONDS = 600.0
-"""From the entry on: an instance without pods that does not power off by itself is ended."""
+POWER_OFF_BOUND_SECONDS = 180.0
+"""From the press on: an instance that does not power off by itself is ended."""
 CONTROLLER_LEASE = "kube-controller-manager"
 
 
 def propose(view: View) -> RuleOutput:
-    """OpenEntry, CordonNode, EvictPod, PressPowerButton, Destroy."""
+    """OpenEntry, CordonNode, EvictPod, DeletePod, PressPowerButton, Destroy; UncordonNode and CloseEntry to skip."""
     surplus = _surplus(view)
     going = [life for name, life in view.facts.lives.items() if _goes(view, name)]
     if not surplus and not going:
@@ -38,19 +51,23 @@ def propose(view: View) -> RuleOutput:
 
 
 def _goes(view: View, name: InstanceName) -> bool:
-    entry = view.facts.entries.get(name)
-    return entry is not None and entry.reason == SCALE_DOWN
+    entry, life = view.facts.entries.get(name), view.facts.lives[name]
+    return entry is not None and entry.reason in PLANNED and life.birth.role is Role.WORKER
 
 
 def _surplus(view: View) -> list[tuple[PoolSpec, int]]:
-    """Pools with more instances than wanted, and how many more; a pool that is wanted no more wants none."""
+    """Pools with more instances than wanted, and how many more; a pool that is wanted no more wants none.
+
+    What a rollout launched ahead is no surplus while there is still one to take the place of.
+    """
     pools = {pool.name: pool for pool in view.pools}
     for life in view.facts.lives.values():
         birth = life.birth
         pools.setdefault(birth.pool, PoolSpec(birth.pool, birth.role, 0))
-    counted = [
-        (pool, len(view.staying(PoolName(name))) - pool.replicas) for name, pool in sorted(pools.items())
-    ]
+    counted: list[tuple[PoolSpec, int]] = []
+    for name, pool in sorted(pools.items()):
+        ahead = min(most_surge(pool), len(outdated(view, PoolName(name)))) if pool.replicas else 0
+        counted.append((pool, len(view.staying(PoolName(name))) - pool.replicas - ahead))
     return [(pool, count) for pool, count in counted if count > 0]
 
 
@@ -59,25 +76,31 @@ def _choose(view: View, pool: PoolSpec, count: int) -> RuleOutput:
         have = pool.replicas + count
         why = f"{have} control-plane instances, {pool.replicas} wanted: voters are not scaled down by this version"
         return RuleOutput(blocked=(Blocked("quorum", pool.name, why),))
+    old = {one.life.birth.instance for one in outdated(view, pool.name)}
     order = sorted(
         view.staying(pool.name),
         key=lambda life: (
             view.verdict(life.birth.instance) is Verdict.HEALTHY,
+            life.birth.instance not in old,
             -life.birth.born_unix,
             life.birth.instance,
         ),
     )
     steps: list[OpenEntry] = []
+    refused: list[Blocked] = []
     taking: frozenset[InstanceName] = frozenset()
     evidence = f"{pool.replicas + count} instances, {pool.replicas} wanted"
-    for life in order[: min(count, MOST_IN_FLIGHT)]:
+    for life in order:
         name = life.birth.instance
-        blocked = budget_blocks(pool, view.facts, view.verdicts, taking | {name})
+        if len(steps) >= min(count, MOST_IN_FLIGHT):
+            break
+        blocked = protected(view, name) or budget_blocks(pool, view.facts, view.verdicts, taking | {name})
         if blocked is not None:
-            return RuleOutput(steps=tuple(steps), blocked=(blocked,))
+            refused.append(blocked)
+            continue
         taking |= {name}
         steps.append(open_entry(view, name, SCALE_DOWN, evidence))
-    return RuleOutput(steps=tuple(steps))
+    return RuleOutput(steps=tuple(steps), blocked=tuple(refused) if len(steps) < count else ())
 
 
 def _drain(view: View, life: Life) -> RuleOutput:
@@ -95,30 +118,88 @@ def _drain(view: View, life: Life) -> RuleOutput:
         return RuleOutput(waiting=(Waiting(name, "the provider's word on it", since),))
     node = facts.nodes.get(name)
     if state is InstanceState.STOPPED or node is None:
-        return RuleOutput(steps=(_destroy(view, name),))
+        return RuleOutput(steps=(destroy(view, name),))
+    if may_be_skipped(view, entry):
+        called_off: Step = (
+            UncordonNode(name, node.uid) if node.unschedulable else CloseEntry(entry.id, SKIPPED)
+        )
+        return RuleOutput(steps=(called_off,))
     if not node.unschedulable:
         return RuleOutput(steps=(CordonNode(name, node.uid),))
-    return _empty(view, name, node, since)
+    moving = move_pods(view, entry)
+    return moving if moving is not None else _power_off(view, name)
 
 
-def _empty(view: View, name: InstanceName, node: NodeSeen, since: float) -> RuleOutput:
-    facts = view.facts
-    pods = [pod for pod in facts.pods.get(name, ()) if not pod.daemon and not pod.mirror]
+def may_be_skipped(view: View, entry: Entry) -> bool:
+    """Whether its drain has taken too long and the user lets it then live until the next revision."""
+    disruption = view.revision.spec.disruption
+    late = view.facts.now.unix >= entry.opened_unix + disruption.drain_timeout_seconds
+    asked = disruption.on_drain_timeout == "skip" and entry.reason not in (ROLLBACK, SCALE_DOWN)
+    return late and asked and bool(pods_to_move(view, entry.subject))
+
+
+def move_pods(view: View, entry: Entry) -> RuleOutput | None:
+    """Evictions of a cordoned instance's pods, and the wait for them and their volumes; None once it is empty."""
+    facts, name = view.facts, entry.subject
+    since = facts.boot_of(entry.opened_unix)
+    pods = pods_to_move(view, name)
     if not pods:
-        give_up_at = since + POWER_OFF_BOUND_SECONDS
-        if facts.now.boot >= give_up_at:
-            return RuleOutput(steps=(_destroy(view, name),))
-        step = PressPowerButton(name, facts.ours[name].provider_id)
-        return RuleOutput(steps=(step,), waiting=(Waiting(name, "its power-off", since, give_up_at),))
-    waiting = Waiting(name, f"{len(pods)} pods to leave", since)
+        held = [
+            key for key, where in (facts.kubernetes.attachments if facts.kubernetes else ()) if where == name
+        ]
+        if not held:
+            return None
+        return RuleOutput(waiting=(Waiting(name, f"{len(held)} volumes to be detached", since),))
     if dict(facts.kubernetes.lease_holders if facts.kubernetes else ()).get(CONTROLLER_LEASE) == "":
-        return RuleOutput(waiting=(waiting, Waiting(name, "a kube-controller-manager to lead", since)))
+        return RuleOutput(waiting=(Waiting(name, "a kube-controller-manager to lead", since),))
+    give_up = since + view.revision.spec.disruption.drain_timeout_seconds
+    if facts.now.boot >= give_up:
+        return _drain_took_too_long(view, entry, pods)
+    waiting = Waiting(name, f"{len(pods)} pods to leave", since, give_up)
     return RuleOutput(steps=tuple(_evict(pod) for pod in pods if not pod.terminating), waiting=(waiting,))
+
+
+def _drain_took_too_long(view: View, entry: Entry, pods: tuple[PodSeen, ...]) -> RuleOutput:
+    """A person is told and evictions are tried on, or the pods are deleted past their budgets if the user said so."""
+    disruption = view.revision.spec.disruption
+    named = ", ".join(f"{pod.namespace}/{pod.name}{_budgets(view, pod)}" for pod in pods[:5])
+    why = f"{len(pods)} pods did not leave within {disruption.drain_timeout_seconds:.0f} s: {named}"
+    if disruption.on_drain_timeout == "force":
+        steps = tuple(
+            DeletePod(pod.namespace, pod.name, pod.uid, pod.node) for pod in pods if not pod.terminating
+        )
+        return RuleOutput(steps=steps, blocked=(Blocked("drain-timeout", entry.subject, f"{why}; forced"),))
+    going_on = RuleOutput(steps=tuple(_evict(pod) for pod in pods if not pod.terminating))
+    return gather(going_on, RuleOutput(blocked=(Blocked("drain-timeout", entry.subject, why),)))
+
+
+def _budgets(view: View, pod: PodSeen) -> str:
+    kubernetes = view.facts.kubernetes
+    names = [
+        f"{budget.name} allows {budget.allowed} ({budget.healthy} healthy, needs {budget.desired_healthy})"
+        for budget in (kubernetes.budgets if kubernetes else ())
+        if budget.covers(pod)
+    ]
+    return f" (budget {'; '.join(names)})" if names else ""
+
+
+def _power_off(view: View, name: InstanceName) -> RuleOutput:
+    """Its power button; once that has been pressed for long, its end."""
+    seen = view.facts.ours[name]
+    pressed = seen.power_pressed_at
+    if pressed is None:
+        step = PressPowerButton(name, seen.provider_id)
+        return RuleOutput(steps=(step,), waiting=(Waiting(name, "its power-off", view.facts.now.boot),))
+    give_up_at = pressed + POWER_OFF_BOUND_SECONDS
+    if view.facts.now.boot >= give_up_at:
+        return RuleOutput(steps=(destroy(view, name),))
+    return RuleOutput(waiting=(Waiting(name, "its power-off", pressed, give_up_at),))
 
 
 def _evict(pod: PodSeen) -> Step:
     return EvictPod(pod.namespace, pod.name, pod.uid, pod.node)
 
 
-def _destroy(view: View, name: InstanceName) -> Destroy:
+def destroy(view: View, name: InstanceName) -> Destroy:
+    """The end of an instance as the provider knows it."""
     return Destroy(name, view.facts.ours[name].provider_id, view.facts.holds_data(view.facts.lives[name]))

@@ -7,8 +7,9 @@ to living Nodes: they roll nothing.
 from __future__ import annotations
 
 from risen.core.blocked import Blocked
-from risen.core.names import ReleaseId, Role
+from risen.core.names import InstanceName, ReleaseId, Role
 from risen.core.picture import NodeSeen
+from risen.core.rules.rollout import roll_of
 from risen.core.rules.view import RuleOutput, View
 from risen.core.spec import PoolSpec, Taint
 from risen.core.step import DeleteNode, MarkNode, Step
@@ -16,6 +17,8 @@ from risen.core.step import DeleteNode, MarkNode, Step
 OUR_LABELS = "risen.dev/"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 UNINITIALIZED = "risen/uninitialized"
+OUTDATED = Taint("risen.dev/outdated", "", "PreferNoSchedule")
+"""While a rollout goes on: pods that are moved had better go to instances that stay."""
 
 
 def propose(view: View) -> RuleOutput:
@@ -24,6 +27,7 @@ def propose(view: View) -> RuleOutput:
     if unseen is not None:
         return unseen
     facts = view.facts
+    old = _outdated(view)
     steps: list[Step] = []
     blocked: list[Blocked] = []
     for name, node in facts.nodes.items():
@@ -37,8 +41,18 @@ def propose(view: View) -> RuleOutput:
         elif name not in facts.entries:
             pool = view.revision.spec.pool(life.birth.pool)
             if pool is not None:
-                steps += _mark(node, pool, life.birth.release)
+                steps += _mark(node, pool, life.birth.release, name in old)
     return RuleOutput(steps=tuple(steps), blocked=tuple(blocked))
+
+
+def _outdated(view: View) -> frozenset[InstanceName]:
+    """Workers whose rollout goes on: not those of a pool whose turn has not come, or that is paused."""
+    return frozenset(
+        one.life.birth.instance
+        for pool in view.pools
+        if pool.role is Role.WORKER
+        for one in roll_of(view, pool).outdated
+    )
 
 
 def wanted_labels(pool: PoolSpec, release: ReleaseId) -> tuple[tuple[str, str], ...]:
@@ -51,17 +65,17 @@ def wanted_labels(pool: PoolSpec, release: ReleaseId) -> tuple[tuple[str, str], 
     return tuple(sorted(labels.items()))
 
 
-def wanted_taints(pool: PoolSpec) -> tuple[Taint, ...]:
-    """Taints of a pool's Nodes, sorted; a control plane takes no ordinary pods."""
-    taints = set(pool.taints)
+def wanted_taints(pool: PoolSpec, old: bool = False) -> tuple[Taint, ...]:
+    """Taints of a pool's Nodes, sorted; a control plane takes no ordinary pods, what is `old` rather no more."""
+    taints = set(pool.taints) | ({OUTDATED} if old else set())
     if pool.role is Role.CONTROL_PLANE:
         taints.add(Taint(CONTROL_PLANE_LABEL, "", "NoSchedule"))
     return tuple(sorted(taints))
 
 
-def _mark(node: NodeSeen, pool: PoolSpec, release: ReleaseId) -> tuple[Step, ...]:
-    labels, taints = wanted_labels(pool, release), wanted_taints(pool)
-    keys = {taint.key for taint in taints}
+def _mark(node: NodeSeen, pool: PoolSpec, release: ReleaseId, old: bool) -> tuple[Step, ...]:
+    labels, taints = wanted_labels(pool, release), wanted_taints(pool, old)
+    keys = {OUTDATED.key, *(taint.key for taint in taints)}
     ours = {taint for taint in node.taints if taint.key in {UNINITIALIZED, *keys, *node.our_taints}}
     as_wanted = set(labels) <= set(node.labels) and set(node.our_labels) <= dict(labels).keys()
     if as_wanted and ours == set(taints):

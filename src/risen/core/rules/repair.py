@@ -11,17 +11,16 @@ from dataclasses import dataclass
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life
-from risen.core.judge.joining import NEVER_JOINED
 from risen.core.judge.verdict import Judgement, Verdict
 from risen.core.names import InstanceName, PoolName
 from risen.core.picture import InstanceState
+from risen.core.reasons import KILL, NEVER_JOINED, PLANNED, REPAIR
 from risen.core.rules.power import JudgeLater, Outages, PowerOnBecause, outages, what_stop_means
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.safety.budget import storm
 from risen.core.safety.invariants import accepts_data_loss
 from risen.core.step import Destroy, OpenEntry, PowerOn, Step
 
-KILL, REPAIR = "kill", "repair"
 ENDS_RUNNING = (KILL, NEVER_JOINED)
 """Entries that end a running instance; a repaired one that came back by itself is let live."""
 
@@ -123,7 +122,7 @@ def _with_entry(scene: _Scene, life: Life) -> RuleOutput:
     """The fence: the instance ends, confirmed by the provider's GONE in a later picture."""
     view, facts, name = scene.view, scene.view.facts, life.birth.instance
     entry = facts.entries.get(name)
-    if entry is None or entry.reason == "scale-down" or facts.is_gone(life):
+    if entry is None or entry.reason in PLANNED or facts.is_gone(life):
         return RuleOutput()
     state = facts.state(name)
     since = facts.boot_of(entry.opened_unix)

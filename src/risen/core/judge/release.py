@@ -1,0 +1,222 @@
+"""The verdict on a release, from its first instance: does it come up, does it serve, do its pods run?
+
+Concludes only what is the release's own fault: what fails on other releases alike, or what comes from outside
+(no network plugin, images that cannot be pulled), halts and never revokes. It proposes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from risen.core.history import Life
+from risen.core.judge.facts import Facts
+from risen.core.judge.verdict import Judgement, Verdict, lease_is_stale
+from risen.core.names import InstanceName, Role
+from risen.core.picture import InstanceState, NodeSeen, PodSeen
+from risen.core.reasons import NEVER_JOINED, REPAIR
+
+LEAST_READY_BOUND_SECONDS = 60.0
+READY_BOUND_WITHOUT_RECORD_SECONDS = 600.0
+BOOTS_COUNTED = 20
+BOOTS_FACTOR = 3.0
+SETTLE_SECONDS = 30.0
+"""A Node that turns NotReady with a living kubelet may turn back; for so long beyond its soak it is waited for."""
+PULLS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """The release is at fault, with the evidence."""
+
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """Nothing can be concluded, and it is not the release's fault as far as can be seen."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Soaking:
+    """It serves; passed at `until_unix` if that lasts."""
+
+    since_unix: float
+    until_unix: float
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """What the instance is awaited for, and until when (unix seconds; None without bound)."""
+
+    for_what: str
+    until_unix: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """It served through its soak."""
+
+    evidence: tuple[str, ...]
+
+
+ReleaseVerdict: TypeAlias = Bad | Halted | Soaking | NotYet | Served
+Verdicts = Mapping[InstanceName, Judgement]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The first instance of a release and what is asked of it. `takes_over`: the instance whose pods it takes is
+    still to go; `took_over_unix` when it went."""
+
+    life: Life
+    soak_seconds: float
+    takes_over: bool
+    took_over_unix: float = 0.0
+
+
+def ready_bound(facts: Facts, role: Role) -> float:
+    """Seconds from launch within which an instance has to be Ready: max(60, 3 × p99 of the last boots, up to 20,
+    of that role); 600 while there is no record of any."""
+    boots = sorted(
+        (life.ready_at_unix, life.ready_at_unix - life.launched_at_unix)
+        for life in facts.history.lives.values()
+        if life.birth.role is role and life.ready_at_unix is not None and life.launched_at_unix is not None
+    )
+    seconds = sorted(spent for _, spent in boots[-BOOTS_COUNTED:])
+    if not seconds:
+        return READY_BOUND_WITHOUT_RECORD_SECONDS
+    p99 = seconds[min(len(seconds) - 1, int(0.99 * len(seconds)))]
+    return max(LEAST_READY_BOUND_SECONDS, BOOTS_FACTOR * p99)
+
+
+def judge_release(facts: Facts, verdicts: Verdicts, trial: Trial) -> ReleaseVerdict:
+    """The verdict on the release that an instance is the first of."""
+    life, name = trial.life, trial.life.birth.instance
+    if not _others_are_fine(facts, verdicts, life):
+        return Halted(
+            f"no instance of another release is healthy beside {name}: the trouble may not be its own"
+        )
+    taken = _taken_out(facts, life)
+    if taken is not None:
+        return taken
+    if facts.state(name) is InstanceState.UNKNOWN or facts.kubernetes is None:
+        return Halted(f"{name} cannot be seen")
+    if life.ready_at_unix is None:
+        return _boots(facts, verdicts, life)
+    return _serves(facts, verdicts, trial)
+
+
+def _others_are_fine(facts: Facts, verdicts: Verdicts, life: Life) -> bool:
+    return any(
+        judged.verdict is Verdict.HEALTHY
+        for name, judged in verdicts.items()
+        if facts.lives[name].birth.release != life.birth.release
+    )
+
+
+def _taken_out(facts: Facts, life: Life) -> ReleaseVerdict | None:
+    """What repair concluded of it counts; what people asked for does not."""
+    entries = [e for e in facts.history.entries.values() if e.subject == life.birth.instance]
+    for entry in entries:
+        if entry.reason in (REPAIR, NEVER_JOINED):
+            when = "in its soak" if life.ready_at_unix is not None else "before it was Ready"
+            return Bad((f"{life.birth.instance} died {when}", *entry.evidence))
+    if entries:
+        return NotYet(f"{life.birth.instance} to be gone ({entries[-1].reason})")
+    return None
+
+
+def _boots(facts: Facts, verdicts: Verdicts, life: Life) -> ReleaseVerdict:
+    name = life.birth.instance
+    node = facts.nodes.get(name)
+    if node is not None and node.waiting_for_addons:
+        return Halted(f"{name} waits for its network plugin or another add-on")
+    judged = verdicts.get(name)
+    if judged is not None and judged.verdict is Verdict.SICK:
+        return Bad((f"{name} never became Ready", *judged.evidence))
+    if life.launched_at_unix is None:
+        return NotYet(f"{name} to be launched")
+    bound = ready_bound(facts, life.birth.role)
+    until = max(life.launched_at_unix, facts.now.leading_since_unix) + bound
+    if facts.now.unix < until:
+        return NotYet(f"{name} to be Ready", until)
+    evidence = judged.evidence if judged is not None else ()
+    return Bad((f"{name} was not Ready within {bound:.0f} s of its launch", *evidence))
+
+
+def _serves(facts: Facts, verdicts: Verdicts, trial: Trial) -> ReleaseVerdict:
+    life, name = trial.life, trial.life.birth.instance
+    node, judged = facts.nodes.get(name), verdicts.get(name)
+    if judged is None or judged.verdict is Verdict.UNKNOWN:
+        return Halted(f"{name} cannot be judged")
+    failing = _failing_pods(facts, life)
+    if failing is not None:
+        return failing
+    if node is None or judged.verdict is not Verdict.HEALTHY:
+        return _faltering(facts, trial, node, judged)
+    if trial.takes_over:
+        return NotYet(f"{name} to take over pods")
+    return _soak(facts, trial, node)
+
+
+def _faltering(facts: Facts, trial: Trial, node: NodeSeen | None, judged: Judgement) -> ReleaseVerdict:
+    """It was Ready and is not healthy: a silent kubelet is proof, anything else gets a while."""
+    name, ready_at = trial.life.birth.instance, trial.life.ready_at_unix or 0.0
+    if node is not None and lease_is_stale(facts, node):
+        return Bad((f"{name} fell silent after it was Ready", *judged.evidence))
+    until = max(ready_at, facts.now.leading_since_unix) + trial.soak_seconds + SETTLE_SECONDS
+    if judged.verdict is Verdict.SUSPECT and facts.now.unix >= until:
+        return Bad((f"{name} is not healthy after it was Ready", *judged.evidence))
+    return NotYet(f"{name} to be healthy: {judged.evidence[-1]}", until)
+
+
+def _soak(facts: Facts, trial: Trial, node: NodeSeen) -> ReleaseVerdict:
+    life, name = trial.life, trial.life.birth.instance
+    pods = [
+        pod for pod in facts.pods.get(name, ()) if not pod.daemon and not pod.mirror and not pod.terminating
+    ]
+    late = [pod for pod in pods if not pod.ready]
+    if late:
+        return NotYet(f"{name}: {late[0].namespace}/{late[0].name} to be Ready")
+    moments = [node.ready_since_unix or life.ready_at_unix or 0.0, trial.took_over_unix]
+    moments += [pod.ready_since_unix or 0.0 for pod in pods]
+    since = max(moments)
+    if facts.now.unix < since + trial.soak_seconds:
+        return Soaking(since, since + trial.soak_seconds)
+    load = f"with {len(pods)} pods" if pods else "without load"
+    return Served((f"{name} served for {trial.soak_seconds:.0f} s {load}",))
+
+
+def _failing_pods(facts: Facts, life: Life) -> ReleaseVerdict | None:
+    """Pods that fail here and run elsewhere are the release's fault; pulls may be the registry's."""
+    name = life.birth.instance
+    failing = [pod for pod in facts.pods.get(name, ()) if pod.failing and pod.owner and not pod.terminating]
+    for pod in failing:
+        if pod.failing not in PULLS and _runs_elsewhere(facts, life, pod):
+            return Bad(
+                (f"pod {pod.namespace}/{pod.name} fails on {name} ({pod.failing}) and runs elsewhere",)
+            )
+    if failing:
+        pod = failing[0]
+        return Halted(
+            f"pod {pod.namespace}/{pod.name} on {name}: {pod.failing}, which may not be the release's fault"
+        )
+    return None
+
+
+def _runs_elsewhere(facts: Facts, life: Life, pod: PodSeen) -> bool:
+    """Whether pods of the same owner are Ready on other releases, and none of them fails there."""
+    others = [
+        other
+        for node, pods in facts.pods.items()
+        if (there := facts.lives.get(node)) is not None and there.birth.release != life.birth.release
+        for other in pods
+        if other.owner == pod.owner and other.namespace == pod.namespace
+    ]
+    return any(other.ready for other in others) and not any(other.failing for other in others)

@@ -1,0 +1,277 @@
+"""Rollout: who of a pool is taken next by plan, and how many more may be launched for it. `drain.py` (workers) and
+`handover.py` (control plane) then walk what has an entry; `births.py` asks here for the surge.
+
+Forward the control plane goes first, back the workers do: a kubelet is never newer than its apiserver. An
+instance that cannot be taken is named and holds up no other pool.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from risen.core.blocked import Blocked, Waiting
+from risen.core.history import Life
+from risen.core.judge.verdict import Verdict
+from risen.core.names import InstanceName, Role
+from risen.core.picture import PodSeen
+from risen.core.reasons import EXPIRY, ROLLBACK, ROLLING, ROLLOUT
+from risen.core.rules.repair import open_entry
+from risen.core.rules.target import (
+    Outdated,
+    going_back,
+    has_passed,
+    is_paused,
+    leaving,
+    may_expose,
+    outdated,
+    target,
+)
+from risen.core.rules.verdict import is_doubtful
+from risen.core.rules.view import RuleOutput, View, gather
+from risen.core.safety.quorum import count_voters
+from risen.core.spec import PoolSpec
+from risen.core.step import OpenEntry
+
+HELD_BY_PAUSE = frozenset({ROLLOUT, EXPIRY})
+HELD_BY_ORDER = frozenset({ROLLOUT, ROLLBACK})
+"""Reasons that follow the order of pools; what people ask for and what expires does not wait for others."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRoll:
+    """What a pool's rollout looks like at one moment."""
+
+    pool: PoolSpec
+    outdated: tuple[Outdated, ...]
+    """Of the reasons that are not held, in the order in which they go."""
+    leaving: tuple[Life, ...]
+    spare: int
+    """Instances that stay beyond those wanted."""
+    passed: bool
+    held: tuple[Blocked | Waiting, ...] = ()
+
+
+def propose(view: View) -> RuleOutput:
+    """OpenEntry for what is taken next."""
+    pools = [pool for pool in view.pools if outdated(view, pool.name)]
+    if not pools:
+        return RuleOutput()
+    unseen = view.cannot_see("provider", "kubernetes")
+    if unseen is not None:
+        return unseen
+    return gather(*(_roll(view, pool) for pool in pools))
+
+
+def roll_of(view: View, pool: PoolSpec) -> PoolRoll:
+    """The rollout of one pool, with what holds it."""
+    old = outdated(view, pool.name)
+    wanted = target(view, pool.name)
+    spare = len(view.staying(pool.name)) + len(view.births_in_flight(pool.name)) - pool.replicas
+    passed = wanted is not None and has_passed(view, wanted.release)
+    held = _held(view, pool, old)
+    reasons = frozenset(reason for reasons, _ in held for reason in reasons)
+    going = sorted((one for one in old if one.reason not in reasons), key=lambda one: _order(view, one))
+    why = tuple(item for _, item in held)
+    return PoolRoll(pool, tuple(going), leaving(view, pool.name), spare, passed, why)
+
+
+def surge(view: View, pool: PoolSpec) -> int:
+    """How many more than wanted may be launched now, to take the places of outdated ones.
+
+    One of a release that has not passed; of a control plane one at a time, beside whole etcd only.
+    """
+    roll = roll_of(view, pool)
+    if not roll.outdated:
+        return 0
+    wanted = target(view, pool.name)
+    if wanted is None or (not roll.passed and not may_expose(view, wanted.release)):
+        return 0
+    room = most_surge(pool) - max(0, roll.spare) - len(roll.leaving)
+    count = min(room, len(roll.outdated) - max(0, roll.spare))
+    if not roll.passed or pool.role is Role.CONTROL_PLANE:
+        count = min(count, 1)
+    if pool.role is Role.CONTROL_PLANE and not _etcd_is_whole(view, pool):
+        return 0
+    return max(0, count)
+
+
+def most_surge(pool: PoolSpec) -> int:
+    """How many a pool may have beyond its replicas: a control plane is always rolled by one more."""
+    return 1 if pool.role is Role.CONTROL_PLANE else pool.strategy.max_surge.of(pool.replicas)
+
+
+def _held(
+    view: View, pool: PoolSpec, old: tuple[Outdated, ...]
+) -> list[tuple[frozenset[str], Blocked | Waiting]]:
+    """Reasons that are held in this pool, each with what holds them."""
+    reasons = {one.reason for one in old}
+    held: list[tuple[frozenset[str], Blocked | Waiting]] = []
+    if is_paused(view) and reasons & HELD_BY_PAUSE:
+        order = view.facts.history.orders[view.revision.number]
+        why = f"revision {view.revision.number} is paused by {order.by or 'somebody'}: {order.reason or 'no reason given'}"
+        held.append((HELD_BY_PAUSE, Blocked("paused", pool.name, why)))
+    before = _before(view, pool)
+    if before and reasons & HELD_BY_ORDER:
+        held.append(
+            (
+                HELD_BY_ORDER,
+                Waiting(pool.name, f"{', '.join(before)} to be rolled first", view.facts.now.boot),
+            )
+        )
+    return held
+
+
+def _before(view: View, pool: PoolSpec) -> tuple[str, ...]:
+    """Pools that are rolled before this one and have not been: the control plane forward, workers going back."""
+    first = Role.WORKER if going_back(view) is not None else Role.CONTROL_PLANE
+    if pool.role is first:
+        return ()
+    return tuple(
+        other.name
+        for other in view.pools
+        if other.role is first
+        and (
+            any(one.reason in HELD_BY_ORDER for one in outdated(view, other.name))
+            or any(
+                view.facts.entries[life.birth.instance].reason in HELD_BY_ORDER
+                for life in leaving(view, other.name)
+            )
+        )
+    )
+
+
+def _order(view: View, one: Outdated) -> tuple[bool, bool, float, str]:
+    """What does not serve goes first, etcd's leader last, else the oldest first."""
+    name = one.life.birth.instance
+    member = view.facts.member_of(name)
+    leads = member is not None and member.leader
+    return leads, view.verdict(name) is Verdict.HEALTHY, one.life.birth.born_unix, name
+
+
+def _roll(view: View, pool: PoolSpec) -> RuleOutput:
+    roll = roll_of(view, pool)
+    held = RuleOutput(
+        waiting=tuple(item for item in roll.held if isinstance(item, Waiting)),
+        blocked=tuple(item for item in roll.held if isinstance(item, Blocked)),
+    )
+    if not roll.outdated:
+        return held
+    choose = _choose_control_plane if pool.role is Role.CONTROL_PLANE else _choose_workers
+    return gather(held, choose(view, roll))
+
+
+def _choose_workers(view: View, roll: PoolRoll) -> RuleOutput:
+    """As many as the strategy lets be out, of those that nothing protects."""
+    strategy, replicas = roll.pool.strategy, roll.pool.replicas
+    free = available(view, roll.pool) - (replicas - strategy.max_unavailable.of(replicas))
+    places = max(1, most_surge(roll.pool) + strategy.max_unavailable.of(replicas)) - len(roll.leaving)
+    if not roll.passed:
+        places = min(places, _canary_places(view, roll))
+    steps: list[OpenEntry] = []
+    blocked: list[Blocked] = []
+    for one in roll.outdated:
+        if len(steps) >= places:
+            break
+        name = one.life.birth.instance
+        cost = _cost(view, roll.pool, one, free)
+        if cost is None or cost > max(free, 0):
+            continue
+        refusal = protected(view, name)
+        if refusal is not None:
+            blocked.append(refusal)
+            continue
+        free -= cost
+        steps.append(open_entry(view, name, one.reason, one.evidence))
+    return RuleOutput(steps=tuple(steps), blocked=tuple(blocked))
+
+
+def _canary_places(view: View, roll: PoolRoll) -> int:
+    """Until a release has passed its first instance takes over from one: launched before, or after where no
+    surge is allowed."""
+    wanted = target(view, roll.pool.name)
+    if roll.leaving or (wanted is not None and is_doubtful(view, wanted)):
+        return 0
+    if roll.spare > 0:
+        return 1
+    surges = most_surge(roll.pool) > 0
+    return 0 if surges or wanted is None or not may_expose(view, wanted.release) else 1
+
+
+def _cost(view: View, pool: PoolSpec, one: Outdated, free: int) -> int | None:
+    """How many available ones it takes: none where it does not count as one. None: it may not be taken now."""
+    if has_served(view, one.life, pool.strategy.min_ready_seconds):
+        return 1
+    match view.verdict(one.life.birth.instance):
+        case Verdict.HEALTHY | Verdict.STARTING | Verdict.SUSPECT | Verdict.SICK:
+            bad = one.life.birth.release in view.facts.history.revoked
+            return 0 if free >= 0 or bad else None
+        case _:
+            return None
+
+
+def available(view: View, pool: PoolSpec) -> int:
+    """Instances of a pool that stay, are healthy and have been Ready for long enough."""
+    return sum(
+        1 for life in view.staying(pool.name) if has_served(view, life, pool.strategy.min_ready_seconds)
+    )
+
+
+def has_served(view: View, life: Life, seconds: float) -> bool:
+    """Whether an instance is healthy and has been Ready for so long."""
+    node = view.facts.nodes.get(life.birth.instance)
+    if node is None or view.verdict(life.birth.instance) is not Verdict.HEALTHY:
+        return False
+    since = node.ready_since_unix if node.ready_since_unix is not None else life.ready_at_unix
+    return since is not None and view.facts.now.unix >= since + seconds
+
+
+def protected(view: View, name: InstanceName) -> Blocked | None:
+    """A pod that asks not to be disrupted, by name."""
+    for pod in pods_to_move(view, name):
+        if pod.protected:
+            return Blocked(
+                "do-not-disrupt", name, f"pod {pod.namespace}/{pod.name} is annotated so; others go on"
+            )
+    return None
+
+
+def pods_to_move(view: View, name: InstanceName) -> tuple[PodSeen, ...]:
+    """Pods of an instance that a drain evicts: no daemon's, no static ones."""
+    return tuple(pod for pod in view.facts.pods.get(name, ()) if not pod.daemon and not pod.mirror)
+
+
+def _choose_control_plane(view: View, roll: PoolRoll) -> RuleOutput:
+    """One at a time: what does not serve at once, others once one more than wanted votes and serves."""
+    pool = roll.pool
+    open_now = [life for life in view.of_pool(pool.name) if life.birth.instance in view.facts.entries]
+    if open_now:
+        return RuleOutput()
+    first = roll.outdated[0]
+    name = first.life.birth.instance
+    if view.verdict(name) is not Verdict.HEALTHY:
+        return _choose_sick(view, first)
+    if not roll.passed or roll.spare < 1 or available(view, pool) < pool.replicas + 1:
+        return RuleOutput()
+    refusal = protected(view, name)
+    if refusal is not None:
+        return RuleOutput(blocked=(refusal,))
+    return RuleOutput(steps=(open_entry(view, name, first.reason, first.evidence),))
+
+
+def _choose_sick(view: View, one: Outdated) -> RuleOutput:
+    """What has gone bad is taken as long as the others are etcd's quorum: safety has the last word on it."""
+    name = one.life.birth.instance
+    if view.verdict(name) in (Verdict.STARTING, Verdict.SUSPECT, Verdict.SICK) and one.reason in ROLLING:
+        if one.reason == ROLLOUT and view.verdict(name) is Verdict.STARTING:
+            return RuleOutput()
+        return RuleOutput(steps=(open_entry(view, name, one.reason, one.evidence),))
+    return RuleOutput()
+
+
+def _etcd_is_whole(view: View, pool: PoolSpec) -> bool:
+    """Every wanted voter is there and healthy, no learner, and nothing of the pool is on its way out."""
+    voters, etcd = count_voters(view.facts), view.facts.etcd
+    if voters is None or etcd is None or any(member.learner for member in etcd.members):
+        return False
+    out = any(life.birth.instance in view.facts.entries for life in view.of_pool(pool.name))
+    return not out and voters.total == len(voters.healthy) == pool.replicas

@@ -1,0 +1,164 @@
+"""Which release a pool heads for, which of its instances are not what is wanted, and why. It proposes nothing.
+
+A revision that was aborted, or whose release was revoked, is gone back from: to the releases of the last revision
+that stood whole. Until a release has passed, only its first instance is launched from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from risen.core.history import Life
+from risen.core.names import InstanceName, PoolName, ReleaseId
+from risen.core.reasons import EXPIRY, REPLACE, ROLLBACK, ROLLING, ROLLOUT
+from risen.core.rules.view import View
+from risen.core.spec import PoolRelease, PoolSpec
+
+PAUSE, RESUME, ABORT = "pause", "resume", "abort"
+"""Orders of people on a revision's rollout; the last one holds."""
+SKIPPED = "skipped"
+"""Outcome of an entry that was called off because its drain took too long."""
+
+
+def going_back(view: View) -> str | None:
+    """Why the revision is gone back from; None while it is headed for. Without one that stood there is no back."""
+    history, revision = view.facts.history, view.revision
+    if not history.settled or history.completed >= revision.number:
+        return None
+    order = history.orders.get(revision.number)
+    if order is not None and order.order == ABORT:
+        return f"aborted by {order.by or 'somebody'}"
+    for release in revision.releases:
+        revoked = history.revoked.get(release.release)
+        if revoked is not None:
+            return f"{revoked.release} is revoked: {'; '.join(revoked.evidence)}"
+    return None
+
+
+def is_paused(view: View) -> bool:
+    """Whether a person holds the rollout of this revision."""
+    order = view.facts.history.orders.get(view.revision.number)
+    return order is not None and order.order == PAUSE
+
+
+def target(view: View, pool: PoolName) -> PoolRelease | None:
+    """What every instance of a pool should be of; None for a pool that is not wanted or has no good release."""
+    try:
+        wanted = view.revision.release_of(pool)
+    except KeyError:
+        return None
+    if going_back(view) is not None:
+        wanted = view.facts.history.settled_release(pool) or wanted
+    return None if wanted.release in view.facts.history.revoked else wanted
+
+
+def has_passed(view: View, release: ReleaseId) -> bool:
+    """Whether a release may be launched as often as wanted: at bring-up there is nothing to compare it with."""
+    history = view.facts.history
+    return release in history.passed or not history.settled
+
+
+def exposed(view: View, release: ReleaseId) -> tuple[InstanceName, ...]:
+    """Instances of a release that exist or are on their way, by name. One that is proven gone is none."""
+    facts = view.facts
+    lives = [
+        name
+        for name, life in facts.lives.items()
+        if life.birth.release == release and not facts.is_gone(life)
+    ]
+    pools = {pool.name for pool in view.pools}
+    born = [
+        birth.instance for pool in pools for birth in view.births_in_flight(pool) if birth.release == release
+    ]
+    return tuple(sorted({*lives, *born}))
+
+
+def may_expose(view: View, release: ReleaseId) -> bool:
+    """Whether one more instance of a release may be launched: an unpassed one is exposed once, and alone."""
+    if has_passed(view, release):
+        return True
+    return not any(exposed(view, other.release) for other in unpassed(view))
+
+
+def unpassed(view: View) -> tuple[PoolRelease, ...]:
+    """Targets of the pools that have not passed yet, in the pools' order, each release once."""
+    found: dict[ReleaseId, PoolRelease] = {}
+    for pool in view.pools:
+        wanted = target(view, pool.name)
+        if wanted is not None and not has_passed(view, wanted.release):
+            found.setdefault(wanted.release, wanted)
+    return tuple(found.values())
+
+
+def launch_release(view: View, pool: PoolName) -> PoolRelease | None:
+    """What repair and scale-up launch: the last good release. None while there is none to launch."""
+    wanted = target(view, pool)
+    if wanted is None or has_passed(view, wanted.release):
+        return wanted
+    settled = view.facts.history.settled_release(pool)
+    if settled is not None and settled.release not in view.facts.history.revoked:
+        return settled
+    return wanted if may_expose(view, wanted.release) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """An instance that stays so far and should not: why, as a ledger entry's reason, and the evidence."""
+
+    life: Life
+    reason: str
+    evidence: str
+
+
+def outdated(view: View, pool: PoolName) -> tuple[Outdated, ...]:
+    """Those of a pool that another is to be put in the place of, by name."""
+    wanted = target(view, pool)
+    spec = view.pool(pool)
+    if wanted is None or spec is None:
+        return ()
+    back, history = going_back(view), view.facts.history
+    asked = {one.instance: one for one in history.replaces}
+    skipped = _skipped(view) - asked.keys()
+    found: list[Outdated] = []
+    for life in view.staying(pool):
+        name, release = life.birth.instance, life.birth.release
+        if name in skipped:
+            continue
+        if release != wanted.release:
+            change = f"{release} → {wanted.release}"
+            reason, evidence = (ROLLOUT, change) if back is None else (ROLLBACK, f"{change}: {back}")
+        elif name in asked:
+            reason = REPLACE
+            evidence = f"asked by {asked[name].by or 'somebody'}: {asked[name].reason or 'no reason given'}"
+        elif (age := _expired_age(view, life, spec)) is not None:
+            reason, evidence = EXPIRY, age
+        else:
+            continue
+        found.append(Outdated(life, reason, evidence))
+    return tuple(found)
+
+
+def _expired_age(view: View, life: Life, pool: PoolSpec) -> str | None:
+    age = view.facts.now.unix - life.birth.born_unix
+    if pool.expire_after_seconds is None or age < pool.expire_after_seconds:
+        return None
+    return f"{age / 3600:.1f} h old, expireAfter is {pool.expire_after_seconds / 3600:.1f} h"
+
+
+def _skipped(view: View) -> frozenset[InstanceName]:
+    """Those whose drain took too long in this revision, where the user said that they may then stay."""
+    since = view.revision.applied_unix
+    entries = view.facts.history.entries.values()
+    return frozenset(e.subject for e in entries if e.outcome == SKIPPED and e.opened_unix >= since)
+
+
+def leaving(view: View, pool: PoolName) -> tuple[Life, ...]:
+    """Those of a pool that are being replaced by plan, and are not gone yet."""
+    facts = view.facts
+    return tuple(
+        life
+        for life in view.of_pool(pool)
+        if (entry := facts.entries.get(life.birth.instance)) is not None
+        and entry.reason in ROLLING
+        and not facts.is_gone(life)
+    )

@@ -1,0 +1,162 @@
+"""Verdicts on releases into the ledger: passed, revoked, and a revision that every instance is on.
+
+A release that has not passed is tried by one instance; this rule says what became of it. A revoked release is
+gone back from by `target.py`.
+"""
+
+from __future__ import annotations
+
+from risen.core.blocked import Blocked, Waiting
+from risen.core.history import Life, TaskResult
+from risen.core.judge.release import (
+    Bad,
+    Halted,
+    NotYet,
+    ReleaseVerdict,
+    Served,
+    Soaking,
+    Trial,
+    judge_release,
+)
+from risen.core.judge.verdict import Verdict
+from risen.core.names import Role
+from risen.core.reasons import NEVER_JOINED, REPAIR, ROLLING
+from risen.core.rules.target import going_back, leaving, outdated, target, unpassed
+from risen.core.rules.view import RuleOutput, View, gather
+from risen.core.spec import PoolRelease
+from risen.core.step import CompleteRevision, PassRelease, RevokeRelease
+from risen.core.task import AskGate
+
+
+def propose(view: View) -> RuleOutput:
+    """PassRelease, RevokeRelease, CompleteRevision."""
+    history = view.facts.history
+    if going_back(view) is not None or history.completed >= view.revision.number:
+        return RuleOutput()
+    waiting = unpassed(view)
+    trials = [(release, life) for release in waiting if (life := _tried_by(view, release)) is not None]
+    unseen = view.cannot_see("provider", "kubernetes")
+    if unseen is not None:
+        return unseen if trials else RuleOutput()
+    if waiting:
+        return gather(*(_judge(view, release, life) for release, life in trials))
+    return _complete(view)
+
+
+def _tried_by(view: View, release: PoolRelease) -> Life | None:
+    """The instance that tries a release: the one that lives, else one that repair took."""
+    history = view.facts.history
+    lives = [life for life in history.lives.values() if life.birth.release == release.release]
+    living = [
+        life for life in lives if life.birth.instance in view.facts.lives and not view.facts.is_gone(life)
+    ]
+    if living:
+        return min(living, key=lambda life: (life.birth.born_unix, life.birth.instance))
+    died = {
+        entry.subject
+        for entry in history.entries.values()
+        if entry.reason in (REPAIR, NEVER_JOINED) and entry.opened_unix >= view.revision.applied_unix
+    }
+    return max(
+        (life for life in lives if life.birth.instance in died),
+        key=lambda life: (life.birth.born_unix, life.birth.instance),
+        default=None,
+    )
+
+
+def is_doubtful(view: View, release: PoolRelease) -> bool:
+    """Whether a release that is being tried looks bad, or cannot be judged: nothing more is taken for it."""
+    life = _tried_by(view, release)
+    return life is not None and isinstance(_verdict(view, life), Bad | Halted)
+
+
+def _verdict(view: View, life: Life) -> ReleaseVerdict:
+    pool = view.pool(life.birth.pool)
+    soak = pool.strategy.min_ready_seconds if pool is not None else 0.0
+    trial = Trial(life, soak, _takes_over(view, life), _took_over_unix(view, life))
+    return judge_release(view.facts, view.verdicts, trial)
+
+
+def _judge(view: View, release: PoolRelease, life: Life) -> RuleOutput:
+    facts = view.facts
+    match _verdict(view, life):
+        case Bad(evidence=evidence):
+            return RuleOutput(
+                steps=(RevokeRelease(release.release, release.pool, view.revision.number, evidence),)
+            )
+        case Halted(why=why):
+            return RuleOutput(blocked=(Blocked("halted", release.pool, f"{release.release}: {why}"),))
+        case Soaking(since_unix=since, until_unix=until):
+            at = facts.boot_of(until)
+            text = f"{release.release} to serve for {until - since:.0f} s"
+            return RuleOutput(
+                waiting=(Waiting(life.birth.instance, text, facts.boot_of(since), at),), recheck_at=at
+            )
+        case NotYet(for_what=for_what, until_unix=until):
+            bound = None if until is None else facts.boot_of(until)
+            since = facts.boot_of(life.launched_at_unix or life.birth.born_unix)
+            return RuleOutput(waiting=(Waiting(release.pool, for_what, since, bound),))
+        case Served(evidence=evidence):
+            return _through_gates(view, release, evidence)
+
+
+def _takes_over(view: View, life: Life) -> bool:
+    """Whether the instance whose pods it is to take is still there. A control plane's soaks beside all others."""
+    pool = view.pool(life.birth.pool)
+    if pool is None or life.birth.role is Role.CONTROL_PLANE:
+        return False
+    spare = len(view.staying(pool.name)) - pool.replicas
+    return bool(leaving(view, pool.name)) or (spare > 0 and bool(outdated(view, pool.name)))
+
+
+def _took_over_unix(view: View, life: Life) -> float:
+    """When the last that was replaced by plan in its pool was gone; 0 where none was."""
+    history = view.facts.history
+    gone = [
+        other.gone_at_unix or entry.opened_unix
+        for entry in history.entries.values()
+        if entry.reason in ROLLING
+        and (other := history.lives.get(entry.subject)) is not None
+        and other.birth.pool == life.birth.pool
+    ]
+    return max(gone, default=0.0)
+
+
+def _through_gates(view: View, release: PoolRelease, evidence: tuple[str, ...]) -> RuleOutput:
+    """The user's gates, all at once; then it has passed."""
+    gates = [AskGate(release.release, view.revision.number, gate) for gate in view.revision.spec.gates]
+    results: list[tuple[AskGate, TaskResult]] = []
+    asked: list[AskGate] = []
+    for gate in gates:
+        result = view.facts.history.results.get(gate.key)
+        if result is None:
+            asked.append(gate)
+        else:
+            results.append((gate, result))
+    failed = [f"gate {gate.gate.name}: {result.text}" for gate, result in results if not result.ok]
+    if failed:
+        step = RevokeRelease(release.release, release.pool, view.revision.number, tuple(failed))
+        return RuleOutput(steps=(step,))
+    if asked:
+        now = view.facts.now.boot
+        waits = tuple(
+            Waiting(release.pool, f"gate {gate.gate.name} on {release.release}", now) for gate in asked
+        )
+        return RuleOutput(waiting=waits, tasks=tuple(asked))
+    passed = tuple(f"gate {gate.gate.name}: {result.text}" for gate, result in results)
+    return RuleOutput(steps=(PassRelease(release.release, release.pool, (*evidence, *passed)),))
+
+
+def _complete(view: View) -> RuleOutput:
+    """Every instance of every pool is what is wanted and serves."""
+    for pool in view.pools:
+        wanted = target(view, pool.name)
+        staying = view.staying(pool.name)
+        rolling = any(entry.reason in ROLLING for entry in view.facts.entries.values())
+        if wanted is None or rolling or len(staying) != pool.replicas:
+            return RuleOutput()
+        for life in staying:
+            right = life.birth.release == wanted.release
+            if not right or view.verdict(life.birth.instance) is not Verdict.HEALTHY:
+                return RuleOutput()
+    return RuleOutput(steps=(CompleteRevision(view.revision.number, view.revision.releases),))
