@@ -46,16 +46,14 @@ async def make_pod(
     api: Api,
     name: str,
     node: str,
-    *,
-    labels: Mapping[str, str] | None = None,
     claim: str = "",
     metadata: Mapping[str, object] | None = None,
 ) -> str:
-    """A pod bound to a node, with a volume if `claim` names one; its uid."""
+    """A pod bound to a node, with a volume if `claim` names one, and more `metadata`; its uid."""
     spec: dict[str, object] = {"nodeName": node, "containers": [{"name": "c", "image": "none"}]}
     if claim:
         spec["volumes"] = [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]
-    about = {"name": name, "labels": dict(labels or {}), **(metadata or {})}
+    about = {"name": name, **(metadata or {})}
     return await write(api, "/api/v1/namespaces/default/pods", {"metadata": about, "spec": spec})
 
 

@@ -33,6 +33,11 @@ from risen.transport.session import Answer, Request
 from risen.transport.tls import TlsIdentity
 
 pytestmark = pytest.mark.root
+PROTECTED = {"risen/do-not-disrupt": "true"}
+CRASHING = {
+    "name": "c", "image": "none", "imageID": "", "ready": False, "restartCount": 3,
+    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -135,13 +140,11 @@ async def test_what_a_plan_needs_of_a_pod_is_seen(real_api: ApiServer, api: Api)
         content=MERGE_PATCH,
     )
     owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5", "uid": "o", "controller": True}
-    metadata = {"annotations": {"risen/do-not-disrupt": "true"}, "ownerReferences": [owner]}
-    await make_pod(api, "plan-web", "plan-1", labels={"app": "web"}, claim="here", metadata=metadata)
+    metadata = {"labels": {"app": "web"}, "annotations": PROTECTED, "ownerReferences": [owner]}
+    await make_pod(api, "plan-web", "plan-1", claim="here", metadata=metadata)
     await make_pod(api, "plan-bare", "plan-1")
-    waiting = {"name": "c", "image": "none", "imageID": "", "ready": False, "restartCount": 3}
-    waiting["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
     await pod_status(api, "plan-web", conditions=[_condition("True", "2026-01-01T00:00:09Z")])
-    await pod_status(api, "plan-bare", containerStatuses=[waiting])
+    await pod_status(api, "plan-bare", containerStatuses=[CRASHING])
     await make_volume(api, "plan-volume", "here", {"local": {"path": "/data"}}, host="plan-1")
     await make_volume(api, "plan-far", "elsewhere", {"csi": {"driver": "d", "volumeHandle": "h"}})
 

@@ -199,7 +199,7 @@ async def test_an_eviction_refused_by_one_budget_or_by_two_is_later(
 ) -> None:
     """No controller counts here, so every budget allows 0 disruptions."""
     budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
-    uid = await make_pod(api, "guarded", "some-node", labels={"app": "guarded"})
+    uid = await make_pod(api, "guarded", "some-node", metadata={"labels": {"app": "guarded"}})
     await pod_ready(api, "guarded")
     await write(api, budgets, budget("one", "guarded"))
     with pytest.raises(Later, match="HTTP 429") as refused:

@@ -66,9 +66,61 @@ def _words(event: Event) -> tuple[str, str]:
             return reason, f"{subject}: {'; '.join(evidence)} (ledger {entry})"
         case happened.EntryClosed(entry=entry, outcome=outcome):
             return "closed", f"ledger {entry}: {outcome}"
+        case happened.Alarm(kind=kind, subject=subject, text=text):
+            return "ALARM", f"{subject}: {kind}: {text}"
+        case happened.TaskEnded(key=key, ok=ok, text=text):
+            return "task", f"{key} {'done' if ok else 'FAILED'}: {text}"
+        case (
+            happened.ReleasePassed()
+            | happened.ReleaseRevoked()
+            | happened.RevocationLifted()
+            | happened.RevisionCompleted()
+        ):
+            return _of_release(event)
+        case _:
+            return _of_people(event)
+
+
+def _of_release(
+    event: happened.ReleasePassed
+    | happened.ReleaseRevoked
+    | happened.RevocationLifted
+    | happened.RevisionCompleted,
+) -> tuple[str, str]:
+    match event:
+        case happened.ReleasePassed(release=release, pool=pool, evidence=evidence):
+            return "passed", f"{release} of {pool}: {'; '.join(evidence)}"
+        case happened.ReleaseRevoked(release=release, pool=pool, revision=revision, evidence=evidence):
+            return "REVOKED", f"{release} of {pool}, revision {revision} goes back: {'; '.join(evidence)}"
+        case happened.RevocationLifted(release=release, by=by, reason=reason):
+            return "lifted", f"{release} may be launched again{_asked(by, reason)}"
+        case happened.RevisionCompleted(revision=revision):
+            return "whole", f"revision {revision}: every instance is on it"
+
+
+def _of_people(
+    event: happened.KillAsked
+    | happened.KillDone
+    | happened.ReplaceAsked
+    | happened.ReplaceDone
+    | happened.RolloutOrdered
+    | happened.PoolScaled,
+) -> tuple[str, str]:
+    match event:
         case happened.KillAsked(instance=instance, reason=reason):
             return "asked", f"end {instance} now: {reason}"
         case happened.KillDone(intent=intent):
             return "done", f"kill {intent}"
-        case happened.Alarm(kind=kind, subject=subject, text=text):
-            return "ALARM", f"{subject}: {kind}: {text}"
+        case happened.ReplaceAsked(instance=instance, by=by, reason=reason):
+            return "asked", f"replace {instance}{_asked(by, reason)}"
+        case happened.ReplaceDone(intent=intent):
+            return "done", f"replace {intent}"
+        case happened.RolloutOrdered(revision=revision, order=order, by=by, reason=reason):
+            return order, f"rollout of revision {revision}{_asked(by, reason)}"
+        case happened.PoolScaled(pool=pool, replicas=replicas, by=by):
+            return "scale", f"{pool} to {replicas}{_asked(by, '')}"
+
+
+def _asked(by: str, reason: str) -> str:
+    """`, by jane: slow disk`."""
+    return f", by {by or 'somebody'}{f': {reason}' if reason else ''}"
