@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from builders import BORN_UNIX, GONE, NOW, Cluster, id_of, life_of
-from risen.core.judge.joining import pool_of_name
+from builders import BORN_UNIX, CP, GONE, NOW, Cluster, id_of, life_of
+from risen.core.judge.joining import bound_from, join_bounds, pool_of_name
 from risen.core.judge.verdict import Verdict
 from risen.core.names import InstanceName
 from risen.core.picture import InstanceState
@@ -122,16 +122,51 @@ def test_a_foreign_instance_of_the_same_name_says_nothing_about_ours() -> None:
 
 
 def test_a_worker_has_its_bound_from_its_launch() -> None:
-    judged = unjoined("w-a", launched_at_unix=NOW.unix - 100).judged("w-a")
-    assert (judged.verdict, judged.give_up_at) == (Verdict.STARTING, NOW.boot + 200)
-    late = unjoined("w-a", launched_at_unix=NOW.unix - 300).judged("w-a")
+    judged = unjoined("w-a", launched_at_unix=NOW.unix - 20).judged("w-a")
+    assert (judged.verdict, judged.give_up_at) == (Verdict.STARTING, NOW.boot + 40)
+    late = unjoined("w-a", launched_at_unix=NOW.unix - 60).judged("w-a")
     assert (late.verdict, late.never_joined) == (Verdict.SICK, True)
+    assert late.evidence == ("join: not within 60 s of its launch",)
+
+
+@pytest.mark.parametrize(("took", "bound"), [(5, 60), (20, 60), (21, 63), (150, 450), (4000, 600)])
+def test_the_bound_is_three_times_what_others_of_the_pool_took_at_least_a_minute_and_at_most_ten(
+    took: float, bound: float
+) -> None:
+    cluster = unjoined("w-a", launched_at_unix=NOW.unix)
+    cluster.lives["w-b"] = life_of("w-b", launched_at_unix=BORN_UNIX - took, joined_at_unix=BORN_UNIX)
+    assert cluster.judged("w-a").give_up_at == NOW.boot + bound
+
+
+def test_a_pool_none_of_which_ever_joined_has_ten_minutes() -> None:
+    cluster = unjoined("w-a", launched_at_unix=NOW.unix)
+    cluster.lives["w-b"] = replace(cluster.lives["w-a"], birth=life_of("w-b").birth)
+    assert cluster.judged("w-a").give_up_at == NOW.boot + 600
+
+
+def test_the_gone_are_a_record_too() -> None:
+    cluster = unjoined("w-a", launched_at_unix=NOW.unix)
+    cluster.lives["w-b"] = replace(cluster.lives["w-a"], birth=life_of("w-b").birth)
+    cluster.lives["w-z"] = life_of("w-z", gone_at_unix=BORN_UNIX + 50)
+    assert cluster.judged("w-a").give_up_at == NOW.boot + 60
+
+
+def test_of_a_hundred_boots_the_slowest_does_not_count() -> None:
+    assert bound_from([30.0] * 99 + [190.0]) == 90
+    assert bound_from([30.0] * 98 + [190.0]) == 570
+
+
+def test_the_wait_for_its_turn_is_no_part_of_what_a_control_plane_instance_took() -> None:
+    cluster = unjoined("w-a")
+    for number, name in enumerate(("cp-a", "cp-b", "cp-c")):
+        cluster.lives[name] = life_of(name, joined_at_unix=BORN_UNIX + 40 * (number + 1))
+    assert join_bounds(cluster.facts()).to_answer(CP) == 120
 
 
 def test_while_nobody_led_no_clock_ran() -> None:
     cluster = unjoined("w-a", launched_at_unix=NOW.unix - 5000)
     cluster.now = Now(NOW.boot, NOW.unix, leading_since_unix=NOW.unix - 10)
-    assert cluster.judged("w-a").give_up_at == NOW.boot + 290
+    assert cluster.judged("w-a").give_up_at == NOW.boot + 50
 
 
 def test_a_control_plane_instance_that_waits_for_its_turn_has_no_bound_yet() -> None:
@@ -141,15 +176,15 @@ def test_a_control_plane_instance_that_waits_for_its_turn_has_no_bound_yet() -> 
 def test_its_bound_begins_when_the_one_before_it_joined() -> None:
     cluster = unjoined("cp-b", launched_at_unix=NOW.unix - 5000).join("cp-b", learner=True)
     cluster.members["cp-b"] = replace(cluster.members["cp-b"], name="", healthy=False)
-    cluster.lives["cp-c"] = life_of("cp-c", joined_at_unix=NOW.unix - 50)
-    assert cluster.judged("cp-b").give_up_at == NOW.boot + 250
+    cluster.lives["cp-c"] = life_of("cp-c", launched_at_unix=NOW.unix - 9, joined_at_unix=NOW.unix - 5)
+    assert cluster.judged("cp-b").give_up_at == NOW.boot + 55
 
 
 def test_its_bound_begins_when_the_one_before_it_was_given_up() -> None:
     cluster = unjoined("cp-b", launched_at_unix=NOW.unix - 5000).join("cp-b", learner=True)
     cluster.members["cp-b"] = replace(cluster.members["cp-b"], name="", healthy=False)
     cluster.open("cp-x", "never-joined", opened=NOW.unix - 30)
-    assert cluster.judged("cp-b").give_up_at == NOW.boot + 270
+    assert cluster.judged("cp-b").give_up_at == NOW.boot + 30
 
 
 def test_a_started_member_has_joined_though_no_event_says_so() -> None:
@@ -158,17 +193,17 @@ def test_a_started_member_has_joined_though_no_event_says_so() -> None:
 
 
 def test_one_that_joined_and_never_showed_a_node_is_given_up_after_a_second_bound() -> None:
-    cluster = unjoined("w-a", joined_at_unix=NOW.unix - 299)
+    cluster = unjoined("w-a", joined_at_unix=NOW.unix - 59)
     assert not cluster.judged("w-a").never_joined
-    cluster.lives["w-a"] = replace(cluster.lives["w-a"], joined_at_unix=NOW.unix - 301)
+    cluster.lives["w-a"] = replace(cluster.lives["w-a"], joined_at_unix=NOW.unix - 61)
     assert cluster.judged("w-a").never_joined
 
 
 def test_before_anybody_was_ready_a_missing_node_has_twice_the_time() -> None:
-    cluster = unjoined("w-a", joined_at_unix=NOW.unix - 301)
+    cluster = unjoined("w-a", joined_at_unix=NOW.unix - 1)
     for name, life in cluster.lives.items():
         cluster.lives[name] = replace(life, ready_at_unix=None)
-    assert cluster.judged("w-a").give_up_at == NOW.boot + 299
+    assert cluster.judged("w-a").give_up_at == NOW.boot + 1199
 
 
 def test_a_control_plane_instance_that_may_hold_data_is_never_given_up_for_lack_of_a_node() -> None:
@@ -179,9 +214,9 @@ def test_a_control_plane_instance_that_may_hold_data_is_never_given_up_for_lack_
 
 
 def test_a_granted_member_that_never_starts_is_given_up() -> None:
-    cluster = unjoined("cp-b", joined_at_unix=NOW.unix - 301).join("cp-b", learner=True)
+    cluster = unjoined("cp-b", joined_at_unix=NOW.unix - 61).join("cp-b", learner=True)
     cluster.members["cp-b"] = replace(cluster.members["cp-b"], name="", healthy=False)
-    assert cluster.judged("cp-b").evidence == ("etcd: not started within 300 s of its join",)
+    assert cluster.judged("cp-b").evidence == ("etcd: not started within 60 s of its join",)
 
 
 def test_a_running_instance_that_join_condemned_is_sick_with_the_reason() -> None:

@@ -173,7 +173,7 @@ def test_a_founder_that_is_only_not_seen_is_not_gone() -> None:
 
 def test_a_founder_that_never_joins_is_given_up_after_its_bound() -> None:
     cluster = launched("cp-fffff")
-    cluster.lives["cp-fffff"] = replace(cluster.lives["cp-fffff"], launched_at_unix=NOW.unix - 301)
+    cluster.lives["cp-fffff"] = replace(cluster.lives["cp-fffff"], launched_at_unix=NOW.unix - 601)
     opened = cluster.steps(OpenEntry)
     assert [step.reason for step in opened if isinstance(step, OpenEntry)] == ["never-joined"]
 

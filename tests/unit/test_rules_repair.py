@@ -234,7 +234,7 @@ def test_a_repaired_instance_that_came_back_by_itself_is_let_live() -> None:
     assert destroyed(Cluster.standing().open("w-a", "repair")) == []
 
 
-def silent(cluster: Cluster, *names: str, launched_ago: float = 301.0) -> Cluster:
+def silent(cluster: Cluster, *names: str, launched_ago: float = 601.0) -> Cluster:
     """These were launched and never joined."""
     for name in names:
         cluster.lives[name] = life_of(
@@ -251,7 +251,7 @@ def test_one_that_never_joined_is_entered_after_its_bound_and_then_ended() -> No
 
 
 def test_before_its_bound_it_is_waited_for_and_the_plan_says_until_when() -> None:
-    cluster = silent(Cluster.standing(), "w-a", launched_ago=290)
+    cluster = silent(Cluster.standing(), "w-a", launched_ago=50)
     assert opened(cluster) == []
     assert cluster.plan().recheck_at == NOW.boot + 10
 

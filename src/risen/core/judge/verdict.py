@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from risen.core.history import Life
 from risen.core.judge.facts import RUNS, Facts
-from risen.core.judge.joining import join_deadline
+from risen.core.judge.joining import JoinBounds, join_bounds, join_deadline
 from risen.core.names import InstanceName, may_hold_etcd
 from risen.core.picture import InstanceState, NodeSeen
 from risen.core.step import Destroy
@@ -46,10 +46,11 @@ class Judgement:
 
 def judge(facts: Facts) -> Mapping[InstanceName, Judgement]:
     """The verdict on every instance whose story is not over, by name."""
-    return {name: _judge_one(facts, life) for name, life in facts.lives.items()}
+    bounds = join_bounds(facts)
+    return {name: _judge_one(facts, bounds, life) for name, life in facts.lives.items()}
 
 
-def _judge_one(facts: Facts, life: Life) -> Judgement:
+def _judge_one(facts: Facts, bounds: JoinBounds, life: Life) -> Judgement:
     name = life.birth.instance
     if facts.is_gone(life):
         return Judgement(name, Verdict.DEAD, ("provider: gone",))
@@ -66,7 +67,7 @@ def _judge_one(facts: Facts, life: Life) -> Judgement:
         return Judgement(name, Verdict.UNKNOWN, (f"provider: {state or 'not listed'}",))
     if life.condemned:
         return Judgement(name, Verdict.SICK, (f"join: condemned, {life.condemned}",), never_joined=True)
-    deadline = join_deadline(facts, life)
+    deadline = join_deadline(facts, bounds, life)
     if deadline is not None and facts.now.unix >= deadline.unix:
         return Judgement(name, Verdict.SICK, (deadline.evidence,), never_joined=True)
     give_up_at = facts.boot_of(deadline.unix) if deadline is not None else None
