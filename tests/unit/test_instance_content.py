@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from risen.core.names import Role
 from risen.instance import layout
@@ -136,3 +137,17 @@ def test_equal_roles_get_equal_bytes_sorted_by_path() -> None:
     assert first == second
     paths = [file.path for file in first.files]
     assert paths == sorted(set(paths))
+
+
+def test_cloud_init_is_given_only_settings_that_something_it_runs_reads() -> None:
+    settings = yaml.safe_load(texts(image_content(Role.WORKER))["/etc/cloud/cloud.cfg.d/99-risen.cfg"])
+    modules = {key: value for key, value in settings.items() if key.endswith("_modules")}
+    assert modules == {
+        "cloud_init_modules": ["write_files", "set_hostname", "update_hostname"],
+        "cloud_config_modules": [],
+        "cloud_final_modules": [],
+    }
+    # An empty list of users or of key types, or `locale: false`, breaks cloud-init's own schema: it warns.
+    assert set(settings) - set(modules) == {
+        "datasource_list", "network", "preserve_hostname", "manage_etc_hosts",
+    }  # fmt: skip
