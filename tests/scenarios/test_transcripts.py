@@ -184,7 +184,7 @@ def words_of(value: object) -> Iterator[str]:
             yield (
                 ", ".join(str(part) for part in inner if isinstance(part, str)) or f"{one.name}={len(inner)}"
             )
-        elif one.name not in HIDDEN and inner != "":
+        elif one.name not in HIDDEN and inner != "" and (one.name, inner) != ("leaves", 0):
             yield f"{one.name}={inner}" if isinstance(inner, bool) else str(inner)
 
 

@@ -20,6 +20,7 @@ from risen.core.rules import (
     closing,
     drain,
     endpoint,
+    handover,
     leases,
     membership,
     nodes,
@@ -49,6 +50,7 @@ RULES = (
     leases.propose,
     nodes.propose,
     drain.propose,
+    handover.propose,
     addons.propose,
     closing.propose,
 )

@@ -186,6 +186,8 @@ class BackendSeen:
     address: str
     up: bool
     draining: bool = False
+    silent: bool = False
+    """Nothing takes a connection at its port: an apiserver that stops in order takes them until its end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,12 +64,17 @@ class RecordClusterId:
 
 @dataclass(frozen=True, slots=True)
 class OpenEntry:
-    """Open a ledger entry before the first harm: `reason` is one of those of `core/reasons.py`."""
+    """Open a ledger entry before the first harm: `reason` is one of those of `core/reasons.py`.
+
+    `leaves`: where a planned change takes a control-plane instance, the number of voters that is wanted without
+    it, whose fault tolerance must be left.
+    """
 
     entry: str
     subject: InstanceName
     reason: str
     evidence: tuple[str, ...]
+    leaves: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +130,11 @@ class PowerOn:
 
 @dataclass(frozen=True, slots=True)
 class PressPowerButton:
-    """Ask an instance to shut down in order."""
+    """Ask an instance to shut down in order. `leaves` as in `OpenEntry`."""
 
     instance: InstanceName
     provider_id: ProviderId
+    leaves: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +173,12 @@ class MoveLeader:
 
 @dataclass(frozen=True, slots=True)
 class RemoveMember:
-    """Remove a member; `instance` is its name or empty if it never started."""
+    """Remove a member; `instance` is its name or empty if it never started. `leaves` as in `OpenEntry`."""
 
     member: MemberId
     instance: InstanceName
     voter: bool
+    leaves: int = 0
 
 
 # --- endpoint ---------------------------------------------------------------------------------------------

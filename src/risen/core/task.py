@@ -11,6 +11,9 @@ from typing import TypeAlias
 from risen.core.names import ReleaseId
 from risen.core.spec import Gate
 
+SNAPSHOT = "snapshot/"
+"""How the keys of rehearsed snapshots begin."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class RehearseSnapshot:
@@ -23,7 +26,7 @@ class RehearseSnapshot:
     @property
     def key(self) -> str:
         """`snapshot/PURPOSE/NUMBER`."""
-        return f"snapshot/{self.purpose}/{self.number}"
+        return f"{SNAPSHOT}{self.purpose}/{self.number}"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -90,7 +90,8 @@ def _starting(view: View) -> RuleOutput:
     waiting = []
     for name, judged in view.verdicts.items():
         life = view.facts.lives[name]
-        if judged.verdict is Verdict.STARTING and life.launched_at_unix is not None:
+        starting = judged.verdict is Verdict.STARTING and name not in view.facts.entries
+        if starting and life.launched_at_unix is not None:
             since = view.facts.boot_of(life.launched_at_unix)
             waiting.append(Waiting(name, awaited(view, name), since, judged.give_up_at))
     return RuleOutput(waiting=tuple(waiting))

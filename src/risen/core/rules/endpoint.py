@@ -1,4 +1,7 @@
-"""Backends of the API endpoint: every voter's apiserver, and nobody else's. The endpoint checks /readyz itself."""
+"""Backends of the API endpoint: every voter's apiserver, and nobody else's. The endpoint checks /readyz itself.
+
+What is drained and has no ledger entry (any more) takes requests again: draining is `handover.py`'s alone.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def _removals(view: View, backends: tuple[BackendSeen, ...]) -> tuple[Step, ...]
 
 def _additions(view: View, backends: tuple[BackendSeen, ...]) -> tuple[Step, ...]:
     facts = view.facts
-    there = {backend.name for backend in backends}
+    there = {backend.name for backend in backends if not backend.draining}
     steps: list[Step] = []
     for name, life in facts.lives.items():
         member, seen = facts.member_of(name), facts.ours.get(name)

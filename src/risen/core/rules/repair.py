@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life
 from risen.core.judge.verdict import Judgement, Verdict
-from risen.core.names import InstanceName, PoolName
+from risen.core.names import InstanceName, PoolName, may_hold_etcd
 from risen.core.picture import InstanceState
 from risen.core.reasons import KILL, NEVER_JOINED, PLANNED, REPAIR
 from risen.core.rules.power import JudgeLater, Outages, PowerOnBecause, outages, what_stop_means
@@ -59,7 +59,15 @@ def entry_id(view: View, subject: InstanceName) -> str:
 
 def open_entry(view: View, name: InstanceName, reason: str, *evidence: str) -> OpenEntry:
     """The step that opens an entry."""
-    return OpenEntry(entry_id(view, name), name, reason, evidence)
+    leaves = wanted_without(view, name) if reason in PLANNED else 0
+    return OpenEntry(entry_id(view, name), name, reason, evidence, leaves)
+
+
+def wanted_without(view: View, name: InstanceName) -> int:
+    """How many voters are wanted once a control-plane instance is gone by plan; 0 for others."""
+    life = view.facts.lives.get(name)
+    pool = view.pool(life.birth.pool) if life is not None and may_hold_etcd(life.birth.role) else None
+    return pool.replicas if pool is not None else 0
 
 
 def _without_entry(scene: _Scene, life: Life) -> RuleOutput:

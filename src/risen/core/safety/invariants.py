@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from risen.core.blocked import Blocked
 from risen.core.judge.facts import Facts
-from risen.core.names import InstanceName, ProviderId
+from risen.core.names import InstanceName, ProviderId, may_hold_etcd
 from risen.core.picture import MemberSeen
+from risen.core.reasons import PLANNED, ROLLING
 from risen.core.safety import quorum
 from risen.core.step import (
     AddLearner,
@@ -58,8 +59,9 @@ def _quorum_kept(facts: Facts, step: Step) -> Blocked | None:
             return quorum.blocks_promotion(facts, member) if member.learner else None
         case MoveLeader(to=member_id):
             member = find_member(facts, member_id)
-            if member is None or member.learner or not member.healthy:
-                return Blocked("quorum", member_id, "leadership moves only to a healthy voter")
+            voters = quorum.count_voters(facts)
+            if member is None or voters is None or member_id not in voters.healthy:
+                return Blocked("quorum", member_id, "leadership moves only to a healthy voter that stays")
             return None
         case _:
             return None
@@ -67,18 +69,63 @@ def _quorum_kept(facts: Facts, step: Step) -> Blocked | None:
 
 def _data_before_cattle(facts: Facts, step: Step) -> Blocked | None:
     match step:
-        case Destroy(instance=name) | PressPowerButton(instance=name):
+        case Destroy(instance=name) | PressPowerButton(instance=name) | OpenEntry(subject=name):
             life = facts.lives.get(name)
             if life is None or facts.is_gone(life):
                 return None
-            return quorum.blocks_loss(facts, life, accepts_data_loss(facts, name))
-        case OpenEntry(subject=name):
-            life = facts.lives.get(name)
-            if life is None or facts.is_gone(life):
-                return None
+            if not isinstance(step, Destroy) and _is_planned(facts, step, name):
+                return quorum.blocks_departure(facts, life)
             return quorum.blocks_loss(facts, life, accepts_data_loss(facts, name))
         case _:
             return None
+
+
+def _is_planned(facts: Facts, step: Step, name: InstanceName) -> bool:
+    """Whether a step belongs to a planned change: its member is removed before its disk ends."""
+    if isinstance(step, OpenEntry):
+        return step.reason in PLANNED
+    entry = facts.entries.get(name)
+    return entry is not None and entry.reason in PLANNED
+
+
+def _fault_tolerance_kept(facts: Facts, step: Step) -> Blocked | None:
+    """Of planned steps on control-plane instances."""
+    match step:
+        case OpenEntry(subject=name, leaves=leaves) | PressPowerButton(instance=name, leaves=leaves):
+            pass
+        case RemoveMember(instance=name, voter=True, leaves=leaves):
+            pass
+        case _:
+            return None
+    life = facts.lives.get(name)
+    if life is None or not may_hold_etcd(life.birth.role) or not _is_planned(facts, step, name):
+        return None
+    return quorum.blocks_less_tolerance(facts, name, leaves)
+
+
+def _one_control_plane_change(facts: Facts, step: Step) -> Blocked | None:
+    """A second entry is not opened, whoever asks."""
+    if (
+        not isinstance(step, OpenEntry)
+        or step.reason not in ROLLING
+        or not _is_control_plane(facts, step.subject)
+    ):
+        return None
+    others = [entry.subject for entry in facts.entries.values() if entry.reason in ROLLING]
+    others += [one.subject for one in facts.steps if isinstance(one, OpenEntry) and one.reason in ROLLING]
+    taken = next(
+        (one for one in sorted(others) if one != step.subject and _is_control_plane(facts, one)), None
+    )
+    if taken is None:
+        return None
+    return Blocked(
+        "fault-tolerance", step.subject, f"one control-plane change at a time: {taken} is being replaced"
+    )
+
+
+def _is_control_plane(facts: Facts, name: InstanceName) -> bool:
+    life = facts.history.lives.get(name)
+    return life is not None and may_hold_etcd(life.birth.role)
 
 
 def _foreign_untouched(facts: Facts, step: Step) -> Blocked | None:
@@ -217,6 +264,16 @@ INVARIANTS = (
     Invariant("entry-before-harm", "a ledger entry is open before the first harm", _entry_before_harm),
     Invariant(
         "one-membership-change-at-a-time", "etcd's membership changes serially", _one_membership_change
+    ),
+    Invariant(
+        "fault-tolerance-kept",
+        "a planned step leaves the fault tolerance of the wanted size",
+        _fault_tolerance_kept,
+    ),
+    Invariant(
+        "one-control-plane-change-at-a-time",
+        "of the control plane one instance at a time is taken by plan",
+        _one_control_plane_change,
     ),
 )
 

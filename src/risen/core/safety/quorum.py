@@ -1,7 +1,8 @@
 """Invariant: healthy started voters never fall below quorum by a step of ours, and data goes before cattle.
 
 Pure arithmetic over members as seen, with steps in flight assumed at their worst: a voter that is being
-destroyed, powered off or removed is lost already, a learner that is being promoted is a voter that fails.
+destroyed, powered off or removed is lost already, a learner that is being promoted is a voter that fails. A
+planned change removes a member while it still answers, and leaves the fault tolerance of the wanted size.
 Source: etcd 3.6, raft joint-majority arithmetic, floor(n / 2) + 1.
 """
 
@@ -31,11 +32,18 @@ class Voters:
     total: int
     healthy: frozenset[str]
     """Member ids."""
+    leaving: frozenset[str] = frozenset()
+    """Those that answer and whose power button is pressed: held up until they are removed, but not for long."""
 
     @property
     def keep_quorum(self) -> bool:
         """Whether the healthy ones are enough."""
         return len(self.healthy) >= quorum_of(self.total)
+
+    @property
+    def can_agree(self) -> bool:
+        """Whether those that answer now are enough, the leaving ones among them."""
+        return len(self.healthy | self.leaving) >= quorum_of(self.total)
 
 
 def count_voters(facts: Facts) -> Voters | None:
@@ -45,10 +53,13 @@ def count_voters(facts: Facts) -> Voters | None:
         return None
     taken: set[str] = set()
     promoting: set[str] = set()
+    pressed = {name for name, seen in facts.ours.items() if seen.power_pressed_at is not None}
     for step in facts.steps:
         match step:
-            case Destroy(instance=name) | PressPowerButton(instance=name):
+            case Destroy(instance=name):
                 taken |= {member.id for member in etcd.members if member.name == name}
+            case PressPowerButton(instance=name):
+                pressed.add(name)
             case RemoveMember(member=member_id):
                 taken.add(member_id)
             case PromoteMember(member=member_id):
@@ -58,8 +69,9 @@ def count_voters(facts: Facts) -> Voters | None:
     voters = [member for member in etcd.members if not member.learner]
     late = [member for member in etcd.members if member.learner and member.id in promoting]
     off = _powered_off(facts)
-    healthy = {m.id for m in voters if m.healthy and m.name and m.id not in taken and m.name not in off}
-    return Voters(len(voters) + len(late), frozenset(healthy))
+    answer = [m for m in voters if m.healthy and m.name and m.id not in taken and m.name not in off]
+    leaving = frozenset(m.id for m in answer if m.name in pressed)
+    return Voters(len(voters) + len(late), frozenset(m.id for m in answer) - leaving, leaving)
 
 
 def _powered_off(facts: Facts) -> set[str]:
@@ -75,7 +87,7 @@ def quorum_lost(facts: Facts) -> Blocked | None:
     voters = count_voters(facts)
     if voters is None:
         return Blocked("cannot-see", "etcd", "etcd has not answered: its quorum is not known")
-    if facts.etcd is not None and not facts.etcd.quorum_lost and voters.keep_quorum:
+    if facts.etcd is not None and not facts.etcd.quorum_lost and voters.can_agree:
         return None
     return Blocked(
         "quorum-lost", "etcd", f"{_arithmetic(voters)}; stopped instances are powered on, none is ended"
@@ -127,7 +139,7 @@ def blocks_removal(facts: Facts, member: MemberSeen) -> Blocked | None:
     voters = count_voters(facts)
     if stale is not None or voters is None or facts.etcd is None:
         return stale or Blocked("cannot-see", subject, "etcd has not answered")
-    if facts.etcd.quorum_lost or not voters.keep_quorum:
+    if facts.etcd.quorum_lost or not voters.can_agree:
         return Blocked("quorum-lost", subject, f"{_arithmetic(voters)}: no membership change can be agreed")
     if member.learner:
         return None
@@ -135,6 +147,60 @@ def blocks_removal(facts: Facts, member: MemberSeen) -> Blocked | None:
     if voters.total > 1 and left >= needed:
         return None
     return Blocked("quorum", subject, f"{_arithmetic(voters)}: removing one leaves {left} of {needed}")
+
+
+def blocks_departure(facts: Facts, life: Life) -> Blocked | None:
+    """Whether an instance may go by plan: its member is removed while it still answers, so it is the voters
+    *without* it of which a quorum has to be left. What is no voter takes nothing with it."""
+    name = life.birth.instance
+    if not may_hold_etcd(life.birth.role) or not facts.holds_data(life):
+        return None
+    stale = stale_etcd(facts, name)
+    voters = count_voters(facts)
+    if stale is not None or voters is None or facts.etcd is None:
+        return stale or Blocked("cannot-see", name, "etcd has not answered")
+    if facts.etcd.quorum_lost or not voters.can_agree:
+        return Blocked("quorum-lost", name, f"{_arithmetic(voters)}: nothing is taken out by plan")
+    member = facts.member_of(name)
+    if member is None or member.learner:
+        return None
+    left, needed = len(voters.healthy - {member.id}), quorum_of(voters.total - 1)
+    if voters.total > 1 and left >= needed:
+        return None
+    return Blocked("quorum", name, f"{_arithmetic(voters)}: without it {left} are left of {needed} needed")
+
+
+def blocks_less_tolerance(facts: Facts, name: InstanceName, wanted: int) -> Blocked | None:
+    """Whether the voters without this one could lose fewer of them than `wanted` voters could.
+
+    1 → 2 → 1 leaves 0, 3 → 4 → 3 leaves 1. A member that does not answer, or is held up only for its removal,
+    takes no tolerance with it: without it there is as much or more.
+    """
+    member, voters = facts.member_of(name), count_voters(facts)
+    if member is None or member.learner or voters is None or member.id not in voters.healthy:
+        return None
+    if wanted < 1:
+        return Blocked("fault-tolerance", name, "the step does not say how many voters are wanted without it")
+    left, total = len(voters.healthy - {member.id}), voters.total - 1
+    if left - quorum_of(total) >= tolerance_of(wanted):
+        return None
+    return Blocked(
+        "fault-tolerance",
+        name,
+        f"{_arithmetic(voters)}: without it {left} of {total} are healthy and {max(0, left - quorum_of(total))} "
+        f"may fail, of {wanted} wanted it is {tolerance_of(wanted)}",
+    )
+
+
+def tolerance_of(voters: int) -> int:
+    """How many of `voters`, all healthy, may fail."""
+    return max(0, voters - quorum_of(voters))
+
+
+def leads_etcd(facts: Facts, name: InstanceName) -> bool:
+    """Whether etcd's leader is this instance's member, as far as can be seen."""
+    member = facts.member_of(name)
+    return member is not None and member.leader
 
 
 def blocks_promotion(facts: Facts, member: MemberSeen) -> Blocked | None:
@@ -183,5 +249,6 @@ def _only_holder(facts: Facts, life: Life) -> bool:
 
 
 def _arithmetic(voters: Voters) -> str:
-    sick = voters.total - len(voters.healthy)
-    return f"{voters.total} voter{'s' if voters.total != 1 else ''}, {sick} unhealthy"
+    sick = voters.total - len(voters.healthy) - len(voters.leaving)
+    off = f", {len(voters.leaving)} powering off" if voters.leaving else ""
+    return f"{voters.total} voter{'s' if voters.total != 1 else ''}, {sick} unhealthy{off}"
