@@ -1,0 +1,19 @@
+"""What a revision would do and how long that takes: shown by `plan` and `rollout status`, decides nothing."""
+
+from risen.core.projection.forecast import Spread
+from risen.core.projection.hindrances import Pinned, hindrances, pinned, quorum_words
+from risen.core.projection.waves import How, PoolProgress, Projection, Wave, progress, project
+
+__all__ = [
+    "How",
+    "Pinned",
+    "PoolProgress",
+    "Projection",
+    "Spread",
+    "Wave",
+    "hindrances",
+    "pinned",
+    "progress",
+    "project",
+    "quorum_words",
+]
