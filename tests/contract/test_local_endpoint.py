@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -14,7 +16,7 @@ from local_ground import NET, Ground, end_ground, haproxy_pids, make_authority, 
 from risen.adapters.local.haproxy import SLOTS, read_slots, shown_slots
 from risen.core.names import InstanceName
 from risen.core.picture import BackendSeen
-from risen.interfaces.errors import NoCapacity, Unreachable
+from risen.interfaces.errors import NoCapacity, OutcomeUnknown, Unreachable
 
 pytestmark = pytest.mark.root
 A, B = InstanceName("control-plane-bbbbb"), InstanceName("control-plane-ccccc")
@@ -154,6 +156,20 @@ async def test_backends_outlive_haproxy(ground: Ground, tmp_path: Path) -> None:
     again = await ground.endpoint.list()
     assert [(one.name, one.address, one.draining) for one in seen] == [(A, AT_A, False), (B, AT_B, True)]
     assert [one.draining for one in again] == [False, False]
+
+
+async def test_to_who_only_looks_a_silent_haproxy_is_unreachable_to_who_changes_the_outcome_unknown(
+    ground: Ground,
+) -> None:
+    (pid,) = haproxy_pids(ground)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(Unreachable):
+            await ground.endpoint.list()
+        with pytest.raises(OutcomeUnknown):
+            await ground.endpoint.add(A, AT_A)
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 async def test_more_apiservers_than_slots_are_refused_by_name(ground: Ground) -> None:

@@ -12,7 +12,7 @@ class Endpoint(Protocol):
     """`add` and `remove` are idempotent; `remove` ends established sessions; `drain` only stops new ones.
 
     A backend gets traffic only while its /readyz, checked against the cluster's CA, answers.
-    All raise Unreachable, OutcomeUnknown.
+    All raise Unreachable, those that change something also OutcomeUnknown; `add` also NoCapacity.
     """
 
     async def list(self) -> tuple[BackendSeen, ...]: ...

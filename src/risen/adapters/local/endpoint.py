@@ -25,7 +25,7 @@ from risen.adapters.local.host import file_lock
 from risen.adapters.local.settings import API_PORT, LocalSettings
 from risen.core.names import InstanceName
 from risen.core.picture import BackendSeen
-from risen.interfaces.errors import NoCapacity, OutcomeUnknown
+from risen.interfaces.errors import NoCapacity, OutcomeUnknown, Unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,10 @@ class LocalEndpoint:
             act()
 
     def _list(self) -> tuple[BackendSeen, ...]:
-        by_server = shown_slots(self.settings)
+        try:
+            by_server = shown_slots(self.settings)
+        except OutcomeUnknown as error:  # asking changes nothing: there is no outcome to be unsure of
+            raise Unreachable(str(error)) from error
         seen = []
         for slot in read_slots(self.settings):
             shown = by_server.get(slot.server)
