@@ -45,11 +45,12 @@ test: setup check ## check, then contracts against real parts, then one real clu
 
 e2e: setup ## every real-cluster test, or one: make e2e T=name; root
 	@tools/setup.sh guests
-	@$(PYTEST) -m "cluster or e2e" $(if $(T),-k "$(T)") tests/e2e
+	@$(PYTEST) --fidelity=fail -m "cluster or e2e" $(if $(T),-k "$(T)") tests/e2e
 
 soak: python ## hours of simulation with crashes, carried on where it stopped: SEEDS=1000
 	@$(PYTHON) -m risen.sim.soak --scenario 3+2 --enumerate --seeds 1 --out bench/results/soak-3+2-enumerate.json
 	@$(PYTHON) -m risen.sim.soak --scenario 3+2 --seeds $(SEEDS) --out bench/results/soak-3+2-random.json
+	@$(PYTEST) -q tests/fidelity
 
 bench: setup ## measure (B=name for one), keep the figures in bench/results, show them against their aims; root
 	@$(PYTHON) tools/bench.py $(B)

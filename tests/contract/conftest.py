@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from servers import ApiServer, EtcdServers, api_server, etcd_servers
 
-from fidelity.record import note_answers
+from fidelity.plugin import note_answers
 
 
 @pytest.fixture(autouse=True)

@@ -130,7 +130,7 @@ async def test_nodes_pods_leases_and_holders_are_seen_as_they_change(real_api: A
 
 async def test_what_a_plan_needs_of_a_pod_is_seen(real_api: ApiServer, api: Api) -> None:
     """Owner, labels, since when it is ready, what keeps it from running, protection, a volume of its node's."""
-    client = KubernetesClient(Credentials(real_api.url, real_api.admin))
+    client = noted(KubernetesClient(Credentials(real_api.url, real_api.admin)), Kubernetes)
     assert await client.synced(10)
     await make_node(api, "plan-1")
     await api.write(
@@ -168,7 +168,7 @@ async def test_what_a_plan_needs_of_a_pod_is_seen(real_api: ApiServer, api: Api)
 
 
 async def test_budgets_and_attachments_are_seen_as_they_change(real_api: ApiServer, api: Api) -> None:
-    client = KubernetesClient(Credentials(real_api.url, real_api.admin))
+    client = noted(KubernetesClient(Credentials(real_api.url, real_api.admin)), Kubernetes)
     assert await client.synced(10)
     await write(api, "/api/v1/namespaces", {"metadata": {"name": "counted"}})
     path = "/apis/policy/v1/namespaces/counted/poddisruptionbudgets"

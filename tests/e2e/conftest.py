@@ -16,6 +16,8 @@ from host import host_facts, leftovers
 from load import credentials_of
 from pieces import Cluster, Credentials, add_test_image
 
+from fidelity.plugin import note_answers
+
 NAME = "risen-test"
 SUBNET_HEAD = "10.78.0"
 
@@ -25,6 +27,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "e2e" not in item.keywords and item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def answers_noted(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Controllers and commands that these tests start note what real parts answer them."""
+    with pytest.MonkeyPatch.context() as environment:
+        note_answers(request.config, environment)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,6 @@ _WHY = (
     "more than one PodDisruptionBudget",
     "not there yet",
     "does not serve",
-    "serves no",
     "being renewed",
 )
 """Words of a refusal; the first that stands in its text. Sources: etcd 3.6 api/v3rpc/rpctypes/error.go, KEP-4212."""

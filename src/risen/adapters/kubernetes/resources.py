@@ -88,7 +88,9 @@ class Resources:
             await self._discover(api_version)
         resource = self._found.get((api_version, kind))
         if resource is None:
-            raise Later(f"the API serves no {kind} in {api_version}: not yet, or its definition is missing")
+            raise Later(
+                f"the API does not serve {kind} in {api_version}: not yet, or its definition is missing"
+            )
         return resource
 
     async def _discover(self, api_version: str) -> None:
