@@ -25,7 +25,7 @@ from local_ground import (
 
 from risen.adapters.answer_file import noted
 from risen.adapters.local import cgroups
-from risen.adapters.local.host import boot_id, file_lock, mounts_under
+from risen.adapters.local.host import boot_id, boot_seconds, file_lock, mounts_under
 from risen.adapters.local.launcher import launcher_for
 from risen.adapters.local.power import start_all, stop_all
 from risen.adapters.local.provider import LocalProvider
@@ -171,7 +171,11 @@ async def test_the_power_button_stops_units_in_order_before_the_machine_is_off(g
 async def test_a_pressed_button_is_released_before_the_next_start(ground: Ground) -> None:
     identity = await ground.provider.launch(request())
     assert until(lambda: ground.proof(NAME) == ["up"])
+    assert (await ground.provider.get(NAME)).power_pressed_at is None
     await ground.provider.press_power_button(identity)
+    seen = await ground.provider.get(NAME)
+    since = boot_seconds() - (seen.power_pressed_at or 0.0)
+    assert seen.state is InstanceState.STOPPED or 0 <= since < 5
     assert until(lambda: not cgroups.pids(ground.group(NAME)))
     await ground.provider.power_on(identity)
     assert until(lambda: ground.proof(NAME) == ["up", "stopping", "up"])

@@ -46,18 +46,27 @@ PACKAGES = MappingProxyType(
 def run(argv: Sequence[str], stdin: str = "", timeout_seconds: float = PROGRAM_TIMEOUT_SECONDS) -> str:
     """Standard output of a program. Raises Invalid (no such program), OutcomeUnknown (failed or too slow)."""
     try:
-        done = subprocess.run(
-            argv, input=stdin, capture_output=True, text=True, timeout=timeout_seconds, check=False,
-            env={"PATH": PROGRAMS_PATH, "LC_ALL": "C.UTF-8"},
-        )  # fmt: skip
+        with in_time():
+            done = subprocess.run(
+                argv, input=stdin, capture_output=True, text=True, timeout=timeout_seconds, check=False,
+                env={"PATH": PROGRAMS_PATH, "LC_ALL": "C.UTF-8"},
+            )  # fmt: skip
     except FileNotFoundError as error:
         package = PACKAGES.get(argv[0], "?")
         raise Invalid(f"{argv[0]} is not installed: apt-get install {package}") from error
-    except subprocess.TimeoutExpired as error:
-        raise OutcomeUnknown(f"{' '.join(argv)}: no end within {timeout_seconds:g} s") from error
     if done.returncode != 0:
         raise OutcomeUnknown(f"{' '.join(argv)}: exit {done.returncode}: {done.stderr.strip()[-800:]}")
     return done.stdout
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """A program that is too slow, in the contract's word: OutcomeUnknown."""
+    try:
+        yield
+    except subprocess.TimeoutExpired as error:
+        words = error.cmd if isinstance(error.cmd, str) else " ".join(map(str, error.cmd))
+        raise OutcomeUnknown(f"{words}: no end within {error.timeout:g} s") from error
 
 
 def ip_json(*argv: str) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from risen.adapters.local import cgroups
-from risen.adapters.local.host import PROGRAMS_PATH, is_systemd_host, run
+from risen.adapters.local.host import PROGRAMS_PATH, in_time, is_systemd_host, run
 from risen.interfaces.errors import OutcomeUnknown
 
 ENTER = (
@@ -70,7 +70,7 @@ class CgroupLauncher:
         entries = cgroups.make(self.group(program.unit))
         env = {"PATH": PROGRAMS_PATH, "TERM": "dumb", "ENTRIES": " ".join(str(path) for path in entries)}
         argv = ["sh", "-c", ENTER, "sh", f"--net={program.netns}", "--", *program.argv]
-        with program.console.open("ab") as console:
+        with program.console.open("ab") as console, in_time():
             done = subprocess.run(
                 argv, stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=env, cwd="/",
                 timeout=10, check=False,
@@ -97,6 +97,8 @@ class SystemdLauncher:
     """For hosts with systemd as process 1."""
 
     cluster: str
+    stop_seconds: float = 20.0
+    """For a unit to stop; its stop script presses the power button."""
 
     def _unit(self, unit: str) -> str:
         return f"risen-{self.cluster}.{unit}.service"
@@ -144,8 +146,14 @@ class SystemdLauncher:
         self._systemctl("stop", self._unit(unit))
 
     def _systemctl(self, verb: str, unit: str) -> None:
-        """What is "not loaded" is as good as stopped: what counts is that the group is gone, seen afterwards."""
-        subprocess.run(["systemctl", verb, unit], capture_output=True, timeout=20, check=False)
+        """What is "not loaded" is as good as stopped: what counts is that the group is gone, seen afterwards.
+
+        Raises OutcomeUnknown when systemd takes too long.
+        """
+        with in_time():
+            subprocess.run(
+                ["systemctl", verb, unit], capture_output=True, timeout=self.stop_seconds, check=False
+            )
 
     def clear(self, unit: str) -> None:
         """Let systemd forget the unit; its processes are gone, so its stop script ends at once."""

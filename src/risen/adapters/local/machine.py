@@ -42,6 +42,8 @@ NOT_YET_INIT = ("systemd-nspawn", "(sd-")
 """Names (comm, at most 15 bytes) of process 1 of a machine before it executes its init."""
 INSIDE = "/run/risen-host"
 """Where the button's folder is seen inside the machine; a baked path unit watches `power` in it."""
+BUTTON = Path("button", "power")
+"""In an instance's folder: there while its power button is pressed."""
 SYSTEM_CALLS = "@mount @keyring bpf perf_event_open @module @raw-io"
 
 
@@ -101,17 +103,19 @@ def start(machine: Machine, record: Record) -> None:
     Raises NoCapacity, NotFound (a layer), Later (nspawn ended at once: the console's end says why).
     """
     if is_running(machine):
+        note_running(machine)
         return
     cgroups.kill(machine.group, END_TIMEOUT_SECONDS)
     folder = machine.folder
-    write_record(folder, replace(record, host_boot=boot_id(), starts=record.starts + 1))
+    record = replace(record, host_boot=boot_id())
+    write_record(folder, record)
     make_disk(folder, machine.settings.disk_gib)
     share(machine.settings)
     mount_root(folder, record.layers)
     write_seed(machine.settings, record, folder)
     button = folder / "button"
     button.mkdir(exist_ok=True)
-    (button / "power").unlink(missing_ok=True)
+    (folder / BUTTON).unlink(missing_ok=True)
     write_file(folder / "stop", stop_script(button).encode())
     _clear_remains(machine)
     netns = machine.settings.netns_path
@@ -119,6 +123,22 @@ def start(machine: Machine, record: Record) -> None:
         Program(machine.name, nspawn_argv(machine, record), machine.console, netns, True, folder / "stop")
     )
     _wait_for_init(machine)
+    write_record(folder, replace(record, starts=record.starts + 1))
+
+
+def note_running(machine: Machine) -> None:
+    """Its init is seen, so it is one that has run, though whoever started it was killed before saying so."""
+    record = readable_record(machine)
+    if record is not None and record.starts == 0:
+        write_record(machine.folder, replace(record, starts=1))
+
+
+def readable_record(machine: Machine) -> Record | None:
+    """None where there is none, and for one that is damaged: what runs is seen without it."""
+    try:
+        return read_record(machine.folder)
+    except Corrupt:
+        return None
 
 
 def share(settings: LocalSettings) -> None:
@@ -206,15 +226,15 @@ def sweep(settings: LocalSettings, name: str) -> None:
 
 
 def observe(machine: Machine) -> InstanceSeen:
-    """What the host shows of one instance: GONE only with no process and no disk."""
+    """What the host shows of one instance: GONE only with no process and no disk.
+
+    UNFINISHED when its folder holds what a launch leaves that was cut short. A disk without a readable record
+    counts as one that has run.
+    """
     settings = machine.settings
     running = is_running(machine)
     living = running or bool(cgroups.pids(machine.group))
-    has_disk = disk_file(machine.folder).exists()
-    try:
-        record = read_record(machine.folder)
-    except Corrupt:
-        record = None
+    record = readable_record(machine)
     wanted = (
         record.provider_id
         if record
@@ -225,11 +245,24 @@ def observe(machine: Machine) -> InstanceSeen:
     elif living or (record is not None and is_locked(machine.lock)):
         state = InstanceState.STARTING
     else:
-        state = InstanceState.STOPPED if has_disk else InstanceState.GONE
+        state = _state_at_rest(machine, record)
     address = record.address if record else None
     host_boot = record.host_boot if record else ""
-    stopped_at = _stopped_at(machine) if state is InstanceState.STOPPED else None
-    return InstanceSeen(machine.name, ProviderId(wanted), settings.uid, state, address, host_boot, stopped_at)
+    stopped_at = _changed_at(machine.console) if state is InstanceState.STOPPED else None
+    pressed_at = _changed_at(machine.folder / BUTTON) if living else None
+    return InstanceSeen(
+        machine.name, ProviderId(wanted), settings.uid, state, address, host_boot, stopped_at, pressed_at
+    )
+
+
+def _state_at_rest(machine: Machine, record: Record | None) -> InstanceState:
+    """Of one without a process."""
+    never_ran = record is not None and record.starts == 0
+    if disk_file(machine.folder).exists():
+        return InstanceState.UNFINISHED if never_ran else InstanceState.STOPPED
+    if never_ran or (record is None and machine.folder.exists()):
+        return InstanceState.UNFINISHED
+    return InstanceState.GONE
 
 
 def _id_from_init(machine: Machine) -> str | None:
@@ -242,10 +275,13 @@ def _id_from_init(machine: Machine) -> str | None:
     return next((item.removeprefix(prefix).decode() for item in variables if item.startswith(prefix)), None)
 
 
-def _stopped_at(machine: Machine) -> float | None:
-    """When the console last grew: a stopping machine prints to its end. None across a reboot of the host."""
+def _changed_at(file: Path) -> float | None:
+    """When a file last changed, on this boot's clock; None where there is none, and across a reboot of the host.
+
+    A stopping machine prints to its end, so its console tells when it stopped; the button's file when it was pressed.
+    """
     try:
-        age = max(0.0, time.time() - machine.console.stat().st_mtime)
+        age = max(0.0, time.time() - file.stat().st_mtime)
     except FileNotFoundError:
         return None
     at = boot_seconds() - age

@@ -85,7 +85,7 @@ async def _stop_one(provider: LocalProvider, instance: InstanceSeen, end: float)
     pressed = False
     while True:
         now = await provider.get(instance.name)
-        if now.state in (InstanceState.STOPPED, InstanceState.GONE):
+        if now.state in (InstanceState.STOPPED, InstanceState.UNFINISHED, InstanceState.GONE):
             await asyncio.to_thread(_put_to_rest, provider.settings, instance.name)
             return PowerResult(instance.name, now.state)
         if boot_seconds() >= end:

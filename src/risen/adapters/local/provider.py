@@ -8,11 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+from contextlib import suppress
 from dataclasses import dataclass
 
 from risen.adapters.local.host import boot_id, file_lock
 from risen.adapters.local.launcher import Launcher, console_tail, launcher_for
-from risen.adapters.local.machine import Machine, bound_console, bridge_ports, end, observe, start, sweep
+from risen.adapters.local.machine import (
+    BUTTON,
+    Machine,
+    bound_console,
+    bridge_ports,
+    end,
+    note_running,
+    observe,
+    readable_record,
+    start,
+    sweep,
+)
 from risen.adapters.local.records import (
     NONCE_CHARACTERS,
     Record,
@@ -26,7 +39,7 @@ from risen.adapters.local.site import UPLINK
 from risen.core.names import InstanceName, ProviderId
 from risen.core.picture import InstanceSeen, InstanceState, ProviderSeen
 from risen.interfaces.builder import Images
-from risen.interfaces.errors import Invalid, Later, NotFound
+from risen.interfaces.errors import Invalid, Later, NoCapacity, NotFound
 from risen.interfaces.provider import LaunchRequest
 
 USER_DATA_LIMIT_BYTES = 16384
@@ -86,9 +99,19 @@ class LocalProvider:
             machine = self._machine(name)
             bound_console(machine)
             instance = observe(machine)
+            if instance.state is InstanceState.RUNNING:
+                self._note_running(machine)
             if instance.state is not InstanceState.GONE:
                 seen.append(instance)
         return ProviderSeen((*seen, *self._foreign()), boot_id())
+
+    def _note_running(self, machine: Machine) -> None:
+        """Keep that it has run. What goes wrong here is tried again at the next look, which it must not blind."""
+        record = readable_record(machine)
+        if record is None or record.starts > 0:
+            return
+        with suppress(Later, NoCapacity), file_lock(machine.lock, 0.0):
+            note_running(machine)
 
     def _names(self) -> frozenset[InstanceName]:
         """Instances with a folder, and those that only their processes' label still names."""
@@ -129,10 +152,11 @@ class LocalProvider:
     def _press(self, wanted: ProviderId) -> None:
         machine = self._machine(instance_of(self.settings.name, wanted))
         self._record_of(machine, wanted)
-        button = machine.folder / "button"
-        if not button.is_dir():
+        button = machine.folder / BUTTON
+        if not button.parent.is_dir():
             raise Later(f"{machine.name} has not been started yet", after_seconds=1.0)
-        (button / "power").touch()
+        with contextlib.suppress(FileExistsError):
+            button.touch(exist_ok=False)
 
     async def power_on(self, provider_id: ProviderId) -> None:
         """Start a stopped instance from its own disk, also after a reboot of the host."""

@@ -19,8 +19,9 @@ NONCE_CHARACTERS = 12
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`instances/NAME/instance.json`, written before every start. `layers` are overlay layers,
-    lowest first; `user_data` is base64."""
+    """`instances/NAME/instance.json`, written before every start and after it. `layers` are overlay layers,
+    lowest first; `user_data` is base64. `starts` counts the starts whose init was seen: with none of them it
+    never ran, so that what is left of it is a launch that was cut short."""
 
     instance: str
     cluster: str
