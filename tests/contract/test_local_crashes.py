@@ -13,20 +13,24 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from local_ground import Ground, end_ground, host_values, make_ground, request, traces_of
 
 from risen.adapters.local import cgroups
-from risen.adapters.local.records import request_digest
+from risen.adapters.local.disk import disk_file
+from risen.adapters.local.power import destroy_all, start_all, stop_all
+from risen.adapters.local.records import read_record, request_digest, write_record
 from risen.adapters.local.settings import provider_id
-from risen.core.names import InstanceName
+from risen.core.names import InstanceName, ProviderId
 from risen.core.picture import InstanceState
 
 pytestmark = pytest.mark.root
 NAME = InstanceName("worker-bcdfg")
 MOST_EFFECTS = 120
+BEGUN = (InstanceState.STARTING, InstanceState.RUNNING)
 EACH = pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.e2e)], ids=["some", "each"])
 """Every seventh side effect in the contract run, each of them end to end."""
 
@@ -75,18 +79,62 @@ async def test_a_launch_killed_anywhere_and_repeated_gives_the_one_instance(
     for deadly in range(1, MOST_EFFECTS, every):
         wanted = request(f"worker-{deadly:05d}")
         killed = await asyncio.to_thread(run_victim, ground, "launch", deadly, wanted)
-        seen = await ground.provider.list()
-        assert {one.state for one in seen.instances} <= {
-            InstanceState.STARTING, InstanceState.RUNNING, InstanceState.STOPPED,
-        }  # fmt: skip
+        seen = await ground.provider.get(wanted.instance)
+        left = (ground.settings.instances / wanted.instance).exists()
+        assert seen.state in ((*BEGUN, InstanceState.UNFINISHED) if left else (InstanceState.GONE,))
         identity = await ground.provider.launch(wanted)
         inits = cgroups.inits(ground.group(wanted.instance))
         await ground.provider.destroy(identity)
         expected = provider_id(ground.settings.name, wanted.instance, request_digest(wanted)[:12])
         assert (identity, len(inits), traces_of(ground)) == (expected, 1, clean)
+        assert list(ground.settings.instances.iterdir()) == []
         if not killed:
             return
     pytest.fail(f"more than {MOST_EFFECTS} side effects")
+
+
+async def half_launched(ground: Ground) -> ProviderId:
+    """A launch that was killed when its disk was made and nothing was started."""
+    for deadly in range(1, MOST_EFFECTS):
+        wanted = request(f"worker-{deadly:05d}")
+        assert await asyncio.to_thread(run_victim, ground, "launch", deadly, wanted)
+        if disk_file(ground.settings.instances / wanted.instance).exists():
+            return (await ground.provider.get(wanted.instance)).provider_id
+        await destroy_all(ground.settings.home, ground.settings.name)
+    raise AssertionError("no launch leaves a disk")
+
+
+async def test_half_a_launch_is_stopped_at_once_and_started_like_the_others(ground: Ground) -> None:
+    await ground.site.prepare()
+    identity = await half_launched(ground)
+    home, name = ground.settings.home, ground.settings.name
+    (stopped,) = await stop_all(home, name, 5)
+    (started,) = await start_all(home, name)
+    seen = await ground.provider.get(started.instance)
+    assert (stopped.state, stopped.trouble) == (InstanceState.UNFINISHED, "")
+    assert (started.state, started.trouble, seen.provider_id) == (InstanceState.RUNNING, "", identity)
+
+
+async def test_half_a_launch_is_destroyed_without_a_trace(ground: Ground) -> None:
+    await ground.site.prepare()
+    clean = traces_of(ground)
+    await ground.provider.destroy(await half_launched(ground))
+    assert (traces_of(ground), list(ground.settings.instances.iterdir())) == (clean, [])
+
+
+async def test_that_an_instance_runs_whose_launch_was_killed_is_kept_for_when_it_has_stopped(
+    ground: Ground,
+) -> None:
+    await ground.site.prepare()
+    await ground.provider.launch(request())
+    folder = ground.settings.instances / NAME
+    record = read_record(folder)
+    assert record is not None and record.starts == 1
+    write_record(folder, replace(record, starts=0))
+    (seen,) = (await ground.provider.list()).instances
+    cgroups.kill(ground.group(NAME), 10)
+    assert (seen.state, read_record(folder)) == (InstanceState.RUNNING, record)
+    assert (await ground.provider.get(NAME)).state is InstanceState.STOPPED
 
 
 @EACH
