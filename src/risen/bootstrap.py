@@ -40,6 +40,7 @@ from risen.interfaces.provider import PowerResult, Provider
 from risen.interfaces.store import IfAbsent, Leadership, Store
 
 if TYPE_CHECKING:
+    from risen.adapters.builder.bake import BakeRequest
     from risen.adapters.builder.shelf import Shelf
     from risen.adapters.etcd.client import EtcdClient
     from risen.adapters.kubernetes.api import Credentials
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from risen.adapters.local.provider import LocalProvider
     from risen.adapters.local.site import LocalSite
     from risen.engine.record import Records
-    from risen.interfaces.builder import BakedImage, Report
+    from risen.interfaces.builder import Report
     from risen.interfaces.checks import HostReport
     from risen.services.join_facts import Note
     from risen.transport.tls import TlsIdentity
@@ -99,11 +100,16 @@ class Cluster:
     revision: Revision | None
 
     @property
-    def spec(self) -> ClusterSpec:
-        """The spec in force. Raises NotFound before the first `up`."""
+    def revision_in_force(self) -> Revision:
+        """The newest revision. Raises NotFound before the first `up`."""
         if self.revision is None:
             raise NotFound(f"cluster {self.name} has no revision yet: `risen up` applies the first")
-        return self.revision.spec
+        return self.revision
+
+    @property
+    def spec(self) -> ClusterSpec:
+        """The spec in force. Raises NotFound before the first `up`."""
+        return self.revision_in_force.spec
 
     @property
     def leadership(self) -> DirectoryLeadership:
@@ -371,15 +377,12 @@ def lock_recipe(host: Host, recipe: Recipe, versions: tuple[str, ...], report: R
     make_lock(LockRequest(recipe.file, recipe.lock, host.cache, versions), report)
 
 
-def bake_images(
-    host: Host, recipe: Recipe, roles: tuple[Role, ...], version: str, report: Report
-) -> dict[Role, BakedImage]:
-    """Bake an image per role, quickly where nothing changed. Raises what `bake` raises."""
-    from risen.adapters.builder.bake import BakeRequest, bake
+def bake_request(host: Host, recipe: Recipe, roles: tuple[Role, ...], version: str) -> BakeRequest:
+    """An image per role, to be baked or foreseen: quick where nothing changed."""
+    from risen.adapters.builder.bake import BakeRequest
     from risen.instance.content import image_content
 
-    request = BakeRequest(recipe.file, recipe.lock, host.home, host.cache, image_content, roles, version)
-    return bake(request, report)
+    return BakeRequest(recipe.file, recipe.lock, host.home, host.cache, image_content, roles, version)
 
 
 def kubectl_of(host: Host, version: str) -> Path:

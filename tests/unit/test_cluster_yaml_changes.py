@@ -27,29 +27,41 @@ def test_equal_specs_differ_in_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("new", "path", "rolls"),
+    ("new", "path", "effect"),
     [
-        (_with_worker(replicas=3), "spec.pools[worker].replicas", False),
-        (_with_worker(labels=(("a", "b"),)), "spec.pools[worker].labels", False),
-        (_with_worker(taints=(Taint("a", "", "NoExecute"),)), "spec.pools[worker].taints", False),
-        (_with_worker(max_pods=50), "spec.pools[worker].kubelet.maxPods", True),
-        (_with_worker(recipe="other.yaml"), "spec.pools[worker].image.recipe", True),
-        (replace(_spec(), kubernetes_version="1.35.4"), "spec.kubernetes.version", True),
-        (replace(_spec(), cert_sans=("a",)), "spec.kubernetes.apiServer.certSANs", True),
-        (replace(_spec(), api_server_extra_args=(("v", "4"),)), "spec.kubernetes.apiServer.extraArgs", True),
+        (_with_worker(replicas=3), "spec.pools[worker].replicas", Effect.NOTHING),
+        (_with_worker(labels=(("a", "b"),)), "spec.pools[worker].labels", Effect.NOTHING),
+        (_with_worker(taints=(Taint("a", "", "NoExecute"),)), "spec.pools[worker].taints", Effect.NOTHING),
+        (_with_worker(max_pods=50), "spec.pools[worker].kubelet.maxPods", Effect.ROLLS),
+        (_with_worker(recipe="other.yaml"), "spec.pools[worker].image.recipe", Effect.ROLLS),
+        (replace(_spec(), kubernetes_version="1.35.4"), "spec.kubernetes.version", Effect.FIXED),
+        (replace(_spec(), cert_sans=("a",)), "spec.kubernetes.apiServer.certSANs", Effect.ROLLS),
+        (
+            replace(_spec(), api_server_extra_args=(("v", "4"),)),
+            "spec.kubernetes.apiServer.extraArgs",
+            Effect.ROLLS,
+        ),
         (
             replace(_spec(), networking=Networking(pod_subnet="10.9.0.0/16")),
             "spec.networking.podSubnet",
-            True,
+            Effect.FIXED,
         ),
-        (replace(_spec(), provider=LocalProvider(disk_gib=9)), "spec.provider.local.disk", True),
-        (replace(_spec(), repair=Repair(mode="observe")), "spec.repair.mode", False),
-        (replace(_spec(), deletion_protection=True), "spec.deletionProtection", False),
+        (replace(_spec(), provider=LocalProvider(disk_gib=9)), "spec.provider.local.disk", Effect.FIXED),
+        (
+            replace(_spec(), service_account_issuer="https://a"),
+            "spec.kubernetes.serviceAccountIssuer",
+            Effect.FIXED,
+        ),
+        (replace(_spec(), repair=Repair(mode="observe")), "spec.repair.mode", Effect.NOTHING),
+        (replace(_spec(), deletion_protection=True), "spec.deletionProtection", Effect.NOTHING),
     ],
 )
-def test_a_changed_field_is_named_and_says_whether_it_rolls(new: ClusterSpec, path: str, rolls: bool) -> None:
+def test_a_changed_field_is_named_and_says_whether_it_rolls(
+    new: ClusterSpec, path: str, effect: Effect
+) -> None:
     (change,) = compare(_spec(), new)
-    assert (change.path, change.rolls) == (path, rolls)
+    assert (change.path, change.effect) == (path, effect)
+    assert (change.rolls, change.fixed) == (effect is Effect.ROLLS, effect is Effect.FIXED)
     (back,) = compare(new, _spec())
     assert (back.old, back.new) == (change.new, change.old)
 
@@ -69,7 +81,7 @@ def test_a_pool_that_came_or_went_is_one_change() -> None:
 def test_the_control_planes_pool_cannot_be_renamed_under_a_living_cluster() -> None:
     control_plane, worker = _spec().pools
     renamed = replace(_spec(), pools=(replace(control_plane, name=PoolName("cp")), worker))
-    assert [(change.path, change.rolls) for change in compare(_spec(), renamed)] == [
+    assert [(change.path, change.fixed) for change in compare(_spec(), renamed)] == [
         ("spec.pools[control-plane]", True),
         ("spec.pools[cp]", True),
     ]

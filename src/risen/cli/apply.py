@@ -1,4 +1,4 @@
-"""`risen plan` and `risen apply`: replicas, labels and taints of a running cluster."""
+"""`risen plan` and `risen apply`: what a changed cluster.yaml or recipe.lock does, and doing it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ import click
 from risen.bootstrap import Cluster, open_cluster
 from risen.cli.context import file_option, host, read_spec, run, yes_option
 from risen.cli.glimpse import Glimpse, Looker
-from risen.cli.revising import apply_spec, tell_changes
+from risen.cli.revising import (
+    ApplyOptions,
+    Proposal,
+    apply_spec,
+    foreseen,
+    propose,
+    tell_changes,
+    tell_releases,
+)
 from risen.cli.words import blocked_words, step_words, waiting_words
-from risen.codec.cluster_changes import compare
 from risen.core.spec import ClusterSpec
 
 
@@ -29,11 +36,15 @@ def _tell_plan(file: Path) -> bool:
     """Whether applying the file would change anything."""
     spec = read_spec(file)
     cluster = run(open_cluster(host(), spec.name))
-    changes = compare(cluster.spec, spec)
-    number = 0 if cluster.revision is None else cluster.revision.number
-    click.echo(f"{spec.name} revision {number} → {number + bool(changes)} · this command launches nothing")
-    tell_changes(changes)
-    _tell_replicas(cluster.spec, spec)
+    last = cluster.revision_in_force
+    proposal = propose(last, spec, file.parent)
+    number = last.number
+    click.echo(
+        f"{spec.name} revision {number} → {number + proposal.something} · this command launches nothing"
+    )
+    tell_changes(proposal)
+    _tell_releases(proposal, file.parent)
+    _tell_replicas(last.spec, spec)
     glimpse = run(_look(cluster))
     for step in glimpse.plan.steps:
         click.echo(f"NOW      {step_words(step)}")
@@ -41,11 +52,23 @@ def _tell_plan(file: Path) -> bool:
         click.echo(f"WAITING  {waiting_words(waiting, glimpse.boot)}")
     for blocked in glimpse.plan.blocked:
         click.echo(f"BLOCKED  {blocked_words(blocked)}")
-    if not changes:
+    if not proposal.something:
         click.echo("nothing would change")
     where = "" if file == Path("cluster.yaml") else f" -f {file}"
-    click.echo(f"next    risen apply{where}" if changes else f"next    risen status -c {spec.name}")
-    return bool(changes)
+    click.echo(
+        f"next    risen apply{where}" if proposal.something else f"next    risen status -c {spec.name}"
+    )
+    return proposal.something
+
+
+def _tell_releases(proposal: Proposal, folder: Path) -> None:
+    if not proposal.rolls:
+        return
+    revision = foreseen(proposal, folder)
+    if revision is None:
+        click.echo("  releases are known once their images are baked (`risen apply` bakes them first)")
+        return
+    tell_releases(proposal.last, revision)
 
 
 def _tell_replicas(now: ClusterSpec, wanted: ClusterSpec) -> None:
@@ -68,14 +91,23 @@ async def _look(cluster: Cluster) -> Glimpse:
 @file_option
 @yes_option
 @click.option("--dry-run", is_flag=True, help="Change nothing: the same as `risen plan`.")
-def apply(file: Path, yes: bool, dry_run: bool) -> None:
-    """Apply cluster.yaml: replicas, labels and taints. What would roll instances is refused by name."""
+@click.option("--reason", default="", help="Why; it is kept with the revision.")
+@click.option(
+    "--override-revocation",
+    "override",
+    default="",
+    metavar="REASON",
+    help="Take a revoked release nevertheless.",
+)
+def apply(file: Path, yes: bool, dry_run: bool, reason: str, override: str) -> None:
+    """Apply cluster.yaml and the recipe.lock beside its recipe. What rolls instances replaces them a few at a
+    time; what cannot be changed on a cluster that is up is refused by name."""
     if dry_run:
         _tell_plan(file)
         return
     spec = read_spec(file)
     cluster = run(open_cluster(host(), spec.name))
-    applied = run(apply_spec(cluster, spec, file.parent, yes))
+    applied = run(apply_spec(cluster, spec, file.parent, ApplyOptions(yes, reason, override)))
     if applied and run(cluster.leadership.leader()) is None:
         click.echo("        nobody leads: it is done once `risen up` starts a controller")
     click.echo(f"next    risen status -c {spec.name}")

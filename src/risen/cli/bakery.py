@@ -1,6 +1,6 @@
 """`risen recipe lock`, `risen bake` and `risen images`: words and exit codes around the builder.
 
-Decides one thing only: that an image of any revision or birth of any cluster on this host is not pruned.
+Decides one thing only: which images of this host's clusters are not pruned.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ import click
 from risen.bakery.digest import diff_entries, render_entry
 from risen.bakery.lock import parse_lock
 from risen.bakery.recipe import EVERY_ROLE
-from risen.bootstrap import Host, Recipe, bake_images, images_of, lock_recipe, open_cluster
+from risen.bootstrap import Host, Recipe, bake_request, images_of, lock_recipe, open_cluster
 from risen.cli.context import host, need_root, read_spec, run
 from risen.codec import records
 from risen.codec.cluster_checks import KUBERNETES_VERSIONS
 from risen.codec.yaml_nodes import Problems
 from risen.core.names import ImageDigest, Role
-from risen.core.spec import Revision
-from risen.core.step import Birth
+from risen.engine.past import load_past
+from risen.engine.record import read_revision
 from risen.interfaces.builder import BakeProgress
 from risen.interfaces.errors import InterfaceError
+
+KEPT_REVISIONS = 5
+"""Revisions whose images stay: the one in force and those before it."""
 
 
 def show_progress(progress: BakeProgress) -> None:
@@ -87,7 +90,7 @@ def bake_command(file: Path, roles: tuple[str, ...], kubernetes: str, output: st
     need_root("it installs Debian packages into a tree")
     wanted = tuple(Role(one) for one in roles) or EVERY_ROLE
     with plain_errors():
-        baked = bake_images(host(), Recipe(file), wanted, kubernetes, show_progress)
+        baked = bake_request(host(), Recipe(file), wanted, kubernetes).bake(show_progress)
     if output == "json":
         click.echo(json.dumps({str(role): image.digest for role, image in baked.items()}, indent=1))
         return
@@ -174,19 +177,19 @@ def prune_command(dry_run: bool) -> None:
 
 
 async def pinned_images(at: Host) -> set[ImageDigest]:
-    """Images that a revision or a birth record of any cluster on this host names: needed now or by a rollback.
+    """Images that any cluster on this host may launch: of its living instances, of its newest revisions (what
+    `rollout undo` goes to), and of the releases it goes back to by itself.
 
     Raises Corrupt, NotFound: what cannot be read pins everything, so that nothing is pruned then."""
     pinned: set[ImageDigest] = set()
     for name in at.clusters():
         store = (await open_cluster(at, name)).store
-        for key in await store.list("revisions/"):
-            if (found := await store.get(key)) is not None:
-                revision = records.decode(found.data, Revision, key)
-                pinned |= {release.image for release in revision.releases}
-        for key in await store.list(records.BIRTHS):
-            if (found := await store.get(key)) is not None:
-                pinned.add(records.decode(found.data, Birth, key).image)
+        history = (await load_past(store)).history
+        pinned |= {life.birth.image for life in history.lives.values() if life.gone_at_unix is None}
+        pinned |= {release.image for release in history.settled}
+        for key in (await store.list(records.REVISIONS))[-KEPT_REVISIONS:]:
+            revision = await read_revision(store, key)
+            pinned |= {release.image for release in revision.releases}
     return pinned
 
 

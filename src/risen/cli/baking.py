@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from risen.bootstrap import Recipe, bake_images, images_of, lock_recipe
+from risen.bakery.lock import LockError, parse_lock
+from risen.bootstrap import Recipe, bake_request, images_of, lock_recipe
 from risen.cli.bakery import show_progress
 from risen.cli.context import host
 from risen.codec.yaml_nodes import Problems
@@ -31,10 +32,20 @@ def bake_for(spec: ClusterSpec, folder: Path) -> Baked:
     return Baked(_bake(spec, recipe), digest)
 
 
+def foresee_for(spec: ClusterSpec, folder: Path) -> Baked | None:
+    """What `bake_for` would give; None where something is still to be locked or baked. Bakes nothing."""
+    digest = lock_digest(spec, folder)
+    if digest is None:
+        return None
+    request = bake_request(host(), _recipe_of(spec, folder), _roles(spec), spec.kubernetes_version)
+    with told_errors():
+        images = request.foresee()
+    return None if images is None else Baked(images, digest)
+
+
 def bake_missing(revision: Revision, spec: ClusterSpec, folder: Path) -> None:
     """Bake again what the images folder has lost. Raises when the bytes are not those of the revision."""
-    there = {image.digest for image in images_of(host()).list()}
-    missing = {release.image for release in revision.releases} - there
+    missing = missing_images(revision)
     if not missing:
         return
     baked = set(_bake(spec, _recipe_of(spec, folder)).values())
@@ -45,10 +56,37 @@ def bake_missing(revision: Revision, spec: ClusterSpec, folder: Path) -> None:
         )
 
 
+def missing_images(revision: Revision) -> set[ImageDigest]:
+    """Images of a revision that are not in the images folder."""
+    return {release.image for release in revision.releases} - {one.digest for one in images_of(host()).list()}
+
+
 def lock_digest(spec: ClusterSpec, folder: Path) -> str | None:
-    """SHA-256 of the recipe.lock; None where there is none."""
-    lock = _recipe_of(spec, folder).lock
-    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else None
+    """SHA-256 of the recipe.lock; None where there is none.
+
+    Raises ClickException for a lock that the recipe, or a file that it names, has left behind: what was changed
+    there would be in no image."""
+    recipe = _recipe_of(spec, folder)
+    if not recipe.lock.exists():
+        return None
+    data = recipe.lock.read_bytes()
+    for path, wanted in _pinned_beside(recipe, data.decode(errors="replace")):
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
+            raise click.ClickException(
+                f"{path} has changed since {recipe.lock.name} was made: run `risen recipe lock`"
+            )
+    return hashlib.sha256(data).hexdigest()
+
+
+def _pinned_beside(recipe: Recipe, text: str) -> list[tuple[Path, str]]:
+    """The recipe and its own files with the sha256 that the lock gives each. A lock that cannot be read pins
+    nothing: baking from it says what is wrong with it."""
+    try:
+        lock = parse_lock(text)
+    except LockError:
+        return []
+    own = [(recipe.file.parent / one.path, one.sha256) for one in lock.files]
+    return [(recipe.file, lock.recipe_sha256), *own]
 
 
 @contextmanager
@@ -61,12 +99,15 @@ def told_errors() -> Iterator[None]:
 
 
 def _bake(spec: ClusterSpec, recipe: Recipe) -> dict[Role, ImageDigest]:
-    roles = tuple(sorted({pool.role for pool in spec.pools}))
     with told_errors():
-        baked = bake_images(host(), recipe, roles, spec.kubernetes_version, show_progress)
+        baked = bake_request(host(), recipe, _roles(spec), spec.kubernetes_version).bake(show_progress)
     for role, image in baked.items():
         click.echo(f"image   {role:<14} {image.digest[:19]}…  {image.size_bytes / 2**20:.0f} MiB")
     return {role: image.digest for role, image in baked.items()}
+
+
+def _roles(spec: ClusterSpec) -> tuple[Role, ...]:
+    return tuple(sorted({pool.role for pool in spec.pools}))
 
 
 def _recipe_of(spec: ClusterSpec, folder: Path) -> Recipe:

@@ -23,6 +23,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("plan", "risen.cli.apply:plan", "Show what applying cluster.yaml would change."),
     ("apply", "risen.cli.apply:apply", "Apply cluster.yaml."),
     ("up", "risen.cli.up:up", "Bake, start and watch a cluster rise."),
+    ("releases", "risen.cli.releases:releases", "List the releases of a cluster."),
+    ("release", "risen.cli.releases:release_group", "Show a release, or what differs between two."),
     ("status", "risen.cli.status:status", "Everything about the cluster on one screen."),
     ("get", "risen.cli.get:get", "List instances, members or backends."),
     ("replace", "risen.cli.replace:replace", "Put another in an instance's place, drained first."),

@@ -1,75 +1,236 @@
-"""Applying a spec: what changes, whether it may, and writing the revision."""
+"""Applying a spec: what changes, whether it may, baking what is missing, and writing the revision."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
-from risen.bootstrap import Cluster
-from risen.cli.baking import bake_for, bake_missing, lock_digest
-from risen.cli.context import ask
+from risen.bootstrap import CLOCK, Cluster, images_of
+from risen.cli.asking import caller, new_id
+from risen.cli.baking import bake_for, bake_missing, foresee_for, lock_digest, missing_images
+from risen.cli.context import ask, host
+from risen.codec import records
 from risen.codec.cluster_changes import Change, compare
+from risen.core.history import History, LiftIntent
+from risen.core.names import ReleaseId
 from risen.core.spec import ClusterSpec, Revision
+from risen.engine.past import load_past
 from risen.interfaces.errors import Conflict
+from risen.interfaces.store import IfAbsent
+from risen.services.releases import adopt_releases
 from risen.services.revise import (
+    Baked,
     first_revision,
     images_of_revision,
     next_revision,
     read_newest,
+    rolled_revision,
+    same_wish,
     write_revision,
 )
 
 
-async def apply_spec(cluster: Cluster, spec: ClusterSpec, folder: Path, yes: bool) -> bool:
-    """Write the next revision unless nothing changed. Refuses by name what would roll instances."""
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """`yes`: do not ask. `override`: why a revoked release is taken nevertheless; empty to refuse it."""
+
+    yes: bool = False
+    reason: str = ""
+    override: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What applying a file would do to a cluster that has a revision."""
+
+    last: Revision
+    spec: ClusterSpec
+    changes: tuple[Change, ...]
+    lock_changed: bool
+
+    @property
+    def rolls(self) -> bool:
+        """Whether releases are rendered anew."""
+        return self.lock_changed or any(change.rolls for change in self.changes)
+
+    @property
+    def something(self) -> bool:
+        """Whether there would be another revision."""
+        return self.lock_changed or bool(self.changes)
+
+    def revision(self, baked: Baked) -> Revision:
+        """The revision that would be written, for these images."""
+        if self.rolls:
+            return rolled_revision(self.last, self.spec, baked)
+        images = {**baked.images, **images_of_revision(self.last)}
+        return next_revision(self.last, self.spec, images)
+
+
+def propose(last: Revision, spec: ClusterSpec, folder: Path) -> Proposal:
+    """What applying a spec beside its recipe would do. Bakes and writes nothing."""
+    lock = lock_digest(spec, folder)
+    return Proposal(last, spec, compare(last.spec, spec), lock is not None and lock != last.lock)
+
+
+def foreseen(proposal: Proposal, folder: Path) -> Revision | None:
+    """The revision that applying would write; None where images are still to be baked for it."""
+    if proposal.rolls or _lacks_a_role(proposal):
+        baked = foresee_for(proposal.spec, folder)
+        return None if baked is None else proposal.revision(baked)
+    return proposal.revision(Baked({}, proposal.last.lock))
+
+
+async def apply_spec(
+    cluster: Cluster, spec: ClusterSpec, folder: Path, options: ApplyOptions = ApplyOptions()
+) -> bool:
+    """Write the next revision unless nothing changed. Refuses by name what cannot be changed, and what is
+    revoked."""
     last = await read_newest(cluster.store)
     if last is None:
-        await _write(cluster, first_revision(spec, bake_for(spec, folder)))
+        await _write(cluster, first_revision(spec, bake_for(spec, folder)), options)
         return True
-    changes = compare(last.spec, spec)
-    tell_changes(changes)
-    _refuse_rolling(changes, last, lock_digest(spec, folder))
-    if changes and not yes:
+    proposal = propose(last, spec, folder)
+    tell_changes(proposal)
+    _refuse_fixed(proposal.changes)
+    if proposal.something and not options.yes:
         ask("apply these changes?")
-    bake_missing(last, spec, folder)
-    if not changes:
-        click.echo(f"apply   revision {last.number}: nothing changed")
-        return False
-    await _write(cluster, next_revision(last, spec, images_of_revision(last)))
+    await adopt_releases(cluster.store, last, images_of(host()).list())
+    if not proposal.something:
+        bake_missing(last, spec, folder)
+        return await _nothing_changed(cluster, last, options)
+    revision = proposal.revision(_baked(proposal, folder))
+    tell_releases(last, revision)
+    history = (await load_past(cluster.store)).history
+    await refuse_revoked(cluster, revision, history, options)
+    _warn_of_lost_images(history)
+    await _write(cluster, revision, options)
     return True
 
 
-async def _write(cluster: Cluster, revision: Revision) -> None:
-    """Of two that apply the same at once both go on; who applied something else is told."""
+def _baked(proposal: Proposal, folder: Path) -> Baked:
+    """Images for what is applied: baked by its lock where it rolls, else those that the cluster has."""
+    if not proposal.rolls and not _lacks_a_role(proposal):
+        bake_missing(proposal.last, proposal.spec, folder)
+        return Baked({}, proposal.last.lock)
+    if lock_digest(proposal.spec, folder) is None:
+        raise click.ClickException(
+            "there is no recipe.lock beside the recipe, so versions could change unseen: put back the one that "
+            f"revision {proposal.last.number} was baked from, or make another with `risen recipe lock`"
+        )
+    return bake_for(proposal.spec, folder)
+
+
+def _lacks_a_role(proposal: Proposal) -> bool:
+    """Whether a pool has a role that the cluster has no image for."""
+    return not {pool.role for pool in proposal.spec.pools} <= set(images_of_revision(proposal.last))
+
+
+async def _nothing_changed(cluster: Cluster, last: Revision, options: ApplyOptions) -> bool:
+    """An override alone is a change too: the revision in force is headed for again."""
+    click.echo(f"apply   revision {last.number}: nothing changed")
+    history = (await load_past(cluster.store)).history
+    revoked = _revoked(last, history)
+    if revoked and options.override:
+        await _lift(cluster, revoked, options.override)
+        return True
+    for release in revoked:
+        click.echo(
+            f"        its release {release} is revoked ({'; '.join(history.revoked[release].evidence)}): change "
+            'what is wrong with it, or take it nevertheless with --override-revocation "REASON"'
+        )
+    return False
+
+
+async def refuse_revoked(
+    cluster: Cluster, revision: Revision, history: History, options: ApplyOptions
+) -> None:
+    """A revision with a revoked release is written only when somebody takes it upon themselves, in writing."""
+    revoked = _revoked(revision, history)
+    if revoked and not options.override:
+        told = "; ".join(f"{one}: {', '.join(history.revoked[one].evidence)}" for one in revoked)
+        raise click.ClickException(
+            f"revoked, so launched by nothing ({told}): change what is wrong with it, or take it nevertheless "
+            'with --override-revocation "REASON"'
+        )
+    await _lift(cluster, revoked, options.override)
+
+
+def _revoked(revision: Revision, history: History) -> tuple[ReleaseId, ...]:
+    return tuple(sorted({one.release for one in revision.releases if one.release in history.revoked}))
+
+
+async def _lift(cluster: Cluster, releases: Iterable[ReleaseId], reason: str) -> None:
+    """Before the revision: the controller takes intents in first."""
+    for release in releases:
+        intent = LiftIntent(new_id("lift"), release, caller(), reason)
+        await cluster.store.put(records.intent_key(intent.id), records.encode(intent), IfAbsent())
+        click.echo(f"lift    {release} is taken nevertheless: {reason}")
+
+
+def _warn_of_lost_images(history: History) -> None:
+    there = {one.digest for one in images_of(host()).list()}
+    for release in history.settled:
+        if release.image not in there:
+            click.echo(
+                f"careful image {release.image[:19]}… of {release.release} is gone from the images folder: "
+                f"pool {release.pool} cannot go back to it",
+                err=True,
+            )
+
+
+async def write_stamped(cluster: Cluster, revision: Revision, reason: str) -> Revision:
+    """Write a revision with who applied it, when and why. Of two that apply the same at once both go on; who
+    applied something else is told. Refuses by name an image that is gone."""
+    missing = missing_images(revision)
+    if missing:
+        raise click.ClickException(
+            f"image {min(missing)} of revision {revision.number} is gone from the images folder: bake it again "
+            "(`risen bake` with its recipe.lock and the Risen that made it)"
+        )
+    stamped = replace(revision, by=caller(), reason=reason, applied_unix=CLOCK.unix())
     try:
-        await write_revision(cluster.store, revision)
+        await write_revision(cluster.store, stamped, images_of(host()).list())
     except Conflict as conflict:
         newest = await read_newest(cluster.store)
-        if newest is None or newest != revision:
+        if newest is None or not same_wish(newest, revision):
             raise click.ClickException(
                 "somebody else applied meanwhile, and something else; look at `risen plan` again"
             ) from conflict
         click.echo(f"apply   revision {revision.number} of {cluster.name} (somebody else applied the same)")
-        return
+        return newest
     click.echo(f"apply   revision {revision.number} of {cluster.name}")
+    return stamped
 
 
-def tell_changes(changes: tuple[Change, ...]) -> None:
+async def _write(cluster: Cluster, revision: Revision, options: ApplyOptions) -> None:
+    await write_stamped(cluster, revision, options.reason)
+
+
+def tell_changes(proposal: Proposal) -> None:
     """One line a change, saying what it does."""
-    for change in changes:
+    for change in proposal.changes:
         click.echo(f"  ~ {change}")
+    if proposal.lock_changed:
+        click.echo(f"  ~ recipe.lock: another than that of revision {proposal.last.number} (rolls instances)")
 
 
-def _refuse_rolling(changes: tuple[Change, ...], last: Revision, lock: str | None) -> None:
-    rolling = [change.path for change in changes if change.rolls]
-    if rolling:
+def tell_releases(last: Revision, revision: Revision) -> None:
+    """One line a pool whose release is another."""
+    before = {release.pool: release.release for release in last.releases}
+    for release in revision.releases:
+        old = before.get(release.pool)
+        if old is not None and old != release.release:
+            words = f"risen release diff {old} {release.release}"
+            click.echo(f"  {release.pool}: {old} → {release.release}  ({words})")
+
+
+def _refuse_fixed(changes: tuple[Change, ...]) -> None:
+    fixed = [change.path for change in changes if change.fixed]
+    if fixed:
         raise click.ClickException(
-            f"{', '.join(rolling)}: changing this would roll instances, and the rolling rebuild is not built "
-            "yet; put the old value back, or make a new cluster"
-        )
-    if lock is not None and lock != last.lock:
-        raise click.ClickException(
-            f"recipe.lock is not the one that revision {last.number} was baked from, so it would roll "
-            "instances, and the rolling rebuild is not built yet; put the old recipe.lock back"
+            f"{', '.join(fixed)}: cannot be changed on a cluster that is up; put the old value back, or make a "
+            "new cluster"
         )

@@ -12,7 +12,7 @@ from risen.bootstrap import CLOCK, Cluster, create_cluster, examine_host, open_c
 from risen.cli.context import file_option, host, need_root, read_spec, run, yes_option
 from risen.cli.doctor import render
 from risen.cli.glimpse import Glimpse, Looker
-from risen.cli.revising import apply_spec
+from risen.cli.revising import ApplyOptions, apply_spec
 from risen.cli.rising import Rising
 from risen.cli.watch import EventStream
 from risen.cli.words import blocked_words, leader_words, waiting_words
@@ -39,7 +39,7 @@ def up(file: Path, yes: bool, timeout: float) -> None:
     _check_host(spec)
     began = CLOCK.boot()
     cluster = run(create_cluster(host(), spec.name))
-    run(apply_spec(cluster, spec, file.parent, yes))
+    run(apply_spec(cluster, spec, file.parent, ApplyOptions(yes)))
     cluster = run(open_cluster(host(), spec.name))
     start_controller(cluster)
     try:

@@ -29,17 +29,17 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
     {
         "metadata.name": Effect.FIXED,
         "spec.deletionProtection": Effect.NOTHING,
-        "spec.kubernetes.version": Effect.ROLLS,
+        "spec.kubernetes.version": Effect.FIXED,
         "spec.kubernetes.apiServer.certSANs": Effect.ROLLS,
         "spec.kubernetes.apiServer.extraArgs": Effect.ROLLS,
-        "spec.kubernetes.serviceAccountIssuer": Effect.ROLLS,
+        "spec.kubernetes.serviceAccountIssuer": Effect.FIXED,
         "spec.networking.cni": Effect.ROLLS,
         "spec.networking.kubeProxy.enabled": Effect.ROLLS,
         "spec.networking.podSubnet": Effect.FIXED,
         "spec.networking.serviceSubnet": Effect.FIXED,
         "spec.networking.dnsDomain": Effect.FIXED,
         "spec.provider.local.subnet": Effect.FIXED,
-        "spec.provider.local.disk": Effect.ROLLS,
+        "spec.provider.local.disk": Effect.FIXED,
         "spec.repair.mode": Effect.NOTHING,
         "spec.repair.maxUnhealthy": Effect.NOTHING,
         "spec.pools[]": Effect.NOTHING,
@@ -67,8 +67,13 @@ class Change:
 
     @property
     def rolls(self) -> bool:
-        """Whether running instances cannot stay as they are: rolled, or not possible at all."""
-        return self.effect is not Effect.NOTHING
+        """Whether running instances are replaced by it."""
+        return self.effect is Effect.ROLLS
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it cannot be changed on a cluster that is up."""
+        return self.effect is Effect.FIXED
 
     def __str__(self) -> str:
         return f"{self.path}: {self.old or 'none'} → {self.new or 'none'} ({self.effect})"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from risen.codec import records
 from risen.core.names import ImageDigest, Role
@@ -16,7 +16,7 @@ from risen.engine.record import newest_revision_key, read_revision
 from risen.interfaces.builder import BakedImage
 from risen.interfaces.errors import Conflict, NotFound
 from risen.interfaces.store import IfAbsent, Store
-from risen.services.releases import rendered, write_releases
+from risen.services.releases import read_release, rendered, write_releases
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,54 @@ def next_revision(last: Revision, spec: ClusterSpec, images: Mapping[Role, Image
     baked = Baked(images, last.lock)
     releases = tuple(kept.get(pool.name) or _render(spec, pool, baked) for pool in spec.pools)
     return Revision(last.number + 1, spec, releases, last.addons, last.lock)
+
+
+async def revision_back_to(store: Store, number: int) -> Revision:
+    """The revision after the newest with all that rolls of a former one: its settings, lock, releases and
+    add-ons. Replicas, labels, taints, strategies, repair, disruption and gates stay those of the newest, and so
+    does a pool that the former one had not. Not written yet.
+
+    Raises NotFound for a revision that is not there, and where a release of it is lost.
+    """
+    newest = await read_newest(store)
+    keys = await store.list(records.REVISIONS)
+    if newest is None or records.revision_key(number) not in keys:
+        there = f"there are 1 to {newest.number}" if newest is not None else "nothing was applied yet"
+        raise NotFound(f"no revision {number}: {there}")
+    former = await read_revision(store, records.revision_key(number))
+    back = going_back(newest, former)
+    for release in back.releases:
+        await read_release(store, release.release)
+    return back
+
+
+def going_back(newest: Revision, former: Revision) -> Revision:
+    """See `revision_back_to`."""
+    spec, then = newest.spec, former.spec
+    pools = tuple(_pool_of_then(pool, then.pool(pool.name)) for pool in spec.pools)
+    spec = replace(
+        spec,
+        kubernetes_version=then.kubernetes_version,
+        networking=replace(spec.networking, cni=then.networking.cni, kube_proxy=then.networking.kube_proxy),
+        cert_sans=then.cert_sans,
+        api_server_extra_args=then.api_server_extra_args,
+        pools=pools,
+    )
+    releases = {release.pool: release for release in (*newest.releases, *former.releases)}
+    return Revision(
+        newest.number + 1, spec, tuple(releases[pool.name] for pool in pools), former.addons, former.lock
+    )
+
+
+def _pool_of_then(pool: PoolSpec, then: PoolSpec | None) -> PoolSpec:
+    return pool if then is None else replace(pool, recipe=then.recipe, max_pods=then.max_pods)
+
+
+def same_wish(one: Revision, other: Revision) -> bool:
+    """Whether two revisions want the same, whoever applied them, when and why."""
+    return replace(one, by="", reason="", applied_unix=0.0) == replace(
+        other, by="", reason="", applied_unix=0.0
+    )
 
 
 def images_of_revision(revision: Revision) -> Mapping[Role, ImageDigest]:

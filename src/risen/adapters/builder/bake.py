@@ -19,12 +19,13 @@ from risen.adapters.builder.tools import tool_path
 from risen.adapters.builder.trees import lay_file, lay_link, remove
 from risen.bakery.archive import ContainerImage, coredns_image, pause_image, render_archive
 from risen.bakery.components import COMPONENTS
+from risen.bakery.digest import image_digest
 from risen.bakery.layers import OwnFiles, base_step, components_of, content_step, program_steps
 from risen.bakery.lock import Lock, LockedComponent, LockError, lock_digest, parse_lock
 from risen.bakery.recipe import EVERY_ROLE, Recipe
 from risen.bakery.steps import BaseStep, ContentStep, ProgramsStep, Step, step_digest
 from risen.codec.recipe_yaml import load_recipe
-from risen.core.names import Role
+from risen.core.names import ImageDigest, Role
 from risen.instance.content import ImageContent
 from risen.interfaces.builder import BakedImage, BakeProgress, Report
 from risen.interfaces.errors import Corrupt, Invalid, NotFound
@@ -41,6 +42,14 @@ class BakeRequest:
     content: Callable[[Role], ImageContent]
     roles: tuple[Role, ...] = EVERY_ROLE
     kubernetes: str = ""
+
+    def bake(self, report: Report) -> dict[Role, BakedImage]:
+        """See `bake`."""
+        return bake(self, report)
+
+    def foresee(self) -> dict[Role, ImageDigest] | None:
+        """See `foresee`."""
+        return foresee(self)
 
 
 def bake(request: BakeRequest, report: Report) -> dict[Role, BakedImage]:
@@ -63,6 +72,16 @@ def bake(request: BakeRequest, report: Report) -> dict[Role, BakedImage]:
         sweep_cache(request.cache)
         oven = _Oven(request, recipe, lock, kubernetes, shelf, report)
         return oven.images()
+
+
+def foresee(request: BakeRequest) -> dict[Role, ImageDigest] | None:
+    """What `bake` would give, or None where a layer is still to be made. Makes and fetches nothing.
+
+    Raises what reading the inputs raises: NotFound, Corrupt, Invalid, codec's Problems."""
+    recipe, lock = read_inputs(request.recipe, request.lock)
+    kubernetes = _kubernetes_of(lock, request.kubernetes)
+    oven = _Oven(request, recipe, lock, kubernetes, Shelf(request.home), lambda progress: None)
+    return oven.foreseen()
 
 
 def sweep_cache(cache: Path) -> None:
@@ -125,12 +144,14 @@ class _Oven:
         baked = {}
         for role in self.request.roles:
             stack = [lowest]
-            stack.extend(
-                self.layer(step, "compiling and copying", self.fill_programs(step, lowest))
-                for step in program_steps(self.lock, self.kubernetes, lowest.digest, role)
-            )
-            content = content_step(self.recipe, role, lowest.digest, self.request.content(role), own)
-            stack.append(self.layer(content, "copying", self.fill_content(content, lowest)))
+            for step in self.steps_above(role, lowest, own):
+                match step:
+                    case ProgramsStep():
+                        stack.append(
+                            self.layer(step, "compiling and copying", self.fill_programs(step, lowest))
+                        )
+                    case ContentStep():
+                        stack.append(self.layer(step, "copying", self.fill_content(step, lowest)))
             facts = {
                 "kubernetes": self.kubernetes,
                 "lock": lock_digest(self.lock),
@@ -141,6 +162,27 @@ class _Oven:
             baked[role] = self.shelf.keep_image(role, stack, facts)
         self.tools()
         return baked
+
+    def foreseen(self) -> dict[Role, ImageDigest] | None:
+        """Digests of the images, from layers that are there."""
+        lowest = self.shelf.layer_of(step_digest(base_step(self.lock)))
+        if lowest is None:
+            return None
+        own = self.own_files()
+        found: dict[Role, ImageDigest] = {}
+        for role in self.request.roles:
+            above = [self.shelf.layer_of(step_digest(step)) for step in self.steps_above(role, lowest, own)]
+            stack = [lowest, *(layer for layer in above if layer is not None)]
+            if len(stack) <= len(above):
+                return None
+            found[role] = image_digest(role, (layer.digest for layer in stack))
+        return found
+
+    def steps_above(self, role: Role, lowest: Layer, own: OwnFiles) -> tuple[ProgramsStep | ContentStep, ...]:
+        """What makes the image of a role above the Debian base."""
+        programs = program_steps(self.lock, self.kubernetes, lowest.digest, role)
+        content = content_step(self.recipe, role, lowest.digest, self.request.content(role), own)
+        return (*programs, content)
 
     def layer(self, step: Step, waits_for: str, fill: Callable[[Path, Path], None]) -> Layer:
         """A step's layer, from the cache or made now."""
