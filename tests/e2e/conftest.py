@@ -25,7 +25,7 @@ SUBNET_HEAD = "10.78.0"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The order of one file is the order of one story."""
     for item in items:
-        if "e2e" not in item.keywords and item.path.parent == Path(__file__).parent:
+        if item.get_closest_marker("e2e") is None and item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.cluster)
 
 
