@@ -1,0 +1,189 @@
+"""The verdict on a release: what is its own fault, what is not, and when it has passed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from builders import NOW, Cluster, W, life_of, pod_of
+from risen.core.history import TaskResult
+from risen.core.judge.release import ready_bound
+from risen.core.names import ReleaseId, Role
+from risen.core.spec import Gate
+from risen.core.step import OpenEntry, PassRelease, RevokeRelease
+from risen.core.task import AskGate
+
+NEW = ReleaseId("r-w-new")
+
+
+def tried(ready_ago: float | None = 20.0, launched_ago: float = 40.0, **changes: Any) -> Cluster:
+    """A worker release that `w-x` tries; it has taken the place of `w-b`."""
+    cluster = Cluster.standing(3, 2).apply(W)
+    ready = None if ready_ago is None else NOW.unix - ready_ago
+    cluster.serve("w-x", ready_at_unix=ready, launched_at_unix=NOW.unix - launched_ago, **changes)
+    cluster.of_release("w-x")
+    for part in (cluster.lives, cluster.instances, cluster.nodes):
+        part.pop("w-b")
+    if ready_ago is None:
+        cluster.nodes["w-x"] = replace(cluster.nodes["w-x"], ready=False)
+    return cluster
+
+
+def revoked(cluster: Cluster) -> list[str]:
+    return [step.evidence[0] for step in cluster.steps(RevokeRelease)]  # type: ignore[attr-defined]
+
+
+def passed(cluster: Cluster) -> list[str]:
+    return [step.evidence[0] for step in cluster.steps(PassRelease)]  # type: ignore[attr-defined]
+
+
+# --- passing -----------------------------------------------------------------------------------------------
+def test_it_passes_once_its_pods_have_been_ready_for_the_soak() -> None:
+    cluster = tried()
+    cluster.pods = [pod_of("web", "w-x", ready_since_unix=NOW.unix - 9)]
+    assert passed(cluster) == []
+    cluster.pods = [pod_of("web", "w-x", ready_since_unix=NOW.unix - 10)]
+    assert passed(cluster) == ["w-x served for 10 s with 1 pods"]
+
+
+def test_where_there_were_no_pods_the_soak_suffices_and_the_verdict_says_so() -> None:
+    assert passed(tried(ready_ago=9)) == []
+    assert passed(tried(ready_ago=10)) == ["w-x served for 10 s without load"]
+
+
+def test_not_before_the_one_whose_pods_it_takes_is_gone() -> None:
+    cluster = tried()
+    cluster.serve("w-b").open("w-b", "rollout")
+    assert passed(cluster) == []
+
+
+def test_the_soak_counts_from_when_that_one_was_gone() -> None:
+    cluster = tried()
+    cluster.lives["w-b"] = life_of("w-b", gone_at_unix=NOW.unix - 9)
+    cluster.open("w-b", "rollout", closed_unix=NOW.unix - 8, outcome="rolled")
+    assert passed(cluster) == []
+
+
+def test_not_while_a_pod_of_its_is_not_ready() -> None:
+    cluster = tried()
+    cluster.pods = [pod_of("web", "w-x", ready=False)]
+    assert (passed(cluster), revoked(cluster)) == ([], [])
+
+
+# --- its own fault -----------------------------------------------------------------------------------------
+def test_not_ready_within_its_bound() -> None:
+    assert revoked(tried(ready_ago=None, launched_ago=59)) == []
+    assert revoked(tried(ready_ago=None, launched_ago=60)) == ["w-x was not Ready within 60 s of its launch"]
+
+
+def test_silent_after_it_was_ready() -> None:
+    cluster = tried()
+    cluster.nodes["w-x"] = replace(cluster.nodes["w-x"], lease_renewed_unix=NOW.unix - 26)
+    assert revoked(cluster) == ["w-x fell silent after it was Ready"]
+
+
+def test_dead_in_its_soak_even_once_its_entry_is_closed() -> None:
+    cluster = tried()
+    cluster.bury("w-x").open("w-x", "repair", closed_unix=NOW.unix - 1, outcome="replaced by w-c")
+    cluster.lives["w-x"] = replace(cluster.lives["w-x"], gone_at_unix=NOW.unix - 5)
+    assert revoked(cluster) == ["w-x died in its soak"]
+
+
+def test_a_kubelet_that_turns_not_ready_gets_a_while() -> None:
+    cluster = tried(ready_ago=39)
+    cluster.nodes["w-x"] = replace(cluster.nodes["w-x"], ready=False)
+    assert revoked(cluster) == []
+    cluster.lives["w-x"] = replace(cluster.lives["w-x"], ready_at_unix=NOW.unix - 40)
+    assert revoked(cluster) == ["w-x is not healthy after it was Ready"]
+
+
+def test_pods_that_fail_on_it_and_run_elsewhere() -> None:
+    cluster = tried()
+    cluster.pods = [pod_of("web-1", "w-x", ready=False, failing="CrashLoopBackOff"), pod_of("web-2", "w-a")]
+    assert revoked(cluster) == ["pod default/web-1 fails on w-x (CrashLoopBackOff) and runs elsewhere"]
+
+
+# --- not its fault: halted, never revoked ------------------------------------------------------------------
+@pytest.mark.parametrize("why", ["alike", "pulls", "nowhere", "addons", "others", "unseen"])
+def test_what_may_be_somebody_elses_fault_halts_and_never_revokes(why: str) -> None:
+    cluster = tried()
+    failing: dict[str, Any] = {"ready": False, "failing": "CrashLoopBackOff"}
+    match why:
+        case "alike":
+            cluster.pods = [pod_of("web-1", "w-x", **failing), pod_of("web-2", "w-a", **failing)]
+        case "pulls":
+            failing["failing"] = "ImagePullBackOff"
+            cluster.pods = [pod_of("web-1", "w-x", **failing), pod_of("web-2", "w-a")]
+        case "nowhere":
+            cluster.pods = [pod_of("web-1", "w-x", **failing)]
+        case "addons":
+            cluster = tried(ready_ago=None, launched_ago=500)
+            cluster.nodes["w-x"] = replace(cluster.nodes["w-x"], waiting_for_addons=True)
+        case "others":
+            cluster = tried(ready_ago=None, launched_ago=500)
+            for name, node in cluster.nodes.items():
+                cluster.nodes[name] = replace(node, ready=False)
+        case "unseen":
+            cluster = tried(ready_ago=None, launched_ago=500)
+            cluster.unseen["kubernetes"] = "Unreachable: no backend"
+    assert (revoked(cluster), passed(cluster)) == ([], [])
+    assert "halted" in cluster.blocked() or "cannot-see" in cluster.blocked()
+
+
+def test_what_a_person_ends_is_no_evidence() -> None:
+    cluster = tried()
+    cluster.bury("w-x").open("w-x", "kill")
+    assert revoked(cluster) == []
+
+
+def test_nothing_is_taken_for_a_release_in_doubt() -> None:
+    cluster = tried()
+    cluster.serve("w-b")
+    cluster.pods = [pod_of("web-1", "w-x", ready=False, failing="CrashLoopBackOff")]
+    assert cluster.steps(OpenEntry) == []
+
+
+# --- gates -------------------------------------------------------------------------------------------------
+def with_gate() -> tuple[Cluster, AskGate]:
+    gate = Gate("probe", url="http://10.96.0.9/")
+    cluster = tried()
+    cluster.revision = replace(cluster.revision, spec=replace(cluster.revision.spec, gates=(gate,)))
+    return cluster, AskGate(NEW, cluster.revision.number, gate)
+
+
+def test_the_users_gates_are_asked_once_it_has_served() -> None:
+    cluster, asked = with_gate()
+    assert cluster.plan().tasks == (asked,)
+    assert passed(cluster) == []
+
+
+def test_a_gate_that_fails_revokes_and_one_that_passes_is_evidence() -> None:
+    cluster, asked = with_gate()
+    cluster.results[asked.key] = TaskResult(False, "503 from http://10.96.0.9/", NOW.unix)
+    assert revoked(cluster) == ["gate probe: 503 from http://10.96.0.9/"]
+    cluster.results[asked.key] = TaskResult(True, "200", NOW.unix)
+    (step,) = cluster.steps(PassRelease)
+    assert step.evidence[1] == "gate probe: 200"  # type: ignore[attr-defined]
+
+
+# --- the bound ---------------------------------------------------------------------------------------------
+def boots(*seconds: float) -> Cluster:
+    cluster = Cluster.standing(1, 0)
+    for number, spent in enumerate(seconds):
+        born = NOW.unix - 20000 + 400 * number
+        cluster.lives[f"w-{number}"] = life_of(
+            f"w-{number}", launched_at_unix=born, ready_at_unix=born + spent, gone_at_unix=born + 900
+        )
+    return cluster
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bound"),
+    [((), 600.0), ((4.0,), 60.0), ((40.0, 5.0), 120.0), ((300.0, *[30.0] * 20), 90.0)],
+)
+def test_the_bound_follows_the_last_twenty_boots_of_the_role(
+    seconds: tuple[float, ...], bound: float
+) -> None:
+    assert ready_bound(boots(*seconds).facts(), Role.WORKER) == bound
