@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -133,6 +134,19 @@ def test_a_second_bake_makes_nothing_and_gives_the_same_digests(kitchen: Kitchen
     first = kitchen.bake()
     assert kitchen.bake() == first
     assert kitchen.made() == set()
+
+
+def test_what_is_baked_needs_neither_cache_nor_sources_and_a_damaged_tool_is_put_back(
+    kitchen: Kitchen,
+) -> None:
+    first = kitchen.bake()
+    tool = tool_path(kitchen.request.home, "kubernetes", "1.36.3", "kubectl")
+    tool.write_bytes(b"kubectx")
+    assert kitchen.bake() == first
+    assert tool.read_bytes() == b"kubectl"
+    shutil.rmtree(kitchen.folder / "vendor")
+    shutil.rmtree(kitchen.request.cache)
+    assert kitchen.bake() == first
 
 
 def test_after_one_changed_file_only_its_layer_is_made(kitchen: Kitchen) -> None:

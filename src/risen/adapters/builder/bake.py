@@ -287,7 +287,10 @@ class _Oven:
         return found
 
     def tools(self) -> None:
-        """Put what only this host uses (kubectl, etcdctl) where the CLI looks for it."""
+        """Put what only this host uses (kubectl, etcdctl) where the CLI looks for it.
+
+        One that lies there with the bytes the lock pins is not wanted of the cache, which may be gone.
+        """
         for name, version in (("kubernetes", self.kubernetes), ("etcd", None)):
             try:
                 component = self.lock.component(name, version)
@@ -295,13 +298,16 @@ class _Oven:
                 continue
             for program in COMPONENTS[name].programs:
                 if not program.roles:
-                    source = self.program(name, component.version, program.name)
-                    _keep_tool(source, tool_path(self.request.home, name, component.version, program.name))
+                    path = tool_path(self.request.home, name, component.version, program.name)
+                    if not _is_there(path, component.program(program.name).sha256):
+                        _keep_tool(self.program(name, component.version, program.name), path)
+
+
+def _is_there(path: Path, wanted: str) -> bool:
+    return wanted != "" and path.is_file() and _sha256(path) == wanted
 
 
 def _keep_tool(source: Path, path: Path) -> None:
-    if path.is_file() and path.stat().st_size == source.stat().st_size:
-        return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(source.read_bytes())
@@ -316,7 +322,11 @@ def _image_of(component: str, version: str, data: bytes, architecture: str) -> C
 
 
 def _same_bytes(path: Path, wanted: str) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = _sha256(path)
     if found != wanted:
         raise Corrupt(f"{path} has sha256 {found}, the lock pins {wanted}: put the right file there, or lock")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
