@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from host import end_hard, host_facts, leftovers, processes_of
 from load import Load
+from members import KeyHash, key_hashes
 from pieces import WEB, Cluster, Credentials, wait_for
 
 pytestmark = pytest.mark.root
@@ -83,19 +84,30 @@ def test_the_etcd_leaders_instance_ended_hard_is_replaced_without_a_lost_write(
     leader = next(one["name"] for one in cluster.status()["etcd"]["members"] if one["leader"])
     with Load(cluster.endpoint, credentials, "leader") as load:
         end_hard(cluster.name, leader)
-        wait_for("three started voters without the old one", lambda: _voters(cluster, leader), 180)
+        wait_for(
+            "three started voters without the old one",
+            lambda: len(found := _voters(cluster)) == 3 and leader not in found,
+            180,
+        )
     found = {one["metadata"]["name"] for one in cluster.objects("configmaps", "-l", "load=leader")}
     assert set(load.acknowledged) - found == set(), "every acknowledged write is found again"
     assert load.writes.longest_gap_seconds() <= 30
     assert load.reads.longest_gap_seconds() <= 30
-    hashes = cluster.status()["etcd"]
-    assert len({member["revision"] for member in hashes["members"]}) <= 3
+    hashes = wait_for("three hashes at one revision", lambda: _key_hashes(cluster), 60)
+    assert {one.member for one in hashes} == _voters(cluster), hashes
+    assert len({one.hash for one in hashes}) == 1, f"the voters hold the same keys: {hashes}"
 
 
-def _voters(cluster: Cluster, gone: str) -> bool:
-    etcd = cluster.status()["etcd"]
-    names = {one["name"] for one in etcd["members"] if not one["learner"] and one["healthy"]}
-    return len(names) == 3 and gone not in names
+def _voters(cluster: Cluster) -> set[str]:
+    """Names of the healthy voters."""
+    members = cluster.status()["etcd"]["members"]
+    return {one["name"] for one in members if not one["learner"] and one["healthy"]}
+
+
+def _key_hashes(cluster: Cluster) -> tuple[KeyHash, ...]:
+    """Of all members: every instance of the control plane is asked."""
+    instances = [one for one in cluster.status()["instances"] if one["pool"] == "control-plane"]
+    return key_hashes(cluster.name, tuple(one["address"] for one in instances))
 
 
 def test_after_everything_ended_at_once_up_brings_the_same_cluster_back(cluster: Cluster) -> None:
