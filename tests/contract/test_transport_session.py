@@ -120,6 +120,94 @@ async def test_a_read_that_took_its_time_is_not_asked_again(session: Session) ->
         assert asyncio.get_running_loop().time() - started < 0.75
 
 
+async def test_one_connection_carries_request_after_request(session: Session) -> None:
+    connections: list[int] = []
+
+    async def answer_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        connections.append(number)
+        while True:
+            await answer(reader, writer, number)
+            await reader.readuntil(b"\r\n\r\n")
+
+    async with scripted(answer_all) as url:
+        for _ in range(5):
+            assert (await session.request(Request("GET", url))).body == b"ok"
+        assert connections == [1]
+        found = await asyncio.gather(*(session.request(Request("GET", url)) for _ in range(3)))
+        assert [one.body for one in found] == [b"ok"] * 3
+        assert connections == [1, 2, 3]
+
+
+@pytest.mark.parametrize("field", [b"", b"Connection: close\r\n"])
+async def test_a_write_is_not_sent_on_a_connection_that_its_server_has_ended(
+    session: Session, field: bytes
+) -> None:
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        writer.write(OK.replace(b"\r\n", b"\r\n" + field, 1))
+        await writer.drain()
+
+    async with scripted(answer_once) as url:
+        for _ in range(3):
+            assert (await session.request(Request("POST", url, b""))).body == b"ok"
+            await asyncio.sleep(0.02)
+
+
+async def test_what_a_server_says_unasked_is_not_the_answer_to_the_next_request(session: Session) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        writer.write(OK + b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(60)
+
+    async with scripted(talk) as url:
+        for _ in range(2):
+            assert (await session.request(Request("GET", url))).status == 200
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
+        b"garbage\r\n\r\n",
+    ],
+)
+async def test_half_an_answer_to_a_write_is_an_unknown_outcome(session: Session, said: bytes) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        writer.write(said)
+        await writer.drain()
+
+    async with scripted(cut) as url:
+        with pytest.raises(OutcomeUnknown):
+            await session.request(Request("POST", url, b""))
+
+
+async def test_an_answer_larger_than_what_may_lie_unread_comes_whole(session: Session) -> None:
+    large = bytes(range(256)) * 20_000
+
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(large) + large)
+        await writer.drain()
+
+    async with scripted(pour) as url:
+        assert (await session.request(Request("GET", url))).body == large
+
+
+async def test_a_closed_session_leaves_no_connection(session: Session) -> None:
+    ended = asyncio.Event()
+
+    async def until_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        await answer(reader, writer, number)
+        await reader.read()
+        ended.set()
+
+    async with scripted(until_the_end) as url:
+        await session.request(Request("GET", url))
+        await session.close()
+        async with asyncio.timeout(5):
+            await ended.wait()
+
+
 async def test_a_renewed_identity_is_shown_by_new_requests(authority: Authority, tmp_path: Path) -> None:
     certificate, key, authorities = write_identity(tmp_path, "server", authority.identity("server"))
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authorities)
