@@ -110,7 +110,7 @@ def test_a_version_that_cannot_be_raised_is_refused_with_the_reason(version: str
         ("  pools:", "  etcd: {snapshots: {every: 15m}}\n", "spec.etcd.snapshots"),
         ("  pools:", "  store: s3://acme-risen/prod\n", "spec.store"),
         ("  pools:", "  addons: [./a.yaml]\n", "spec.addons"),
-        ("  pools:", "  disruption: {drainTimeout: 30m}\n", "spec.disruption"),
+        ("  pools:", "  disruption: {windows: []}\n", "spec.disruption.windows"),
     ],
 )
 def test_what_is_planned_but_not_built_is_refused_by_name(where: str, written: str, path: str) -> None:
@@ -124,9 +124,6 @@ def test_what_is_planned_but_not_built_is_refused_by_name(where: str, written: s
     [
         ("cloudProvider: external", "spec.kubernetes.cloudProvider"),
         ("instanceTypes: [m7g.large]", "spec.pools[1].instanceTypes"),
-        ("expireAfter: 720h", "spec.pools[1].expireAfter"),
-        ("strategy: {maxSurge: 2}", "spec.pools[1].strategy"),
-        ("minReplicas: 2", "spec.pools[1].minReplicas"),
         ("image: {channel: stable}", "spec.pools[1].image.channel"),
         ("image: {digest: x}", "spec.pools[1].image.digest"),
         ("kubelet: {systemReserved: {cpu: 1}}", "spec.pools[1].kubelet.systemReserved"),

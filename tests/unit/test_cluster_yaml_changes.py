@@ -8,7 +8,18 @@ import pytest
 
 from risen.codec.cluster_changes import EFFECTS, Effect, compare, effect_of, schema
 from risen.core.names import PoolName, Role
-from risen.core.spec import ClusterSpec, LocalProvider, Networking, PoolSpec, Repair, Taint
+from risen.core.spec import (
+    ClusterSpec,
+    Disruption,
+    Gate,
+    LocalProvider,
+    Networking,
+    PoolSpec,
+    Repair,
+    Share,
+    Strategy,
+    Taint,
+)
 
 
 def _spec() -> ClusterSpec:
@@ -52,6 +63,33 @@ def test_equal_specs_differ_in_nothing() -> None:
             "spec.kubernetes.serviceAccountIssuer",
             Effect.FIXED,
         ),
+        (
+            replace(_spec(), disruption=Disruption(90.0)),
+            "spec.disruption.drainTimeout",
+            Effect.NOTHING,
+        ),
+        (
+            replace(_spec(), disruption=Disruption(on_drain_timeout="force")),
+            "spec.disruption.onDrainTimeout",
+            Effect.NOTHING,
+        ),
+        (replace(_spec(), gates=(Gate("a", job="{}"),)), "spec.gates", Effect.NOTHING),
+        (
+            _with_worker(strategy=Strategy(max_surge=Share(1, 10))),
+            "spec.pools[worker].strategy.maxSurge",
+            Effect.NOTHING,
+        ),
+        (
+            _with_worker(strategy=Strategy(max_unavailable=Share(1))),
+            "spec.pools[worker].strategy.maxUnavailable",
+            Effect.NOTHING,
+        ),
+        (
+            _with_worker(strategy=Strategy(min_ready_seconds=60)),
+            "spec.pools[worker].strategy.minReadySeconds",
+            Effect.NOTHING,
+        ),
+        (_with_worker(expire_after_seconds=3600.0), "spec.pools[worker].expireAfter", Effect.NOTHING),
         (replace(_spec(), repair=Repair(mode="observe")), "spec.repair.mode", Effect.NOTHING),
         (replace(_spec(), deletion_protection=True), "spec.deletionProtection", Effect.NOTHING),
     ],
@@ -87,13 +125,31 @@ def test_the_control_planes_pool_cannot_be_renamed_under_a_living_cluster() -> N
     ]
 
 
+def test_a_number_that_an_autoscaler_gets_to_choose_is_told_by_its_bounds() -> None:
+    changes = compare(_with_worker(replicas=2), _with_worker(replicas=1, max_replicas=9))
+    assert [f"{change}" for change in changes] == [
+        "spec.pools[worker].maxReplicas: none → 9 (replaces nothing)",
+        "spec.pools[worker].minReplicas: none → 1 (replaces nothing)",
+        "spec.pools[worker].replicas: 2 → none (replaces nothing)",
+    ]
+
+
+def test_a_gate_is_told_by_what_it_asks_and_a_job_by_its_content() -> None:
+    one, other = (replace(_spec(), gates=(Gate("probe", job=f'{{"a": {n}}}'),)) for n in (1, 2))
+    web = replace(_spec(), gates=(Gate("web", "http://web", 204, timeout_seconds=90.0),))
+    (change,) = compare(one, other)
+    assert change.old != change.new
+    (change,) = compare(_spec(), web)
+    assert change.new == "web (GET http://web → 204 within 1m30s)"
+
+
 def test_the_order_of_pools_is_no_change() -> None:
     assert compare(_spec(), replace(_spec(), pools=_spec().pools[::-1])) == ()
 
 
 def test_every_field_that_holds_a_value_has_an_effect() -> None:
     def parted(path: str) -> bool:
-        return path in ("apiVersion", "kind") or ".taints[]." in path
+        return path in ("apiVersion", "kind") or ".taints[]." in path or ".gates[]." in path
 
     values = [(field.path, effect) for field, effect in schema() if "mapping" not in field.kind.split()]
     assert [path for path, effect in values if effect is None and not parted(path)] == []

@@ -73,7 +73,7 @@ def read_spec(file: Path) -> ClusterSpec:
             f"{file}: not a text in UTF-8 (byte {error.start} cannot be read)"
         ) from error
     try:
-        return parse_cluster(text, str(file))
+        return parse_cluster(text, str(file), lambda path: (file.parent / path).read_text())
     except Problems as problems:
         raise click.ClickException(str(problems)) from problems
 

@@ -5,6 +5,7 @@ Pure. Decides nothing: `risen apply` and `plan` say from this what they refuse.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from types import MappingProxyType
 
 from risen.codec.cluster_yaml import ClusterWritten
 from risen.codec.fields import FieldDoc, field_docs
+from risen.codec.rollout_checks import duration_text, share_text
 from risen.core.names import Role
-from risen.core.spec import ClusterSpec, PoolSpec
+from risen.core.spec import ClusterSpec, Gate, PoolSpec
 
 
 class Effect(StrEnum):
@@ -42,14 +44,23 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "spec.provider.local.disk": Effect.FIXED,
         "spec.repair.mode": Effect.NOTHING,
         "spec.repair.maxUnhealthy": Effect.NOTHING,
+        "spec.disruption.drainTimeout": Effect.NOTHING,
+        "spec.disruption.onDrainTimeout": Effect.NOTHING,
+        "spec.gates": Effect.NOTHING,
         "spec.pools[]": Effect.NOTHING,
         "spec.pools[].name": Effect.FIXED,
         "spec.pools[].role": Effect.FIXED,
         "spec.pools[].replicas": Effect.NOTHING,
+        "spec.pools[].minReplicas": Effect.NOTHING,
+        "spec.pools[].maxReplicas": Effect.NOTHING,
         "spec.pools[].image.recipe": Effect.ROLLS,
         "spec.pools[].labels": Effect.NOTHING,
         "spec.pools[].taints": Effect.NOTHING,
         "spec.pools[].kubelet.maxPods": Effect.ROLLS,
+        "spec.pools[].strategy.maxSurge": Effect.NOTHING,
+        "spec.pools[].strategy.maxUnavailable": Effect.NOTHING,
+        "spec.pools[].strategy.minReadySeconds": Effect.NOTHING,
+        "spec.pools[].expireAfter": Effect.NOTHING,
     }
 )
 """By written path. `spec.pools[]` itself: a pool more launches instances, a pool less ends its own."""
@@ -137,6 +148,9 @@ def _fields(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
     yield "spec.provider.local.disk", f"{spec.provider.disk_gib}Gi"
     yield "spec.repair.mode", spec.repair.mode
     yield "spec.repair.maxUnhealthy", f"{spec.repair.max_unhealthy_percent}%"
+    yield "spec.disruption.drainTimeout", duration_text(spec.disruption.drain_timeout_seconds)
+    yield "spec.disruption.onDrainTimeout", spec.disruption.on_drain_timeout
+    yield "spec.gates", ", ".join(_gate(gate) for gate in spec.gates)
     for pool in spec.pools:
         yield from _pool_fields(pool)
 
@@ -145,12 +159,28 @@ def _pool_fields(pool: PoolSpec) -> Iterator[tuple[str, str]]:
     path = f"spec.pools[{pool.name}]"
     yield path, f"a {pool.role.value} pool"
     yield f"{path}.role", pool.role.value
-    yield f"{path}.replicas", str(pool.replicas)
+    if pool.max_replicas is None:
+        yield f"{path}.replicas", str(pool.replicas)
+    else:
+        yield f"{path}.minReplicas", str(pool.replicas)
+        yield f"{path}.maxReplicas", str(pool.max_replicas)
     yield f"{path}.image.recipe", pool.recipe
     yield f"{path}.labels", _pairs(pool.labels)
     taints = (f"{taint.key}={taint.value}:{taint.effect}" for taint in sorted(pool.taints))
     yield f"{path}.taints", ", ".join(taints)
     yield f"{path}.kubelet.maxPods", str(pool.max_pods)
+    yield f"{path}.strategy.maxSurge", share_text(pool.strategy.max_surge)
+    yield f"{path}.strategy.maxUnavailable", share_text(pool.strategy.max_unavailable)
+    yield f"{path}.strategy.minReadySeconds", f"{pool.strategy.min_ready_seconds:.0f}"
+    expire = pool.expire_after_seconds
+    yield f"{path}.expireAfter", "" if expire is None else duration_text(expire)
+
+
+def _gate(gate: Gate) -> str:
+    """A Job by the digest of its manifest."""
+    digest = hashlib.sha256(gate.job.encode()).hexdigest()[:12]
+    what = f"Job {digest}" if gate.job else f"GET {gate.url} → {gate.status}"
+    return f"{gate.name} ({what} within {duration_text(gate.timeout_seconds)})"
 
 
 def _flag(value: bool) -> str:

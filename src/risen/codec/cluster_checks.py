@@ -12,8 +12,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from risen.codec.rollout_checks import pools_of
 from risen.codec.written import did_you_mean
 from risen.codec.yaml_nodes import Document, Path, Problem
+from risen.instance.release import MARK
 
 KUBERNETES_VERSIONS = ("1.36.3", "1.35.4")
 """Versions that this Risen carries a pinned set of modules for, newest first."""
@@ -104,7 +106,7 @@ def issuer(value: str) -> str:
     """An OIDC issuer. Source: OpenID Connect Discovery 1.0, section 3."""
     if not re.fullmatch(r"https://[^\s?#]+", value):
         raise ValueError(f'must be an https:// URL without query, not "{value}"')
-    return value
+    return unmarked(value)
 
 
 def dns_domain(value: str) -> str:
@@ -133,9 +135,16 @@ def api_server_flag(value: str) -> str:
 
 
 def one_line(value: str) -> str:
-    """Text that fits on one line of a flags file."""
+    """Text that fits on one line of a flags file, and holds nothing that would be filled in."""
     if "\n" in value or "\0" in value:
         raise ValueError("must be one line")
+    return unmarked(value)
+
+
+def unmarked(value: str) -> str:
+    """Text without what begins a mark in a release."""
+    if MARK in value:
+        raise ValueError(f'"{MARK}" marks what is an instance\'s own: it may not stand here')
     return value
 
 
@@ -230,7 +239,7 @@ def check_subnets(document: Document, defaults: Sequence[tuple[Path, str]]) -> I
 
 def check_pools(document: Document) -> Iterator[Problem]:
     """Exactly one control-plane pool of 1, 3 or 5; each pool's name once; no more instances than addresses."""
-    pools = _pools(document)
+    pools = pools_of(document)
     yield from _check_pool_names(document, pools)
     control_planes = [(path, pool) for path, pool in pools if pool.get("role") == "control-plane"]
     if pools and not control_planes:
@@ -240,15 +249,19 @@ def check_pools(document: Document) -> Iterator[Problem]:
         yield document.problem((*path, "role"), "a second control-plane pool: a cluster has exactly one")
     for path, pool in control_planes[:1]:
         yield from _check_control_plane_replicas(document, (*path, "replicas"), pool.get("replicas"))
-    total = sum(n for _, pool in pools if isinstance(n := pool.get("replicas"), int) and n > 0)
+    total = sum(n for _, pool in pools if isinstance(n := _most_of(pool), int) and n > 0)
     if total > MAX_INSTANCES:
         message = f"{total} instances: a /24 has addresses for {MAX_INSTANCES} and their replacements"
         yield document.problem(("spec", "pools"), message)
 
 
+def _most_of(pool: Mapping[str, object]) -> object:
+    return pool.get("maxReplicas", pool.get("replicas"))
+
+
 def check_taints(document: Document) -> Iterator[Problem]:
     """No taint twice: Kubernetes tells taints apart by key and effect."""
-    for path, pool in _pools(document):
+    for path, pool in pools_of(document):
         taints = pool.get("taints")
         seen: set[tuple[object, object]] = set()
         for index, taint in enumerate(taints if isinstance(taints, list) else ()):
@@ -284,10 +297,3 @@ def _check_control_plane_replicas(document: Document, path: Path, replicas: obje
             else "more only slows writes"
         )
     yield document.problem(path, f"must be 1, 3 or 5 (etcd members), not {replicas}: {why}")
-
-
-def _pools(document: Document) -> list[tuple[Path, Mapping[str, object]]]:
-    pools = document.at(("spec", "pools"))
-    if not isinstance(pools, list):
-        return []
-    return [(("spec", "pools", i), pool) for i, pool in enumerate(pools) if isinstance(pool, dict)]

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from risen.codec import cluster_checks as must
+from risen.codec import rollout_checks as rolling
+from risen.codec.rollout_yaml import DisruptionWritten, GateWritten, StrategyWritten
 from risen.codec.written import Written, parse
 from risen.codec.yaml_nodes import Document, Problem
 from risen.core.names import PoolName, Role
@@ -192,19 +194,27 @@ class PoolWritten(Written):
     not_built: ClassVar[NotBuilt] = MappingProxyType(
         {
             "instanceTypes": "instances that share this host's CPU and memory",
-            "expireAfter": "no expiry",
-            "strategy": "no rolling rebuild yet",
-            "minReplicas": "replicas",
-            "maxReplicas": "replicas",
         }
     )
     name: Name = Field(description="begins each instance's name; a DNS label of at most 20 characters")
     role: Annotated[str, AfterValidator(must.role)] = Field(description="control-plane or worker")
-    replicas: int = Field(ge=0, description="how many instances; 1, 3 or 5 for the control plane")
+    replicas: int | None = Field(
+        default=None, ge=0, description="how many instances; 1, 3 or 5 for the control plane"
+    )
+    min_replicas: int | None = Field(
+        default=None, ge=0, description="instead of replicas: the least that an autoscaler may ask for"
+    )
+    max_replicas: int | None = Field(
+        default=None, ge=0, description="instead of replicas: the most that an autoscaler may ask for"
+    )
     image: ImageWritten = Field(default_factory=ImageWritten, description="what its instances are made of")
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="labels of its Nodes")
     taints: list[TaintWritten] = Field(default_factory=list, description="taints of its Nodes")
     kubelet: KubeletWritten = Field(default_factory=KubeletWritten, description="settings of its kubelets")
+    strategy: StrategyWritten = Field(default_factory=StrategyWritten, description="how it is rolled")
+    expire_after: Annotated[str, BeforeValidator(rolling.duration("1m", "87600h"))] | None = Field(
+        default=None, description="age at which an instance is replaced, such as 720h; never if left out"
+    )
 
 
 class SpecWritten(Written):
@@ -214,7 +224,6 @@ class SpecWritten(Written):
         {
             "store": "the folder RISEN_HOME/clusters/NAME/store",
             "addons": "CoreDNS and what the cluster itself needs; apply others by kubectl",
-            "disruption": "replacing what is gone; no windows and no rolling rebuild yet",
         }
     )
     deletion_protection: bool = Field(
@@ -226,6 +235,13 @@ class SpecWritten(Written):
     networking: NetworkingWritten = Field(default_factory=NetworkingWritten, description="networks")
     provider: ProviderWritten = Field(description="where instances run")
     repair: RepairWritten = Field(default_factory=RepairWritten, description="replacing what is gone")
+    disruption: DisruptionWritten = Field(
+        default_factory=DisruptionWritten, description="taking instances out"
+    )
+    gates: list[GateWritten] = Field(
+        default_factory=list,
+        description="checks that a release must pass before more than one instance has it",
+    )
     pools: list[PoolWritten] = Field(min_length=1, description="the instances, by role")
 
 
@@ -238,10 +254,21 @@ class ClusterWritten(Written):
     spec: SpecWritten = Field(description="what is wanted")
 
 
-def parse_cluster(text: str, filename: str) -> ClusterSpec:
-    """Read a cluster.yaml. Raises Problems with everything that is wrong, each with its place."""
-    written, _ = parse(text, filename, ClusterWritten, (_check_networks, must.check_pools, must.check_taints))
-    return _cluster(written)
+def _no_file(path: str) -> str:
+    raise FileNotFoundError(f"no file is looked for beside this text: {path}")
+
+
+def parse_cluster(text: str, filename: str, beside: rolling.Beside = _no_file) -> ClusterSpec:
+    """Read a cluster.yaml; `beside` gives the text of a file that it names, by its path as written.
+
+    Raises Problems with everything that is wrong, each with its place."""
+    jobs: dict[str, str] = {}
+    checks = (
+        _check_networks, must.check_pools, must.check_taints, rolling.check_strategies, rolling.check_scaling,
+        rolling.check_gates, rolling.check_jobs(beside, jobs),
+    )  # fmt: skip
+    written, _ = parse(text, filename, ClusterWritten, checks)
+    return _cluster(written, jobs)
 
 
 def _check_networks(document: Document) -> Iterator[Problem]:
@@ -255,7 +282,7 @@ def _check_networks(document: Document) -> Iterator[Problem]:
     )
 
 
-def _cluster(written: ClusterWritten) -> ClusterSpec:
+def _cluster(written: ClusterWritten, jobs: Mapping[str, str]) -> ClusterSpec:
     spec = written.spec
     networking, local, repair = spec.networking, spec.provider.local, spec.repair
     return ClusterSpec(
@@ -271,6 +298,8 @@ def _cluster(written: ClusterWritten) -> ClusterSpec:
         ),
         provider=LocalProvider(subnet=local.subnet, disk_gib=int(local.disk.removesuffix("Gi"))),
         repair=Repair(repair.mode, int(repair.max_unhealthy.removesuffix("%"))),
+        disruption=spec.disruption.value(),
+        gates=tuple(gate.value(jobs) for gate in spec.gates),
         deletion_protection=spec.deletion_protection,
         cert_sans=tuple(spec.kubernetes.api_server.cert_sans),
         api_server_extra_args=tuple(sorted(spec.kubernetes.api_server.extra_args.items())),
@@ -279,12 +308,16 @@ def _cluster(written: ClusterWritten) -> ClusterSpec:
 
 
 def _pool(written: PoolWritten) -> PoolSpec:
+    expire_after = rolling.seconds_of(written.expire_after) if written.expire_after else None
     return PoolSpec(
         name=PoolName(written.name),
         role=Role(written.role),
-        replicas=written.replicas,
+        replicas=written.replicas if written.replicas is not None else written.min_replicas or 0,
         recipe=must.recipe_path(written.image.recipe),
         labels=tuple(sorted(written.labels.items())),
         taints=tuple(sorted(Taint(taint.key, taint.value, taint.effect) for taint in written.taints)),
         max_pods=written.kubelet.max_pods,
+        strategy=written.strategy.value(),
+        expire_after_seconds=expire_after,
+        max_replicas=written.max_replicas,
     )

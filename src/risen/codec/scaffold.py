@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from risen.codec.cluster_checks import KUBERNETES_VERSIONS
-from risen.core.spec import LocalProvider, Networking, PoolSpec, Repair
+from risen.codec.rollout_checks import duration_text
+from risen.core.spec import Disruption, LocalProvider, Networking, PoolSpec, Repair
 
 _REMARK_COLUMN = 38
 _TEXT = """\
 # A Risen cluster on this host. Everything below the word "default" may be left out.
-# What a change does: replicas, labels, taints and repair replace nothing; the rest is set when it rises.
+# What a change does: settings of programs and the recipe roll instances, a few at a time; networks and names are
+# fixed once it is up; the rest replaces nothing. `risen plan` says which, field by field.
 # All fields: docs/reference.md
 apiVersion: risen/v1alpha1
 kind: Cluster
@@ -37,6 +39,10 @@ spec:
     # labels: {{tier: general}}  ## of its Nodes
     # taints: [{{key: example.com/dedicated, value: batch, effect: NoSchedule}}]
     # kubelet: {{maxPods: {max_pods}}}  ## pods an instance takes
+    # strategy: {{maxSurge: 1, maxUnavailable: 0, minReadySeconds: 10}}  ## numbers, or shares such as "10%"
+    # expireAfter: 720h  ## an instance older than this is replaced
+  # gates:  ## a release must pass them before more than one instance has it
+  # - {{name: web, http: {{url: "http://web.example.com/ready", status: 200}}, timeout: 5m}}
 
   # --- default ---
   # networking:
@@ -46,6 +52,9 @@ spec:
   # repair:
   #   mode: {repair_mode}  ## repair replaces what is gone; observe only records it
   #   maxUnhealthy: {max_unhealthy}%  ## repair stops while more of a pool is unhealthy
+  # disruption:
+  #   drainTimeout: {drain_timeout}
+  #   onDrainTimeout: {on_drain_timeout}  ## stop waits and says so; skip leaves it; force deletes its pods
   # deletionProtection: false  ## true: `risen down` asks for the cluster's name
 """
 
@@ -62,7 +71,7 @@ class Scaffold:
 
 def cluster_yaml_text(scaffold: Scaffold) -> str:
     """A commented cluster.yaml of two pools. Its values are checked by reading it back."""
-    networking, repair = Networking(), Repair()
+    networking, repair, disruption = Networking(), Repair(), Disruption()
     text = _TEXT.format(
         name=scaffold.name,
         version=KUBERNETES_VERSIONS[0],
@@ -77,6 +86,8 @@ def cluster_yaml_text(scaffold: Scaffold) -> str:
         dns_domain=networking.dns_domain,
         repair_mode=repair.mode,
         max_unhealthy=repair.max_unhealthy_percent,
+        drain_timeout=duration_text(disruption.drain_timeout_seconds),
+        on_drain_timeout=disruption.on_drain_timeout,
     )
     return "".join(f"{_aligned(line)}\n" for line in text.splitlines())
 
