@@ -53,6 +53,8 @@ class Checker:
 
     def after(self, operation: str, subject: str) -> None:
         """What this write may not have done."""
+        if operation == "provider.launch" and InstanceName(subject) in self.world.instances.all:
+            self.names.add(InstanceName(subject))
         if operation in NO_HARM_TO_QUORUM:
             return
         etcd = self.world.etcd
@@ -76,7 +78,6 @@ class Checker:
             self.world.violation(f"launch of {name}: there is no birth record")
         if name in self.names and name not in self.world.instances.all:
             self.world.violation(f"launch of {name}: the name was used before and is gone")
-        self.names.add(name)
 
     def _before_harm(self, operation: str, provider_id: ProviderId) -> None:
         try:

@@ -1,0 +1,128 @@
+"""Servers and stores that refuse for a while: nothing is ended for it, and the end is the one without refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from risen.codec import records
+from risen.core.names import ImageDigest
+from risen.interfaces.store import Object
+from risen.sim.faults import NO_FAULTS
+from risen.sim.harness import Run, befall, brought_up, fresh_world
+from risen.sim.scenario import Happening, Scenario
+from risen.sim.trace import Trace
+from risen.sim.world import World
+
+SEED = 7
+REFUSED_SECONDS = 20.0
+
+
+def harmed(trace: Trace) -> list[str]:
+    """What was ended or taken out of a quorum."""
+    return [
+        str(line) for line in trace.lines if line.operation.startswith(("provider.destroy", "etcd.remove"))
+    ]
+
+
+def for_a_while(world: World, begin: Callable[[], None], end: Callable[[], None], at: float = 0.5) -> None:
+    """Something that begins soon and ends by itself."""
+    world.timeline.after(at, begin)
+    world.timeline.after(at + REFUSED_SECONDS, end)
+
+
+def run_of(scenario: Scenario, refuse: Callable[[World], None]) -> Trace:
+    world = (
+        fresh_world(scenario, SEED) if scenario.happening is Happening.NOTHING else brought_up(scenario, SEED)
+    )
+    run = Run(scenario, world, NO_FAULTS, Trace(SEED), Random(SEED))
+    befall(run, scenario.happening)
+    refuse(world)
+    return run.go()
+
+
+def full(world: World) -> None:
+    for_a_while(
+        world, lambda: setattr(world.store, "full", True), lambda: setattr(world.store, "full", False)
+    )
+
+
+def locked(world: World) -> None:
+    for_a_while(
+        world, lambda: setattr(world.store, "locked", True), lambda: setattr(world.store, "locked", False)
+    )
+
+
+def denied(world: World) -> None:
+    for_a_while(world, lambda: world.denied.update({"etcd", "kubernetes"}), world.denied.clear)
+
+
+def strangers(world: World) -> None:
+    address = next(item.address for item in world.instances.all.values() if item.cluster)
+    for_a_while(world, lambda: world.etcd.strangers.add(address), world.etcd.strangers.clear)
+
+
+def without_images(world: World) -> None:
+    images = {ImageDigest("sha256:worker"), ImageDigest("sha256:control-plane")}
+    for_a_while(world, lambda: world.instances.images_lost.update(images), world.instances.images_lost.clear)
+
+
+REFUSALS = (full, locked, denied, strangers, without_images)
+
+
+@pytest.mark.parametrize("refuse", REFUSALS, ids=lambda refuse: refuse.__name__)
+@pytest.mark.parametrize("happening", [Happening.KILL_WORKER, Happening.KILL_LEADER])
+def test_a_replacement_outlasts_refusals(happening: Happening, refuse: Callable[[World], None]) -> None:
+    trace = run_of(Scenario(3, 1, happening), refuse)
+    assert trace.violations == ()
+    assert sum("provider.destroy" in line for line in harmed(trace)) <= 1
+
+
+@pytest.mark.parametrize("refuse", REFUSALS[:3], ids=lambda refuse: refuse.__name__)
+def test_a_cluster_at_rest_loses_nothing_for_refusals(refuse: Callable[[World], None]) -> None:
+    scenario = Scenario(3, 1, Happening.ASK_KILL_WORKER)
+    world = brought_up(scenario, SEED)
+    refuse(world)
+    trace = Run(Scenario(3, 1), world, NO_FAULTS, Trace(SEED), Random(SEED)).go()
+    assert (trace.violations, harmed(trace)) == ((), [])
+
+
+@pytest.mark.parametrize(
+    ("missing", "refusal"),
+    [("rbac.authorization.k8s.io/v1", "does not serve"), ("kube-system", "not there yet")],
+)
+def test_a_bring_up_waits_for_what_the_api_does_not_serve_yet(missing: str, refusal: str) -> None:
+    def unserved(world: World) -> None:
+        world.kubernetes.unserved.add(missing)
+        world.timeline.after(30.0, world.kubernetes.unserved.clear)
+
+    trace = run_of(Scenario(1, 1), unserved)
+    assert trace.violations == ()
+    assert any(refusal in line.answer for line in trace.lines)
+
+
+# --- a store that a newer Risen wrote in --------------------------------------------------------------------
+def test_who_does_not_understand_the_store_does_not_begin_to_lead() -> None:
+    def newer(world: World) -> None:
+        world.store.newer.add(records.CLUSTER)
+
+    scenario = Scenario(1, 1, Happening.KILL_WORKER, give_up_seconds=30.0)
+    trace = run_of(scenario, newer)
+    assert trace.writes == 0
+    assert any("exit TooNew" in said for said in trace.said)
+
+
+def test_who_leads_when_a_newer_risen_writes_sends_nothing_more() -> None:
+    """A revision in a form not known here; then a worker dies, and whoever understands must see to it."""
+
+    def written_by_a_newer(world: World) -> None:
+        key = records.revision_key(2)
+        world.store.objects[key] = Object(b"?", "99")
+        world.store.newer.add(key)
+
+    scenario = Scenario(3, 1, Happening.KILL_WORKER, give_up_seconds=60.0)
+    trace = run_of(scenario, written_by_a_newer)
+    assert harmed(trace) == []
+    assert not any(line.operation.startswith("provider") for line in trace.lines)
