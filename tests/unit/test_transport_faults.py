@@ -6,16 +6,16 @@ import datetime
 import email.utils
 import ssl
 
+import aiohttp
 import pytest
 
 from risen.interfaces.errors import Denied, Invalid, OutcomeUnknown, Unreachable
 from risen.transport.faults import fault, retry_after_seconds
-from risen.transport.http1 import Malformed
 from risen.transport.tls import TlsIdentity, client_context
 
 
 @pytest.mark.parametrize(
-    "error", [Malformed("not whole"), ConnectionResetError(104, "reset"), TimeoutError()]
+    "error", [aiohttp.ServerDisconnectedError(), ConnectionResetError(104, "reset"), TimeoutError()]
 )
 def test_the_same_break_is_unknown_once_something_was_sent(error: Exception) -> None:
     assert isinstance(fault(error, "PUT x", sent=False), Unreachable)

@@ -1,4 +1,4 @@
-"""The one table from what the connection, ssl and the operating system raise to `interfaces.errors`.
+"""The one table from what aiohttp, ssl and the operating system raise to `interfaces.errors`.
 
 The question it answers is whether the request may have been carried out: nothing sent is Unreachable, sent
 without an answer is OutcomeUnknown, and a certificate that either side refuses is Denied, since trying again
@@ -7,13 +7,16 @@ does not help.
 
 from __future__ import annotations
 
+import email.utils
 import ssl
 import time
 from collections.abc import Mapping
 
+import aiohttp
+
 from risen.interfaces.errors import Denied, InterfaceError, OutcomeUnknown, Unreachable
 
-TRANSPORT_FAULTS = (OSError, TimeoutError)
+TRANSPORT_FAULTS = (aiohttp.ClientError, OSError, TimeoutError)
 """What `fault` takes. TimeoutError is an OSError too; named for the reader."""
 
 
@@ -35,7 +38,7 @@ def _text(error: BaseException) -> str:
 
 
 def _certificate_trouble(error: BaseException) -> str | None:
-    """Text when either side refused the other's certificate, also where asyncio wrapped it."""
+    """Text when either side refused the other's certificate, also where aiohttp or asyncio wrapped it."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             said = getattr(cause, "verify_message", "") or str(cause)
@@ -52,7 +55,10 @@ def _causes(error: BaseException) -> tuple[BaseException, ...]:
     following: BaseException | None = error
     while following is not None and following not in found:
         found.append(following)
-        following = following.__cause__ or following.__context__
+        inner = getattr(following, "os_error", None) or getattr(following, "certificate_error", None)
+        following = (
+            inner if isinstance(inner, BaseException) else following.__cause__ or following.__context__
+        )
     return tuple(found)
 
 
@@ -63,8 +69,6 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         return None
     if text.isdigit():
         return float(text)
-    import email.utils  # a tenth of what a command imports, for a date that hardly any server sends
-
     try:
         until = email.utils.parsedate_to_datetime(text)
     except ValueError:

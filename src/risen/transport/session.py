@@ -10,12 +10,13 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+import aiohttp
+
 from risen.interfaces.errors import Denied, OutcomeUnknown, Unreachable
-from risen.transport.connection import Connection, Place, connect
 from risen.transport.faults import TRANSPORT_FAULTS, fault
-from risen.transport.http1 import Head, render_request
 from risen.transport.tls import TlsIdentity, client_context
 
 CONNECT_SECONDS = 2.0
@@ -23,8 +24,6 @@ REQUEST_SECONDS = 8.0
 """A step may take 10 s; the rest is for what lies around the request."""
 WHY_SECONDS = 1.0
 AT_ONCE = 32
-IDLE_SECONDS = 30.0
-"""A connection that was of no use for so long is not used again: servers and what lies between end them later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +44,6 @@ class Request:
         """For error texts."""
         return f"{self.method} {self.url}"
 
-    @property
-    def place(self) -> Place:
-        """Whom it is for."""
-        url = urlsplit(self.url)
-        secure = url.scheme == "https"
-        return Place(url.hostname or "", url.port or (443 if secure else 80), secure)
-
-    def rendered(self) -> bytes:
-        """As it is sent."""
-        return render_request(self.method, urlsplit(self.url), self.params, self.headers, self.body)
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -70,29 +58,22 @@ class Answer:
 class Lines:
     """An open stream. Iterating gives the whole lines of each piece that arrived; ends when the server ends it."""
 
-    def __init__(self, head: Head, pieces: AsyncIterator[bytes], silence_seconds: float) -> None:
-        self.status, self.headers = head.status, head.headers
-        self._pieces, self._silence_seconds = pieces, silence_seconds
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
 
     async def rest(self) -> bytes:
         """The whole body, for an answer that is an error."""
-        return b"".join([piece async for piece in self._heard()])
+        return await self._response.read()
 
     async def __aiter__(self) -> AsyncIterator[list[bytes]]:
         rest = b""
-        async for piece in self._heard():
+        async for piece in self._response.content.iter_any():
             *lines, rest = (rest + piece).split(b"\n")
             whole = [line for line in lines if line]
             if whole:
                 yield whole
-
-    async def _heard(self) -> AsyncIterator[bytes]:
-        while True:
-            async with asyncio.timeout(self._silence_seconds):
-                piece = await anext(self._pieces, None)
-            if piece is None:
-                return
-            yield piece
 
 
 class Session:
@@ -101,27 +82,28 @@ class Session:
     def __init__(self, identity: TlsIdentity) -> None:
         self._identity = identity
         self._context = client_context(identity)
-        self._idle: dict[Place, list[tuple[Connection, float]]] = {}
-        self._busy: dict[Connection, ssl.SSLContext] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._retired: set[asyncio.Task[None]] = set()
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
     def renew(self, identity: TlsIdentity) -> None:
-        """New connections are made under `identity`; running requests end under the old one."""
+        """New connections are made under `identity`; running requests end under the old one (≤ 30 s)."""
         self._context = client_context(identity)
         self._identity = identity
-        self._drop_idle()
+        old, self._session = self._session, None
+        if old is not None:
+            retired = asyncio.get_running_loop().create_task(_close_later(old))
+            self._retired.add(retired)
+            retired.add_done_callback(self._retired.discard)
 
     async def close(self) -> None:
         """End every connection."""
-        self._drop_idle()
-        for connection in tuple(self._busy):
-            connection.abort()
-        await asyncio.sleep(0)  # the loop closes what was aborted in its next turn
-
-    def _drop_idle(self) -> None:
-        for connection, _ in (pair for pairs in self._idle.values() for pair in pairs):
-            connection.abort()
-        self._idle.clear()
+        for retired in tuple(self._retired):
+            retired.cancel()
+        await asyncio.gather(*self._retired, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     async def request(self, request: Request) -> Answer:
         """The answer, whatever its status. Raises Unreachable, OutcomeUnknown, Denied (certificates)."""
@@ -141,14 +123,23 @@ class Session:
                 raise Unreachable(str(error)) from error
 
     async def _once(self, request: Request) -> Answer:
-        connection: Connection | None = None
+        sent = SimpleNamespace(any=False)
+        timeout = aiohttp.ClientTimeout(total=request.seconds, sock_connect=CONNECT_SECONDS)
         try:
-            async with asyncio.timeout(request.seconds), self._connection(request.place) as connection:
-                head = await connection.ask(request.rendered())
-                body = b"".join([piece async for piece in connection.pieces(request.method, head)])
-                return Answer(head.status, head.headers, body, request.what)
+            async with self._opened().request(
+                request.method,
+                request.url,
+                data=request.body,
+                params=request.params,
+                headers=request.headers,
+                timeout=timeout,
+                allow_redirects=False,
+                trace_request_ctx=sent,
+            ) as response:
+                body = await response.read()
+                return Answer(response.status, response.headers, body, request.what)
         except TRANSPORT_FAULTS as error:
-            mapped = fault(error, request.what, sent=connection is not None and connection.sent)
+            mapped = fault(error, request.what, sent=sent.any)
             if isinstance(mapped, OutcomeUnknown) and not isinstance(error, TimeoutError):
                 raise await self._why_cut(request, mapped) from error
             raise mapped from error
@@ -160,55 +151,61 @@ class Session:
         its way already, and its alert is often lost to the reset that follows. Under 1.2 the same refusal
         ends the handshake, so one handshake more tells (RFC 8446 §4.4.2.4, RFC 5246 §7.4.6).
         """
-        if not request.place.secure:
+        url = urlsplit(request.url)
+        if url.scheme != "https":
             return mapped
         context = client_context(self._identity)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         try:
             async with asyncio.timeout(WHY_SECONDS):
-                connection = await connect(request.place, context)
+                _, writer = await asyncio.open_connection(url.hostname, url.port, ssl=context)
         except TRANSPORT_FAULTS as error:
             found = fault(error, request.what, sent=True)
             return found if isinstance(found, Denied) else mapped
-        connection.abort()
+        writer.transport.abort()
         return mapped
 
     @contextlib.asynccontextmanager
     async def stream(self, request: Request, silence_seconds: float) -> AsyncIterator[Lines]:
         """Open a stream that may stay silent for at most `silence_seconds`; Unreachable when it breaks."""
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, connect=REQUEST_SECONDS, sock_read=silence_seconds
+        )
         try:
-            async with self._connection(request.place) as connection:
-                async with asyncio.timeout(silence_seconds):
-                    head = await connection.ask(request.rendered())
-                yield Lines(head, connection.pieces(request.method, head), silence_seconds)
+            async with self._opened().request(
+                request.method,
+                request.url,
+                data=request.body,
+                params=request.params,
+                headers=request.headers,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                yield Lines(response)
         except TRANSPORT_FAULTS as error:
             mapped = fault(error, request.what, sent=False)
             raise mapped from error
 
-    @contextlib.asynccontextmanager
-    async def _connection(self, place: Place) -> AsyncIterator[Connection]:
-        """One that is kept open or a new one; afterwards kept if it is fit for another request."""
-        connection = self._kept(place)
-        if connection is None:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                connection = await connect(place, self._context)
-        self._busy[connection] = self._context
-        try:
-            yield connection
-        finally:
-            if self._busy.pop(connection) is self._context and connection.usable:
-                self._idle.setdefault(place, []).append((connection, asyncio.get_running_loop().time()))
-            else:
-                connection.abort()
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            trace = aiohttp.TraceConfig()
+            trace.on_request_headers_sent.append(_mark_sent)
+            connector = aiohttp.TCPConnector(ssl=self._context, limit=0, keepalive_timeout=30.0)
+            self._session = aiohttp.ClientSession(
+                connector=connector, trace_configs=[trace], auto_decompress=True, read_bufsize=2**20
+            )
+        return self._session
 
-    def _kept(self, place: Place) -> Connection | None:
-        """The one used last, as long as any is fit; all that are not are ended."""
-        oldest = asyncio.get_running_loop().time() - IDLE_SECONDS
-        fit = []
-        for connection, since in self._idle.get(place, ()):
-            if connection.usable and since >= oldest:
-                fit.append((connection, since))
-            else:
-                connection.abort()
-        self._idle[place] = fit
-        return fit.pop()[0] if fit else None
+
+async def _mark_sent(
+    session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
+) -> None:
+    if context.trace_request_ctx is not None:
+        context.trace_request_ctx.any = True
+
+
+async def _close_later(session: aiohttp.ClientSession) -> None:
+    try:
+        await asyncio.sleep(30.0)
+    finally:
+        await session.close()
