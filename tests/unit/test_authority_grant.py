@@ -23,6 +23,8 @@ from join_world import (
     ticket_of,
 )
 
+from risen.authority.certificates import Subject
+from risen.authority.certify import certify
 from risen.authority.grant import (
     Binding,
     EtcdStart,
@@ -70,6 +72,20 @@ def asked(name: InstanceName, csrs: Csrs, role: Role = Role.WORKER, source: str 
 def plane(name: InstanceName, csrs: Csrs, context: JoinContext) -> Grant | Later | Refusal:
     request = asked(name, csrs, Role.CONTROL_PLANE)
     return decide(birth(name, Role.CONTROL_PLANE), request, NOW, context)
+
+
+def test_an_older_release_asks_for_fewer_certificates_and_gets_no_more(worker_csrs: Csrs) -> None:
+    older = replace(known(WORKER), purposes=("kubelet-client",))
+    fewer = {"kubelet-client": worker_csrs["kubelet-client"]}
+    verdict = decide(birth(WORKER), asked(WORKER, fewer), NOW, older)
+    assert isinstance(verdict, Grant)
+    subject = Subject(UID, WORKER, HERE)
+    granted = certify(AUTHORITIES, birth(WORKER), subject, verdict, NOW)
+    assert [purpose for purpose, _ in granted.certificates] == ["kubelet-client"]
+    more = decide(birth(WORKER), asked(WORKER, worker_csrs), NOW, older)
+    assert isinstance(more, Refusal) and "not its own: kubelet-server" in more.reason
+    strange = decide(birth(WORKER), asked(WORKER, fewer), NOW, replace(older, purposes=("etcd-peer",)))
+    assert isinstance(strange, Refusal) and "no worker is certified for etcd-peer here" in strange.reason
 
 
 def test_a_worker_is_granted_with_the_hash_its_ticket_is_bound_to(worker_csrs: Csrs) -> None:

@@ -18,7 +18,8 @@ from risen.core.events import Event, ReleaseRevoked, RevisionCompleted
 from risen.core.history import LiftIntent
 from risen.core.names import ImageDigest, PoolName, ReleaseId
 from risen.core.spec import PoolRelease, Revision
-from risen.services.revise import read_newest
+from risen.services.releases import read_release
+from risen.services.revise import read_newest, write_revision
 
 
 @pytest.fixture
@@ -110,6 +111,34 @@ def test_a_plan_names_the_releases_when_their_images_are_there_and_writes_nothin
     assert f"→ {release_of(newest(ground), 'worker')} " in line
 
 
+def test_upgrading_risen_plans_no_replacement(ground: Ground) -> None:
+    """The revision in force names a release that this Risen would render differently, and the add-ons of then."""
+    first = newest(ground)
+    older = replace(asyncio.run(read_release(opened(ground).store, release_of(first, "worker"))), files=())
+    plane, worker = first.releases
+    made = replace(
+        first,
+        number=2,
+        releases=(plane, replace(worker, release=ReleaseId("r-older"))),
+        addons=first.addons[:1],
+    )
+
+    store = opened(ground).store
+
+    async def put() -> None:
+        await store.put("releases/r-older", records.encode(replace(older, id=ReleaseId("r-older"))))
+        await write_revision(store, made)
+
+    asyncio.run(put())
+    told = ground.risen("plan", "--detailed-exitcode")
+    assert (told.code, "nothing would change" in told.out) == (0, True), told.both
+    assert "nothing changed" in ground.risen("apply", "--yes").out
+    ground.file(ground.yaml(workers=4))
+    assert ground.risen("apply", "--yes").code == 0
+    after = newest(ground)
+    assert (after.number, after.releases, after.addons) == (3, made.releases, made.addons)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "path"),
     [
@@ -125,6 +154,8 @@ def test_what_is_fixed_is_refused_by_name_and_nothing_is_written(
     text = ground.yaml()
     assert old in text
     ground.file(text.replace(old, new))
+    plan = ground.risen("plan")
+    assert (plan.code, f"REFUSED  {path}: cannot be changed" in plan.out) == (0, True), plan.both
     told = ground.risen("apply", "--yes")
     assert (told.code, f"{path}: cannot be changed on a cluster that is up" in told.err) == (1, True), (
         told.both

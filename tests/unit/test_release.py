@@ -119,6 +119,7 @@ def test_nothing_of_an_instances_own_and_no_secret_is_in_a_release() -> None:
         release = render_release(GOLDEN, pool, IMAGE)
         plane = pool.role is Role.CONTROL_PLANE
         assert {"name", "address", "provider-id", "certificate.kubelet-client"} <= marks_of(release)
+        assert release.purposes == tuple(sorted(layout.purposes(pool.role)))
         assert ("secret.encryption-key" in marks_of(release)) is plane
         assert {file.path for file in release.files} <= set(layout.answer_paths(pool.role))
         assert release.id.startswith("r-") and len(release.id) == 14

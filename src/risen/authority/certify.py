@@ -25,5 +25,6 @@ def certify(
             ),
         )
         for purpose in purposes_of(birth.role)
+        if purpose.name in grant.public_keys
     )
     return Granted(now_unix, certificates, grant.etcd)

@@ -89,6 +89,9 @@ class JoinContext:
     bootstrap: Bootstrap | None = None
     etcd_cluster_id: str = ""
     etcd: EtcdSeen | None = None
+    purposes: tuple[str, ...] = ()
+    """Certificates that the instance's release wants, which may be fewer than its role has by now; empty for all
+    of its role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ def decide(
     if refused is not None:
         return refused
     try:
-        keys = _keys_asked(record, request)
+        keys = _keys_asked(record, request, context.purposes)
     except BadRequest as error:
         return Refusal(str(error))
     bound = keys_hash(keys)
@@ -183,11 +186,14 @@ def _standing(
     return None
 
 
-def _keys_asked(record: Birth, request: JoinRequest) -> dict[str, PublicKey]:
-    """The public key per purpose. Raises BadRequest when the purposes are not exactly the role's."""
-    wanted = {purpose.name for purpose in purposes_of(record.role)}
-    if not wanted:
+def _keys_asked(record: Birth, request: JoinRequest, purposes: tuple[str, ...]) -> dict[str, PublicKey]:
+    """The public key per purpose. Raises BadRequest when the purposes are not exactly its release's."""
+    known = {purpose.name for purpose in purposes_of(record.role)}
+    if not known:
         raise BadRequest(f"instances of role {record.role} do not join")
+    wanted = set(purposes) or known
+    if wanted - known:
+        raise BadRequest(f"no {record.role} is certified for {', '.join(sorted(wanted - known))} here")
     missing, extra = sorted(wanted - set(request.csrs)), sorted(set(request.csrs) - wanted)
     if missing or extra:
         raise BadRequest(

@@ -45,6 +45,8 @@ def _tell_plan(file: Path) -> bool:
     tell_changes(proposal)
     _tell_releases(proposal, file.parent)
     _tell_replicas(last.spec, spec)
+    if proposal.refusal:
+        click.echo(f"REFUSED  {proposal.refusal}")
     glimpse = run(_look(cluster))
     for step in glimpse.plan.steps:
         click.echo(f"NOW      {step_words(step)}")
@@ -55,14 +57,13 @@ def _tell_plan(file: Path) -> bool:
     if not proposal.something:
         click.echo("nothing would change")
     where = "" if file == Path("cluster.yaml") else f" -f {file}"
-    click.echo(
-        f"next    risen apply{where}" if proposal.something else f"next    risen status -c {spec.name}"
-    )
+    command = f"risen {'plan' if proposal.refusal else 'apply'}{where}"
+    click.echo(f"next    {command if proposal.something else f'risen status -c {spec.name}'}")
     return proposal.something
 
 
 def _tell_releases(proposal: Proposal, folder: Path) -> None:
-    if not proposal.rolls:
+    if not proposal.rolls or proposal.refusal:
         return
     revision = foreseen(proposal, folder)
     if revision is None:

@@ -61,6 +61,14 @@ class Proposal:
         """Whether there would be another revision."""
         return self.lock_changed or bool(self.changes)
 
+    @property
+    def refusal(self) -> str:
+        """Why it is not applied; empty where it may be."""
+        fixed = ", ".join(change.path for change in self.changes if change.fixed)
+        if not fixed:
+            return ""
+        return f"{fixed}: cannot be changed on a cluster that is up; put the old value back, or make a new cluster"
+
     def revision(self, baked: Baked) -> Revision:
         """The revision that would be written, for these images."""
         if self.rolls:
@@ -94,7 +102,8 @@ async def apply_spec(
         return True
     proposal = propose(last, spec, folder)
     tell_changes(proposal)
-    _refuse_fixed(proposal.changes)
+    if proposal.refusal:
+        raise click.ClickException(proposal.refusal)
     if proposal.something and not options.yes:
         ask("apply these changes?")
     await adopt_releases(cluster.store, last, images_of(host()).list())
@@ -102,7 +111,8 @@ async def apply_spec(
         bake_missing(last, spec, folder)
         return await _nothing_changed(cluster, last, options)
     revision = proposal.revision(_baked(proposal, folder))
-    tell_releases(last, revision)
+    if proposal.rolls:
+        tell_releases(last, revision)
     history = (await load_past(cluster.store)).history
     await refuse_revoked(cluster, revision, history, options)
     _warn_of_lost_images(history)
@@ -220,17 +230,10 @@ def tell_changes(proposal: Proposal) -> None:
 def tell_releases(last: Revision, revision: Revision) -> None:
     """One line a pool whose release is another."""
     before = {release.pool: release.release for release in last.releases}
+    if {release.pool: release.release for release in revision.releases} == before:
+        click.echo("  every release comes out the same: no instance is replaced")
     for release in revision.releases:
         old = before.get(release.pool)
         if old is not None and old != release.release:
             words = f"risen release diff {old} {release.release}"
             click.echo(f"  {release.pool}: {old} → {release.release}  ({words})")
-
-
-def _refuse_fixed(changes: tuple[Change, ...]) -> None:
-    fixed = [change.path for change in changes if change.fixed]
-    if fixed:
-        raise click.ClickException(
-            f"{', '.join(fixed)}: cannot be changed on a cluster that is up; put the old value back, or make a "
-            "new cluster"
-        )

@@ -48,6 +48,12 @@ class Release:
     components: tuple[tuple[str, str], ...] = ()
     packages: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """Certificates that an instance of this release asks for, sorted."""
+        prefix = "certificate."
+        return tuple(sorted(one.removeprefix(prefix) for one in marks_of(self) if one.startswith(prefix)))
+
 
 def mark(what: str) -> str:
     """The mark that `fill` puts the value of `what` in the place of."""

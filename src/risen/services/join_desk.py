@@ -57,6 +57,7 @@ class _Case:
 
     request: JoinRequest
     birth: Birth
+    release: Release
     context: JoinContext
     version: str | None
     now: float
@@ -91,8 +92,9 @@ class JoinDesk:
         if birth is None or not is_genuine(request.ticket, secret, self.cluster.uid, birth):
             return NOT_A_TICKET
         binding, version = await self._binding(request.instance)
-        context = await self._context(birth, binding)
-        case = _Case(request, birth, context, version, self.clock.unix())
+        release = await self.facts.release_of(birth)
+        context = replace(await self._context(birth, binding), purposes=release.purposes)
+        case = _Case(request, birth, release, context, version, self.clock.unix())
         verdict = decide(birth, request, case.now, context)
         match verdict:
             case Refusal():
@@ -122,24 +124,23 @@ class JoinDesk:
         if binding is None:
             binding = Binding(case.birth.instance, grant.keys, case.now)
             version = await self._put(binding, None)
-        release = await self.facts.release_of(case.birth)
-        granted = binding.granted or self._certified(case, grant, release)
+        granted = binding.granted or self._certified(case, grant)
         granted = replace(granted, etcd=grant.etcd)
         if granted != binding.granted:
             await self.emit(Joined(case.now, case.birth.instance))
             await self._put(replace(binding, granted=granted), version)
-        return Answered(self._render(case, granted, release))
+        return Answered(self._render(case, granted))
 
-    def _certified(self, case: _Case, grant: Grant, release: Release) -> Granted:
+    def _certified(self, case: _Case, grant: Grant) -> Granted:
         subject = Subject(
             self.cluster.uid,
             case.birth.instance,
             case.request.source,
-            (self.cluster.endpoint_address, *release.api_names),
+            (self.cluster.endpoint_address, *case.release.api_names),
         )
         return certify(self.cluster.authorities, case.birth, subject, grant, case.now)
 
-    def _render(self, case: _Case, granted: Granted, release: Release) -> bytes:
+    def _render(self, case: _Case, granted: Granted) -> bytes:
         birth, at = case.birth, case.context.at
         if at is None:
             raise ValueError("a granted request has an instance that the provider shows")
@@ -153,7 +154,9 @@ class JoinDesk:
             endpoint_address=self.cluster.endpoint_address,
         )
         etcd = _etcd_join(granted.etcd, case.context.bootstrap)
-        return pack_answer(render_answer(release, identity, etcd, self._credentials(birth.role, granted)))
+        return pack_answer(
+            render_answer(case.release, identity, etcd, self._credentials(birth.role, granted))
+        )
 
     def _credentials(self, role: Role, granted: Granted) -> Credentials:
         own = self.cluster.authorities
