@@ -166,10 +166,10 @@ def test_drains_of_repairs_and_of_people_who_kill_say_nothing_of_a_rollout() -> 
 
 
 @given(
-    st.lists(st.floats(1, 500), min_size=1, max_size=20),
+    st.lists(st.integers(1, 500), min_size=1, max_size=20),
     st.integers(1, 50),
 )
-def test_a_longer_rollout_is_forecast_more_closely_than_its_parts(seconds: list[float], count: int) -> None:
+def test_a_longer_rollout_is_forecast_more_closely_than_its_parts(seconds: list[int], count: int) -> None:
     from risen.core.projection.forecast import of_records
 
     one = of_records(seconds, ASSUMED_BOOT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import assert_never
 
 from risen.core.blocked import Blocked, Waiting
@@ -164,6 +165,11 @@ def leader_words(leader: str, now_unix: float) -> str:
             return f"controller leads (pid {pid} on {place}, for {span(max(0.0, now_unix - int(since)))})"
         case _:
             return f"controller leads ({leader})"
+
+
+def moment(unix: float) -> str:
+    """A moment as people here say it: `2026-11-25 19:13:58`, in the local time zone."""
+    return datetime.fromtimestamp(unix).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def span(seconds: float) -> str:

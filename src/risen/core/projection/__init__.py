@@ -2,7 +2,7 @@
 
 from risen.core.projection.forecast import Spread
 from risen.core.projection.hindrances import Pinned, hindrances, pinned, quorum_words
-from risen.core.projection.waves import How, PoolProgress, Projection, Wave, progress, project
+from risen.core.projection.waves import How, PoolProgress, Projection, Wave, forecast_whole, progress, project
 
 __all__ = [
     "How",
@@ -11,6 +11,7 @@ __all__ = [
     "Projection",
     "Spread",
     "Wave",
+    "forecast_whole",
     "hindrances",
     "pinned",
     "progress",

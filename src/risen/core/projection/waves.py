@@ -75,28 +75,67 @@ class PoolProgress:
     """Not touched yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Cycle:
+    """One replacement in a pool: launched, Ready, served for its soak; then the old one drained and off."""
+
+    until_drained: Spread
+    drain: Spread
+
+    @classmethod
+    def of(cls, view: View, pool: PoolSpec) -> _Cycle:
+        """From the record of that pool's role."""
+        history = view.facts.history
+        until_drained = boots(history, pool.role) + certain(pool.strategy.min_ready_seconds)
+        return cls(until_drained, drains(history, pool.role))
+
+    @property
+    def whole(self) -> Spread:
+        """From launch to the old one's end."""
+        return self.until_drained + self.drain
+
+
+_Waves = tuple[Wave | None, Wave | None]
+"""Of one pool: the first instance's, and all others'."""
+
+
 def project(view: View) -> Projection:
     """Everything that is still to be replaced for the view's revision."""
     back = going_back(view)
+    return _projection(view, back, lambda pool: _waves(view, pool))
+
+
+def forecast_whole(view: View) -> Spread:
+    """How long the whole change takes, from the releases that stood before: what its plan said, by today's record."""
+
+    def whole(pool: PoolSpec) -> _Waves:
+        before = view.facts.history.settled_release(pool.name)
+        wanted = next((one for one in view.revision.releases if one.pool == pool.name), None)
+        if before is None or wanted is None or before.release == wanted.release:
+            return None, None
+        return _split(pool, wanted.release, pool.replicas, _Cycle.of(view, pool), (True, 0.0))
+
+    return _projection(view, None, whole).takes
+
+
+def _projection(view: View, back: str | None, waves_of: Callable[[PoolSpec], _Waves]) -> Projection:
     first = Role.WORKER if back is not None else Role.CONTROL_PLANE
     waves: list[Wave] = []
     takes = NOTHING
-    for of_group in (lambda pool: pool.role is first, lambda pool: pool.role is not first):
-        found, spent = _group(view, of_group)
+    for group in (True, False):
+        pools = [pool for pool in view.pools if (pool.role is first) is group]
+        found, spent = _group([waves_of(pool) for pool in pools])
         waves += found
         takes += spent
     return Projection(tuple(waves), takes, back)
 
 
-def _group(view: View, member: Callable[[PoolSpec], bool]) -> tuple[list[Wave], Spread]:
+def _group(pools: list[_Waves]) -> tuple[list[Wave], Spread]:
     """Pools that do not wait for one another but for each other's first instances."""
     waves: list[Wave] = []
     rests: list[Wave] = []
     until_tried, ends = NOTHING, [NOTHING]
-    for pool in view.pools:
-        if not member(pool):
-            continue
-        tried, rest = _waves(view, pool)
+    for tried, rest in pools:
         if tried is not None:
             waves.append(tried)
             until_tried += tried.takes
@@ -107,37 +146,44 @@ def _group(view: View, member: Callable[[PoolSpec], bool]) -> tuple[list[Wave], 
     return [*waves, *rests], max(ends, key=lambda end: end.mean)
 
 
-def _waves(view: View, pool: PoolSpec) -> tuple[Wave | None, Wave | None]:
+def _waves(view: View, pool: PoolSpec) -> _Waves:
     """The wave of the first instance, and that of all others."""
     wanted = target(view, pool.name)
     count = len(outdated(view, pool.name)) + len(leaving(view, pool.name))
     if wanted is None or count == 0:
         return None, None
-    boot, drain = boots(view.facts.history, pool.role), drains(view.facts.history, pool.role)
+    cycle = _Cycle.of(view, pool)
+    spent = _spent(view, pool, cycle)
+    return _split(pool, wanted.release, count, cycle, (not has_passed(view, wanted.release), spent))
+
+
+def _split(
+    pool: PoolSpec, release: ReleaseId, count: int, cycle: _Cycle, state: tuple[bool, float]
+) -> _Waves:
+    """`state`: whether the release is to be tried first, and the seconds that are behind what is under way."""
+    tries, spent = state
     soak = pool.strategy.min_ready_seconds
-    cycle = boot + certain(soak) + drain
-    under_way = _spent(view, pool, boot.mean + soak, drain.mean)
     if pool.role is Role.CONTROL_PLANE:
-        takes = cycle.times(count).less(under_way)
-        return None, Wave(pool.name, wanted.release, count, How.ONE_BY_ONE, 1, soak, takes)
+        takes = cycle.whole.times(count).less(spent)
+        return None, Wave(pool.name, release, count, How.ONE_BY_ONE, 1, soak, takes)
     tried = None
-    if not has_passed(view, wanted.release):
-        takes = (cycle + certain(soak)).less(under_way)
-        tried = Wave(pool.name, wanted.release, 1, How.ALONE, 1, soak, takes)
-        count, under_way = count - 1, 0.0
+    if tries:
+        takes = (cycle.whole + certain(soak)).less(spent)
+        tried = Wave(pool.name, release, 1, How.ALONE, 1, soak, takes)
+        count, spent = count - 1, 0.0
     if count == 0:
         return tried, None
     surge = most_surge(pool)
-    width = max(1, surge + pool.strategy.max_unavailable.of(pool.replicas))
-    width = min(width, count)
-    takes = cycle.times(-(-count // width)).less(under_way / width)
+    width = min(count, max(1, surge + pool.strategy.max_unavailable.of(pool.replicas)))
+    takes = cycle.whole.times(-(-count // width)).less(spent / width)
     how = How.SURGE if surge > 0 else How.FEWER
-    return tried, Wave(pool.name, wanted.release, count, how, width, soak, takes)
+    return tried, Wave(pool.name, release, count, how, width, soak, takes)
 
 
-def _spent(view: View, pool: PoolSpec, until_drained: float, drain: float) -> float:
+def _spent(view: View, pool: PoolSpec, cycle: _Cycle) -> float:
     """Seconds that those on their way have behind them, out of their whole replacement."""
     facts, spent = view.facts, 0.0
+    until_drained, drain = cycle.until_drained.mean, cycle.drain.mean
     going = leaving(view, pool.name)
     for life in going:
         opened = facts.entries[life.birth.instance].opened_unix
