@@ -167,11 +167,13 @@ async def open_authorities(cluster: Cluster) -> Authorities:
     return records.open_authorities(sealed.data, key)
 
 
-def examine_host(host: Host, spec: ClusterSpec | None) -> HostReport:
-    """Whether this host can carry that cluster (or, with None, the one that `risen init` writes)."""
-    from risen.adapters.local.checks import examine, wanted_for
+def examine_host(host: Host, spec: ClusterSpec | None, surge: int | None = None) -> HostReport:
+    """Whether this host can carry that cluster (or, with None, the one that `risen init` writes); with `surge`
+    only whether there is room for so many more instances of it while it is rolled."""
+    from risen.adapters.local.checks import examine, examine_surge, wanted_for
 
-    return examine(wanted_for(spec, host.home))
+    wanted = wanted_for(spec, host.home)
+    return examine(wanted) if surge is None else examine_surge(wanted, surge)
 
 
 def local_settings(cluster: Cluster, authorities: Authorities | None = None) -> LocalSettings:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from risen.adapters.local.checks import check_disk, check_memory, check_programs, os_name, wanted_for
+from risen.adapters.local.checks import (
+    check_disk,
+    check_memory,
+    check_programs,
+    examine_surge,
+    os_name,
+    wanted_for,
+)
 from risen.adapters.local.host import PACKAGES
 from risen.cli.doctor import doctor, render
 from risen.core.names import PoolName, Role
@@ -35,6 +43,12 @@ def test_a_cluster_yaml_says_what_the_host_must_carry(tmp_path: Path) -> None:
 def test_more_instances_than_memory_names_the_need(tmp_path: Path) -> None:
     check = check_memory(wanted_for(SPEC, tmp_path))
     assert (check.ok, check.mend) == (False, "3601.0 GiB are needed for 9000 more instances")
+
+
+def test_room_for_a_surge_is_asked_for_beside_what_is_wanted(tmp_path: Path) -> None:
+    small = replace(SPEC, pools=(replace(SPEC.pools[0], replicas=1),))
+    (check,) = examine_surge(wanted_for(small, tmp_path), 9000).checks
+    assert (check.ok, check.mend) == (False, "3601.4 GiB are needed for 9001 more instances")
 
 
 def test_the_disk_is_looked_at_where_the_home_will_be(tmp_path: Path) -> None:

@@ -9,86 +9,26 @@ import click
 
 from risen.bootstrap import Cluster, open_cluster
 from risen.cli.context import file_option, host, read_spec, run, yes_option
-from risen.cli.glimpse import Glimpse, Looker
-from risen.cli.revising import (
-    ApplyOptions,
-    Proposal,
-    apply_spec,
-    foreseen,
-    propose,
-    tell_changes,
-    tell_releases,
-)
-from risen.cli.words import blocked_words, step_words, waiting_words
-from risen.core.spec import ClusterSpec
+from risen.cli.planning import tell_plan
+from risen.cli.revising import ApplyOptions, apply_planned, apply_spec
+from risen.codec import records
 
 
 @click.command()
 @file_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Keep the plan in this file, for `risen apply FILE`."
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when something would change.")
-def plan(file: Path, detailed_exitcode: bool) -> None:
-    """Show what applying cluster.yaml would change, and what the rules would do now. Changes nothing."""
-    if _tell_plan(file) and detailed_exitcode:
+def plan(file: Path, out: Path | None, detailed_exitcode: bool) -> None:
+    """Show what applying cluster.yaml would change: in which waves, how long, what stands in the way. Changes
+    nothing."""
+    if tell_plan(file, out) and detailed_exitcode:
         sys.exit(2)
 
 
-def _tell_plan(file: Path) -> bool:
-    """Whether applying the file would change anything."""
-    spec = read_spec(file)
-    cluster = run(open_cluster(host(), spec.name))
-    last = cluster.revision_in_force
-    proposal = propose(last, spec, file.parent)
-    number = last.number
-    click.echo(
-        f"{spec.name} revision {number} → {number + proposal.something} · this command launches nothing"
-    )
-    tell_changes(proposal)
-    _tell_releases(proposal, file.parent)
-    _tell_replicas(last.spec, spec)
-    if proposal.refusal:
-        click.echo(f"REFUSED  {proposal.refusal}")
-    glimpse = run(_look(cluster))
-    for step in glimpse.plan.steps:
-        click.echo(f"NOW      {step_words(step)}")
-    for waiting in glimpse.plan.waiting:
-        click.echo(f"WAITING  {waiting_words(waiting, glimpse.boot)}")
-    for blocked in glimpse.plan.blocked:
-        click.echo(f"BLOCKED  {blocked_words(blocked)}")
-    if not proposal.something:
-        click.echo("nothing would change")
-    where = "" if file == Path("cluster.yaml") else f" -f {file}"
-    command = f"risen {'plan' if proposal.refusal else 'apply'}{where}"
-    click.echo(f"next    {command if proposal.something else f'risen status -c {spec.name}'}")
-    return proposal.something
-
-
-def _tell_releases(proposal: Proposal, folder: Path) -> None:
-    if not proposal.rolls or proposal.refusal:
-        return
-    revision = foreseen(proposal, folder)
-    if revision is None:
-        click.echo("  releases are known once their images are baked (`risen apply` bakes them first)")
-        return
-    tell_releases(proposal.last, revision)
-
-
-def _tell_replicas(now: ClusterSpec, wanted: ClusterSpec) -> None:
-    for pool in wanted.pools:
-        before = now.pool(pool.name)
-        more = pool.replicas - (before.replicas if before else 0)
-        if more:
-            click.echo(f"  {pool.name}: {'launch' if more > 0 else 'drain and delete'} {abs(more)}")
-
-
-async def _look(cluster: Cluster) -> Glimpse:
-    looker = await Looker.open(cluster)
-    try:
-        return await looker.look_in_sync()
-    finally:
-        await looker.close()
-
-
 @click.command()
+@click.argument("plan_file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
 @file_option
 @yes_option
 @click.option("--dry-run", is_flag=True, help="Change nothing: the same as `risen plan`.")
@@ -100,15 +40,43 @@ async def _look(cluster: Cluster) -> Glimpse:
     metavar="REASON",
     help="Take a revoked release nevertheless.",
 )
-def apply(file: Path, yes: bool, dry_run: bool, reason: str, override: str) -> None:
-    """Apply cluster.yaml and the recipe.lock beside its recipe. What rolls instances replaces them a few at a
-    time; what cannot be changed on a cluster that is up is refused by name."""
-    if dry_run:
-        _tell_plan(file)
+def apply(plan_file: Path | None, file: Path, dry_run: bool, **how: str | bool) -> None:
+    """Apply cluster.yaml and the recipe.lock beside its recipe, or the plan in FILE that `risen plan --out` wrote.
+
+    What rolls instances replaces them a few at a time; what cannot be changed on a cluster that is up is refused
+    by name. A plan is refused once another revision was applied; it is applied without asking.
+    """
+    options = ApplyOptions(bool(how["yes"]), str(how["reason"]), str(how["override"]))
+    if plan_file is not None:
+        given = (
+            click.get_current_context().get_parameter_source("file") is click.core.ParameterSource.COMMANDLINE
+        )
+        if dry_run or given:
+            raise click.UsageError("FILE is a plan and stands alone: without --file and --dry-run")
+        cluster, applied = _apply_plan(plan_file, options)
+    elif dry_run:
+        tell_plan(file)
         return
-    spec = read_spec(file)
-    cluster = run(open_cluster(host(), spec.name))
-    applied = run(apply_spec(cluster, spec, file.parent, ApplyOptions(yes, reason, override)))
+    else:
+        spec = read_spec(file)
+        cluster = run(open_cluster(host(), spec.name))
+        applied = run(apply_spec(cluster, spec, file.parent, options))
     if applied and run(cluster.leadership.leader()) is None:
         click.echo("        nobody leads: it is done once `risen up` starts a controller")
-    click.echo(f"next    risen status -c {spec.name}")
+    click.echo(f"next    risen status -c {cluster.name}")
+
+
+def _apply_plan(file: Path, options: ApplyOptions) -> tuple[Cluster, bool]:
+    plan = _read(file)
+    cluster = run(open_cluster(host(), plan.name))
+    return cluster, run(apply_planned(cluster, plan, options))
+
+
+def _read(file: Path) -> records.PlanFile:
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError as error:
+        raise click.ClickException(f"{file}: no such plan; `risen plan --out {file}` writes one") from error
+    if b"apiVersion" in data[:4096]:
+        raise click.ClickException(f"{file}: no plan; a cluster.yaml is given by -f {file}")
+    return records.decode(data, records.PlanFile, str(file))

@@ -49,3 +49,9 @@ def table(rows: Iterable[dict[str, object]]) -> str:
     head = "".join(f"{column.upper():<{width}}" for column, width in zip(columns, widths, strict=True))
     body = ["".join(f"{cell:<{width}}" for cell, width in zip(text, widths, strict=True)) for text in texts]
     return "\n".join(line.rstrip() for line in [head, *body])
+
+
+def at_most(lines: list[str], most: int, head: str, where: str) -> list[str]:
+    """The first of them; how many more there are, and where to see them."""
+    more = len(lines) - most
+    return lines if more <= 0 else [*lines[:most], f"{head}and {more} more: {where}"]

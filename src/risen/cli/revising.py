@@ -120,6 +120,29 @@ async def apply_spec(
     return True
 
 
+async def apply_planned(cluster: Cluster, plan: records.PlanFile, options: ApplyOptions) -> bool:
+    """Write exactly the revision of a plan. Refuses it for another cluster, and where another revision than the
+    one it stood on is the newest; what it would do and was done already is no error."""
+    if plan.cluster != cluster.uid:
+        raise click.ClickException(f"the plan is for another cluster that was called {plan.name}: plan again")
+    last = await read_newest(cluster.store)
+    if last is not None and same_wish(last, plan.revision):
+        click.echo(f"apply   revision {last.number}: this plan was applied already")
+        return False
+    if last is None or records.foundation(last) != plan.stood_on:
+        newest = f"revision {last.number} by {last.by or 'somebody'}" if last is not None else "no revision"
+        raise click.ClickException(
+            f"the world moved on: the plan stands on revision {plan.revision.number - 1}, and the newest is {newest}; "
+            "look at `risen plan` again"
+        )
+    await adopt_releases(cluster.store, last, images_of(host()).list())
+    tell_releases(last, plan.revision)
+    history = (await load_past(cluster.store)).history
+    await refuse_revoked(cluster, plan.revision, history, options)
+    await _write(cluster, plan.revision, options)
+    return True
+
+
 def _baked(proposal: Proposal, folder: Path) -> Baked:
     """Images for what is applied: baked by its lock where it rolls, else those that the cluster has."""
     if not proposal.rolls and not _lacks_a_role(proposal):

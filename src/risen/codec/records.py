@@ -7,8 +7,9 @@ names keys and turns values into bytes.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -102,9 +103,23 @@ class AddonManifest:
     manifest: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """A file outside the store: the revision that `apply FILE` writes, for one cluster only. `stood_on` is
+    `foundation` of the newest revision when it was made. It holds no secret."""
+
+    cluster: ClusterUid
+    name: str
+    revision: Revision
+    stood_on: str
+    by: str
+    made_unix: float
+
+
 _KINDS: Mapping[str, type] = MappingProxyType(
     {
         "cluster": ClusterRecord,
+        "plan": PlanFile,
         "spec": ClusterSpec,
         "revision": Revision,
         "release": Release,
@@ -142,6 +157,11 @@ def encode(value: object) -> bytes:
     kind = _KIND_OF[type(value)]
     encoder = msgspec.json.Encoder(order="sorted")
     return encoder.encode({"schema": SCHEMA, "kind": kind, "value": value})
+
+
+def foundation(revision: Revision) -> str:
+    """SHA-256 in hex of what a plan stands on: number, spec, releases, add-ons and lock, whoever applied them."""
+    return hashlib.sha256(encode(replace(revision, by="", reason="", applied_unix=0.0))).hexdigest()
 
 
 def decode(data: bytes, kind: type[T], key: str) -> T:

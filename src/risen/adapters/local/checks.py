@@ -203,6 +203,12 @@ def check_memory(wanted: Wanted) -> Check:
     return Check("memory", available >= need, found, f"{need:.1f} GiB are needed for {coming} more instances")
 
 
+def examine_surge(wanted: Wanted, more: int) -> HostReport:
+    """Whether memory is there for so many more beside those that run."""
+    there = max(wanted.instances, len(_running(wanted.settings)))
+    return HostReport((_safely(lambda: check_memory(replace(wanted, instances=there + more))),))
+
+
 def _running(settings: LocalSettings) -> frozenset[str]:
     """Instances that are up already and have what they need."""
     return frozenset(unit for unit in launcher_for(settings.name).units() if not unit.startswith("_"))
