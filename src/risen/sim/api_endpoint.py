@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from risen.core.names import InstanceName
 from risen.core.picture import BackendSeen
-from risen.interfaces.errors import NoCapacity
+from risen.interfaces.errors import NoCapacity, Unreachable
 
 if TYPE_CHECKING:
     from risen.sim.world import World
@@ -32,6 +32,13 @@ class EndpointTruth:
 
     world: World
     backends: dict[InstanceName, Backend] = field(default_factory=dict)
+    away: bool = False
+    """Its process is down: nobody gets through it, and it takes no orders."""
+
+    def need(self) -> None:
+        """Raises Unreachable."""
+        if self.away:
+            raise Unreachable("the endpoint does not answer")
 
     def list(self) -> tuple[BackendSeen, ...]:
         """As its admin socket shows them."""
@@ -73,7 +80,7 @@ class EndpointTruth:
 
     def serves(self) -> bool:
         """Whether a client gets an answer through it now."""
-        return any(
+        return not self.away and any(
             backend.up and not backend.draining and self.world.kubernetes.apiserver_serves(name)
             for name, backend in self.backends.items()
         )

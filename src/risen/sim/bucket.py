@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from risen.interfaces.errors import Conflict, Corrupt, Denied, Invalid, Later, NoCapacity, TooNew
+from risen.interfaces.errors import (
+    Conflict,
+    Corrupt,
+    Denied,
+    Invalid,
+    Later,
+    NoCapacity,
+    TooNew,
+    Unreachable,
+)
 from risen.interfaces.store import IfAbsent, IfVersion, Object
 
 _KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*)*")
@@ -24,6 +33,8 @@ class Bucket:
     full: bool = False
     locked: bool = False
     """Another program writes and does not end."""
+    away: bool = False
+    """Whoever asks from outside gets no answer."""
     corrupted: set[str] = field(default_factory=set)
     newer: set[str] = field(default_factory=set)
     """Keys and streams that a newer Risen wrote in a form not known here."""
@@ -48,8 +59,9 @@ class Bucket:
                 return str(self.versions)
 
     def delete(self, key: str) -> None:
-        """Absent is done."""
-        self._may_write(key)
+        """Absent is done. A full store can be emptied."""
+        if self.read_only:
+            raise Denied(f"{key}: the store is read-only")
         self.objects.pop(key, None)
 
     def list(self, prefix: str) -> tuple[str, ...]:
@@ -77,6 +89,16 @@ class Bucket:
             raise TooNew(f"{key}: written by a newer Risen")
         if key in self.corrupted:
             raise Corrupt(f"{key}: its bytes are not what was written")
+
+    @property
+    def takes_writes(self) -> bool:
+        """Whether anything can be written to it."""
+        return not (self.read_only or self.full or self.away)
+
+    def need(self) -> None:
+        """Raises Unreachable."""
+        if self.away:
+            raise Unreachable("the store does not answer")
 
     def _may_write(self, key: str) -> None:
         self.may_lead()

@@ -194,7 +194,10 @@ def _workload_lacks(world: World) -> str:
     api = world.kubernetes
     for deployment in api.deployments:
         ready = sum(
-            pod.deployment == deployment and pod.ready and not pod.terminating and api.serving(pod.node)
+            pod.deployment == deployment
+            and pod.ready
+            and not pod.terminating
+            and world.kubelets.serves(pod.node)
             for pod in api.pods.values()
         )
         if ready < deployment.replicas:

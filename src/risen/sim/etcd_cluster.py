@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 CONNECTED_SECONDS = 5.0
 """A voter counts as connected once it has been up that long."""
+SLOW_SHARE = 0.2
+SLOW_SECONDS = (3.0, 12.0)
+"""So many of those that start take so long to get what they lack."""
 
 
 @dataclass(slots=True)
@@ -239,7 +242,8 @@ class EtcdTruth:
             item.member, member.name = member.id, item.name
             self.names[member.id] = item.name
         item.etcd_since = line.now
-        line.after(line.draw(0.3, 2.0), self.catch_up, item.member, boot)
+        bounds = SLOW_SECONDS if line.chance(SLOW_SHARE) else (0.3, 2.0)
+        line.after(line.draw(*bounds), self.catch_up, item.member, boot)
         self._settle()
 
     def _found(self, item: Instance) -> None:

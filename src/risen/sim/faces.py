@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -12,6 +12,8 @@ from risen.core.spec import Taint
 from risen.interfaces.errors import Invalid, NotFound, Unreachable
 from risen.interfaces.provider import LaunchRequest
 from risen.interfaces.store import IfAbsent, IfVersion, Lead, Object
+from risen.sim.api_endpoint import EndpointTruth
+from risen.sim.bucket import Bucket
 from risen.sim.line import Line
 
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -131,22 +133,32 @@ class SimEndpoint:
 
     async def list(self) -> tuple[BackendSeen, ...]:
         """As the endpoint's own check finds them."""
-        return await self.line.read("endpoint.list", self.line.world.endpoint.list)
+        return await self.line.read("endpoint.list", self._list)
+
+    def _list(self) -> tuple[BackendSeen, ...]:
+        self.line.world.endpoint.need()
+        return self.line.world.endpoint.list()
 
     async def add(self, instance: InstanceName, address: str) -> None:
         """Idempotent."""
-        endpoint = self.line.world.endpoint
-        await self.line.write("endpoint.add", instance, lambda: endpoint.add(instance, address))
+        await self._write("add", instance, lambda endpoint: endpoint.add(instance, address))
 
     async def drain(self, instance: InstanceName) -> None:
         """Only new sessions stop."""
-        endpoint = self.line.world.endpoint
-        await self.line.write("endpoint.drain", instance, lambda: endpoint.drain(instance))
+        await self._write("drain", instance, lambda endpoint: endpoint.drain(instance))
 
     async def remove(self, instance: InstanceName) -> None:
         """Idempotent."""
+        await self._write("remove", instance, lambda endpoint: endpoint.remove(instance))
+
+    async def _write(self, method: str, instance: str, effect: Callable[[EndpointTruth], None]) -> None:
         endpoint = self.line.world.endpoint
-        await self.line.write("endpoint.remove", instance, lambda: endpoint.remove(instance))
+
+        def carried_out() -> None:
+            endpoint.need()
+            effect(endpoint)
+
+        await self.line.write(f"endpoint.{method}", instance, carried_out)
 
 
 @dataclass(slots=True)
@@ -283,34 +295,37 @@ class SimStore:
 
     async def get(self, key: str) -> Object | None:
         """None for what is absent."""
-        return await self.line.read("store.get", lambda: self.line.world.store.get(key))
+        return await self.line.read("store.get", lambda: self._there().get(key))
 
     async def put(self, key: str, data: bytes, condition: IfAbsent | IfVersion | None = None) -> str:
         """Conflict when the condition fails."""
-        store = self.line.world.store
-        return await self.line.write("store.put", key, lambda: store.put(key, data, condition), STORE_SECONDS)
+        return await self.line.write(
+            "store.put", key, lambda: self._there().put(key, data, condition), STORE_SECONDS
+        )
 
     async def delete(self, key: str) -> None:
         """Absent is done."""
-        store = self.line.world.store
-        await self.line.write("store.delete", key, lambda: store.delete(key), STORE_SECONDS)
+        await self.line.write("store.delete", key, lambda: self._there().delete(key), STORE_SECONDS)
 
     async def list(self, prefix: str) -> tuple[str, ...]:
         """Sorted."""
-        return await self.line.read("store.list", lambda: self.line.world.store.list(prefix))
+        return await self.line.read("store.list", lambda: self._there().list(prefix))
 
     async def append(self, stream: str, data: bytes) -> int:
         """Sequence number."""
-        store = self.line.world.store
         return await self.line.write(
-            "store.append", stream, lambda: store.append(stream, data), STORE_SECONDS
+            "store.append", stream, lambda: self._there().append(stream, data), STORE_SECONDS
         )
 
     async def read(
         self, stream: str, after: int = 0, most: int | None = None
     ) -> tuple[tuple[int, bytes], ...]:
         """Records after a sequence number."""
-        return await self.line.read("store.read", lambda: self.line.world.store.read(stream, after, most))
+        return await self.line.read("store.read", lambda: self._there().read(stream, after, most))
+
+    def _there(self) -> Bucket:
+        self.line.world.store.need()
+        return self.line.world.store
 
 
 @dataclass(frozen=True, slots=True)

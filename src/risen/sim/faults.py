@@ -30,17 +30,38 @@ class FaultKind(StrEnum):
     """The answer is a time-out, and only then is it carried out: within the longest time a step may take."""
     UNREACHABLE = "unreachable"
     """No connection: certainly not carried out."""
+    DUPLICATE = "duplicate"
+    """Carried out, the answer lost on the way, sent once more by whoever carries requests, carried out again."""
+    STALE_READ = "stale-read"
+    """Carried out; what is read for a while after shows the world as it was before."""
+    CONFLICT = "conflict"
+    """Somebody else wrote the object meanwhile: not carried out."""
+    LATER = "later"
+    """Too many requests: not carried out."""
 
 
 EVERY_FAULT = tuple(FaultKind)
 CRASHES = (FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER, FaultKind.CRASH_WITHIN)
 IN_HALVES = frozenset({"provider.launch", "provider.destroy"})
 """Writes that are more than one act where the provider is a part of the controller."""
+FORCED = frozenset({"kubernetes.apply"})
+"""Server-side apply that is forced meets no conflict."""
 
 
 def may_strike(kind: FaultKind, operation: str) -> bool:
-    """Whether a fault makes a difference to a write, named by its operation without the subject."""
-    return kind is not FaultKind.CRASH_WITHIN or operation in IN_HALVES
+    """Whether a fault can befall a write and makes a difference to it; `operation` is without its subject."""
+    interface, _, _ = operation.partition(".")
+    match kind:
+        case FaultKind.CRASH_WITHIN:
+            return operation in IN_HALVES
+        case FaultKind.STALE_READ:
+            return interface in ("provider", "kubernetes", "endpoint")
+        case FaultKind.CONFLICT:
+            return interface == "kubernetes" and operation not in FORCED
+        case FaultKind.LATER:
+            return interface in ("provider", "kubernetes", "etcd")
+        case _:
+            return True
 
 
 @dataclass(frozen=True, slots=True)

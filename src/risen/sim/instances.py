@@ -10,13 +10,15 @@ from risen.core.names import ClusterUid, ImageDigest, InstanceName, ProviderId, 
 from risen.core.picture import InstanceSeen, InstanceState, ProviderSeen
 from risen.interfaces.errors import Invalid, Later, NoCapacity, NotFound
 from risen.interfaces.provider import LaunchRequest
+from risen.sim.images import Behaviour
+from risen.sim.lying import Lying
 
 if TYPE_CHECKING:
     from risen.sim.world import World
 
 JOIN_AGAIN_SECONDS = 0.5
-ETCD_HELD_SECONDS = 30.0
-"""How long an instance that is asked to power off holds etcd up for its member to be removed."""
+ETCD_HELD_SECONDS = 20.0
+"""How long an instance that is asked to power off holds etcd up for its member to be removed: `hold-etcd`."""
 ADDRESSES = 240
 
 
@@ -60,6 +62,10 @@ class Instance:
     etcd_since: float | None = None
     apiserver: bool = False
     mute: bool = False
+    behaviour: Behaviour = Behaviour.GOOD
+    kubelet: bool = False
+    pressed_at: float | None = None
+    """Since when it has been asked to power off; None once it is off."""
     console: list[str] = field(default_factory=list)
 
     @property
@@ -87,6 +93,7 @@ class Instances:
     ever: int = 0
     never_joins: int = 0
     """The instance of this number, counted from 1, boots and then says nothing; 0 for none."""
+    lying: Lying = field(default_factory=Lying)
     host_boot: str = "host-boot-1"
     images_lost: set[ImageDigest] = field(default_factory=set)
     """Pruned, or their disk is gone: nothing is launched from them or powered on."""
@@ -114,13 +121,15 @@ class Instances:
         if request.image in self.images_lost:
             raise NotFound(f"no image {request.image}")
         line = self.world.timeline
+        self.lying.refuse_if_full(line)
         self.ever += 1
         listed = line.now + (line.draw(0.0, 2.0) if line.chance(0.3) else 0.0)
         self.all[request.instance] = Instance(
             request, ProviderId(f"sim://{request.instance}/{self.ever}"), request.cluster,
             f"10.77.0.{9 + self.ever}", self.host_boot, listed,
             listed + (line.draw(0.0, 1.0) if line.chance(0.3) else 0.0),
-            held=True, mute=self.ever == self.never_joins,
+            held=True, mute=self.ever == self.never_joins or self.lying.hangs(line),
+            behaviour=self.world.images.get(request.image, Behaviour.GOOD),
         )  # fmt: skip
 
     def let_go(self) -> None:
@@ -146,10 +155,9 @@ class Instances:
 
     def list(self) -> ProviderSeen:
         """Everything listed by now, foreign ones too."""
-        now = self.world.timeline.now
-        return ProviderSeen(
-            tuple(self._seen(item) for item in self.all.values() if item.listed_from <= now), self.host_boot
-        )
+        line = self.world.timeline
+        listed = tuple(self._seen(item) for item in self.all.values() if item.listed_from <= line.now)
+        return ProviderSeen(self.lying.lists(line, listed), self.host_boot)
 
     def whole(self) -> ProviderSeen:
         """Everything there is, listed yet or not: for the checker alone."""
@@ -178,8 +186,9 @@ class Instances:
         if self.world.timeline.now < item.known_from:
             state = InstanceState.UNKNOWN
         return InstanceSeen(
-            item.name, item.provider_id, item.cluster, state, item.address, item.host_boot, item.stopped_at
-        )
+            item.name, item.provider_id, item.cluster, state, item.address, item.host_boot, item.stopped_at,
+            item.pressed_at,
+        )  # fmt: skip
 
     def by_id(self, provider_id: ProviderId) -> Instance:
         """Raises NotFound, Invalid for an id of another provider or cluster."""
@@ -210,9 +219,13 @@ class Instances:
             raise Later(f"{item.name} has not been started yet", after_seconds=1.0)
         if item.power is Power.OFF or item.stopping:
             return
-        item.stopping = True
         line = self.world.timeline
-        deadline = line.now + (ETCD_HELD_SECONDS if item.member else 0.0)
+        item.stopping, item.pressed_at, item.kubelet = True, line.now, False
+        for pod in self.world.kubernetes.pods.values():
+            if pod.node == item.name:
+                pod.set_ready(None)
+        held = item.member in self.world.etcd.members and len(self.world.etcd.members) > 1
+        deadline = line.now + (ETCD_HELD_SECONDS if held else 0.0)
         line.after(line.draw(0.5, 2.0), self.go_down, item.name, item.boot, deadline)
 
     def power_on(self, provider_id: ProviderId) -> None:
@@ -242,6 +255,8 @@ class Instances:
         if item is None:
             return
         item.power = Power.RUNNING
+        if item.behaviour is Behaviour.BAD_BOOT:
+            return
         item.console.append("systemd reached its target")
         if item.joined:
             self._start_services(item)
@@ -251,7 +266,7 @@ class Instances:
     def try_join(self, name: str, boot: int) -> None:
         """Ask the join service; ask again while it says later."""
         item = self.alive(name, boot)
-        if item is None or item.condemned or item.stopping:
+        if item is None or item.condemned or item.stopping or item.behaviour is Behaviour.BAD_JOIN:
             return
         item.joined = self.world.join_answer(item)
         if item.joined:
@@ -264,8 +279,8 @@ class Instances:
         line = self.world.timeline
         if item.holds_etcd:
             line.after(line.draw(0.2, 1.0), self.world.etcd.start, item.name, item.boot)
-            line.after(line.draw(1.0, 2.0), self.world.kubernetes.start_apiserver, item.name, item.boot)
-        line.after(line.draw(0.5, 1.5), self.world.kubernetes.start_kubelet, item.name, item.boot)
+            line.after(line.draw(1.0, 2.0), self.world.kubelets.start_apiserver, item.name, item.boot)
+        line.after(line.draw(0.5, 1.5), self.world.kubelets.start_kubelet, item.name, item.boot)
 
     def go_down(self, name: str, boot: int, deadline: float) -> None:
         """One look of an instance that is asked to power off: apiserver first, etcd held until removed."""
@@ -283,9 +298,8 @@ class Instances:
         if item.power in NOT_ON:
             return
         item.power, item.stopped_at, item.stopping = Power.OFF, self.world.timeline.now, False
-        item.apiserver, item.etcd_since = False, None
+        item.apiserver, item.etcd_since, item.kubelet, item.pressed_at = False, None, False, None
         self.world.etcd.member_down(item.member)
-        self.world.kubernetes.instance_down(item.name)
         self.world.endpoint.look_soon()
 
     # --- what befalls it ----------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The truth about Kubernetes: Nodes, pods, add-ons, leases, and which apiserver answers.
 
-It is kept in the simulated etcd: with no quorum there, nothing here answers or changes.
+It is kept in the simulated etcd: with no quorum there, nothing here answers or changes. What kubelets do is
+`kubelets.py`'s, what controllers make of workloads `workloads.py`'s.
 """
 
 from __future__ import annotations
@@ -8,20 +9,31 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from risen.core.names import InstanceName, Role
-from risen.core.picture import KubernetesSeen, NodeSeen, PodSeen
+from risen.core.names import InstanceName
+from risen.core.picture import KubernetesSeen, NodeSeen
 from risen.core.spec import Taint
 from risen.interfaces.errors import Conflict, Later, NotFound, Unreachable
-from risen.sim.workloads import Deployment, PodTruth, budget_allows, keep_replicas, schedule
+from risen.sim.workloads import (
+    Deployment,
+    PodTruth,
+    budget_allows,
+    budgets,
+    detach,
+    keep_replicas,
+    schedule,
+    seen,
+)
 
 if TYPE_CHECKING:
     from risen.sim.world import World
 
 TICK_SECONDS = 1.0
-LEASE_SECONDS = 10.0
 GRACE_SECONDS = 50.0
 """Without a renewed lease for so long, a node's condition becomes Unknown."""
 CACHE_LAG_SECONDS = 0.4
+GAP_SHARE = 0.01
+GAP_SECONDS = (1.0, 4.0)
+"""How often a watch breaks and is not in sync again for so long, without anybody noticing: 410, list anew."""
 HOLDER_SECONDS = 15.0
 UNINITIALIZED = Taint("risen/uninitialized", "", "NoSchedule")
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
@@ -44,6 +56,12 @@ class NodeTruth:
     """Keys set by the engine: annotations of the Node."""
     waiting_for_addons: bool = False
     foreign: bool = False
+    ready_since: float | None = None
+
+    def set_ready(self, ready: bool | None, now: float) -> None:
+        """Its Ready condition; when it becomes True is the condition's last transition."""
+        self.ready_since = now if ready else None
+        self.ready = ready
 
 
 @dataclass(slots=True)
@@ -71,6 +89,8 @@ class KubernetesTruth:
     holders: dict[str, Holder] = field(default_factory=lambda: {name: Holder() for name in CONTROLLERS})
     unserved: set[str] = field(default_factory=set)
     """apiVersions and namespaces that are not there yet."""
+    attachments: dict[str, tuple[InstanceName, float | None]] = field(default_factory=dict)
+    """Volumes by pod: the node that holds it, and when the pod was seen to have left that node."""
     made: int = 0
     cache: tuple[float, KubernetesSeen | None] = (0.0, None)
     lag: float = 0.0
@@ -102,15 +122,24 @@ class KubernetesTruth:
 
     # --- what the engine asks -----------------------------------------------------------------------------
     def observe(self) -> KubernetesSeen:
-        """What the cache of a watcher holds: up to CACHE_LAG_SECONDS old. Raises Unreachable."""
+        """What the cache of a watcher holds: up to CACHE_LAG_SECONDS old, or a gap. Raises Unreachable."""
         self.need_api()
-        now = self.world.timeline.now
+        line = self.world.timeline
         at, cached = self.cache
-        if cached is None or now - at >= self.lag:
+        if cached is None or line.now - at >= self.lag:
             cached = self.seen()
-            self.cache = (now, cached)
-            self.lag = self.world.timeline.draw(0.0, CACHE_LAG_SECONDS)
+            self.cache = (line.now, cached)
+            self.lag = (
+                line.draw(*GAP_SECONDS) if line.chance(GAP_SHARE) else line.draw(0.0, CACHE_LAG_SECONDS)
+            )
         return cached
+
+    def falls_behind(self, seconds: float) -> None:
+        """The cache stays as it is for so long: what is written from here on is not seen until then."""
+        now = self.world.timeline.now
+        if now - self.cache[0] >= self.lag:
+            self.cache = (now, self.seen())
+        self.lag = max(self.lag, now - self.cache[0] + seconds)
 
     def seen(self) -> KubernetesSeen:
         """What is there now."""
@@ -119,18 +148,17 @@ class KubernetesTruth:
                 node.name, node.uid, node.provider_id, node.ready, node.unschedulable,
                 tuple(sorted(node.labels.items())), node.taints, self.world.unix(node.lease),
                 node.waiting_for_addons, node.our_labels, node.our_taints,
+                self.world.unix(node.ready_since) if node.ready_since is not None else None,
             )
             for node in self.nodes.values()
         ]  # fmt: skip
-        pods = [
-            PodSeen(
-                pod.deployment.namespace, pod.name, pod.uid, pod.node, pod.ready, terminating=pod.terminating
-            )
-            for pod in self.pods.values()
-            if pod.node
-        ]
-        holders = tuple((name, holder.identity) for name, holder in self.holders.items())
-        return KubernetesSeen(tuple(nodes), tuple(pods), tuple(sorted(self.addons.items())), holders)
+        return KubernetesSeen(
+            tuple(nodes), tuple(seen(self, pod) for pod in self.pods.values() if pod.node),
+            tuple(sorted(self.addons.items())),
+            tuple((name, holder.identity) for name, holder in self.holders.items()),
+            budgets(self),
+            tuple(sorted((volume, node) for volume, (node, _) in self.attachments.items())),
+        )  # fmt: skip
 
     def apply(self, key: str, digest: str) -> None:
         """Server-side apply; a Deployment brings its pods. Later for what is not there yet."""
@@ -203,7 +231,7 @@ class KubernetesTruth:
         if not pod.terminating:
             pod.terminating = True
             line = self.world.timeline
-            line.after(line.draw(0.5, 2.0), self.pod_ended, uid)
+            line.after(line.draw(*pod.deployment.end_seconds), self.world.kubelets.pod_ended, uid)
         self.wrote()
 
     def free_pod(self, name: str, uid: str) -> None:
@@ -230,77 +258,6 @@ class KubernetesTruth:
         self.wrote()
 
     # --- what happens by itself ---------------------------------------------------------------------------
-    def start_apiserver(self, name: str, boot: int) -> None:
-        """It comes up once its own etcd member votes and there is a leader."""
-        item = self.world.instances.alive(name, boot)
-        if item is None or item.stopping:
-            return
-        line, etcd = self.world.timeline, self.world.etcd
-        member = etcd.members.get(item.member)
-        if member is None or member.learner or not etcd.up(member) or not etcd.works():
-            line.after(0.5, self.start_apiserver, name, boot)
-            return
-        line.after(line.draw(0.5, 2.5), self.apiserver_ready, name, boot)
-
-    def apiserver_ready(self, name: str, boot: int) -> None:
-        """/readyz says ok from here on, as long as etcd works."""
-        item = self.world.instances.alive(name, boot)
-        if item is not None and not item.stopping:
-            item.apiserver = True
-            self.world.endpoint.look_soon()
-
-    def start_kubelet(self, name: str, boot: int) -> None:
-        """Register the Node, or renew its lease; again and again."""
-        item = self.world.instances.alive(name, boot)
-        if item is None or item.cluster is None:
-            return
-        line = self.world.timeline
-        if not self.reachable_from(name):
-            line.after(1.0, self.start_kubelet, name, boot)
-            return
-        node = self.nodes.get(item.name)
-        if node is None:
-            node = NodeTruth(item.name, self.uid(), item.provider_id, line.now)
-            self.nodes[item.name] = node
-            self.wrote()
-        node.lease = line.now
-        for pod in self.pods.values():
-            if pod.node == node.name:
-                line.after(line.draw(0.3, 1.2), self.pod_started, pod.uid)
-        line.after(line.draw(0.5, 2.0), self.become_ready, name, boot)
-        line.after(LEASE_SECONDS, self.renew_lease, name, boot)
-
-    def renew_lease(self, name: str, boot: int) -> None:
-        """A kubelet whose Node was deleted under it does not create it again."""
-        item = self.world.instances.alive(name, boot)
-        if item is None:
-            return
-        node = self.nodes.get(item.name)
-        if node is not None and self.reachable_from(name):
-            node.lease = self.world.timeline.now
-            if node.ready is None:
-                self.become_ready(name, boot)
-        self.world.timeline.after(LEASE_SECONDS, self.renew_lease, name, boot)
-
-    def become_ready(self, name: str, boot: int) -> None:
-        """Ready as soon as the network's add-ons are there."""
-        item = self.world.instances.alive(name, boot)
-        node = self.nodes.get(InstanceName(name))
-        if item is None or node is None or node.ready:
-            return
-        lacking = any(key not in self.addons for key in self.world.network_addons)
-        node.waiting_for_addons = lacking
-        if lacking or not self.reachable_from(name):
-            self.world.timeline.after(0.5, self.become_ready, name, boot)
-            return
-        node.ready = True
-        for pod in self.pods.values():
-            if pod.node == node.name:
-                pod.ready = True
-
-    def instance_down(self, name: InstanceName) -> None:
-        """Nothing in the API changes by that: only its lease grows old."""
-
     def tick(self) -> None:
         """kube-controller-manager and kube-scheduler, as far as one of each leads."""
         self.world.timeline.after(TICK_SECONDS, self.tick)
@@ -309,6 +266,7 @@ class KubernetesTruth:
         if self._led("kube-controller-manager"):
             self._watch_nodes()
             keep_replicas(self)
+            detach(self)
         if self._led("kube-scheduler"):
             schedule(self)
         self.wrote()
@@ -331,45 +289,24 @@ class KubernetesTruth:
         now = self.world.timeline.now
         for node in self.nodes.values():
             if not node.foreign and node.ready and now - node.lease > GRACE_SECONDS:
-                node.ready = None
+                node.set_ready(None, now)
                 for pod in self.pods.values():
                     if pod.node == node.name:
-                        pod.ready = False
+                        pod.set_ready(None)
 
-    def create_pod(self, deployment: Deployment) -> None:
+    def create_pod(self, deployment: Deployment, name: str = "") -> PodTruth:
         """A new pod, pending."""
         uid = self.uid()
-        self.pods[uid] = PodTruth(deployment, f"{deployment.name}-{uid[4:]}", uid)
+        self.pods[uid] = PodTruth(deployment, name or f"{deployment.name}-{uid[4:]}", uid)
+        return self.pods[uid]
 
     def bind(self, pod: PodTruth, node: InstanceName) -> None:
         """The kubelet there will start it."""
         pod.node = node
         line = self.world.timeline
-        line.after(line.draw(0.3, 1.2), self.pod_started, pod.uid)
-
-    def pod_started(self, uid: str) -> None:
-        """Ready, if its instance runs."""
-        pod = self.pods.get(uid)
-        if pod is not None and self.serving(pod.node):
-            pod.ready = True
-
-    def pod_ended(self, uid: str) -> None:
-        """An evicted pod has ended; on an instance that is off nobody says so."""
-        pod = self.pods.get(uid)
-        if pod is not None and self.serving(pod.node):
-            self.forget_pod(uid)
+        line.after(line.draw(0.3, 1.2), self.world.kubelets.pod_started, pod.uid)
 
     def forget_pod(self, uid: str) -> None:
         """Delete the object."""
         self.pods.pop(uid, None)
         self.wrote()
-
-    def serving(self, name: InstanceName) -> bool:
-        """Whether the instance of a node runs."""
-        item = self.world.instances.all.get(name)
-        return item is not None and item.power.value == "running"
-
-    def role_of(self, name: InstanceName) -> Role | None:
-        """The role of a node's instance."""
-        item = self.world.instances.all.get(name)
-        return item.request.role if item is not None else None

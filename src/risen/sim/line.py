@@ -9,23 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar, cast
 
-from risen.interfaces.errors import Denied, InterfaceError, OutcomeUnknown, Unreachable
-from risen.sim.faults import CRASHES, Dead, FaultKind, Faults, Incarnation, may_strike
+from risen.interfaces.errors import Conflict, Denied, InterfaceError, Later, OutcomeUnknown, Unreachable
+from risen.sim.faults import CRASHES, EVERY_FAULT, Dead, FaultKind, Faults, Incarnation, may_strike
 from risen.sim.trace import Trace, TraceLine
 from risen.sim.world import World
 
 T = TypeVar("T")
-ERRORS = (
-    FaultKind.UNKNOWN_DONE, FaultKind.UNKNOWN_NOT_DONE, FaultKind.UNKNOWN_LATE, FaultKind.UNREACHABLE,
-)  # fmt: skip
+ERRORS = tuple(kind for kind in EVERY_FAULT if kind not in CRASHES)
 TIMEOUT_SECONDS = 10.0
 """A request without an answer ends in OutcomeUnknown after so long."""
 IMPATIENT_SECONDS = 4.0
 """A sender that gives up early, whose request is carried out after all, still within TIMEOUT_SECONDS."""
 QUICK = (0.001, 0.02)
+STALE_SECONDS = 2.0
+"""For how long reads after a write may show what was before it."""
 
 
 class Judge(Protocol):
@@ -64,6 +64,8 @@ class Line:
     trace: Trace
     judge: Judge
     on_death: Callable[[], None]
+    stale: dict[str, tuple[object, float]] = field(default_factory=dict)
+    """What reads answer though the world has gone on, and until when."""
 
     async def pause(self, seconds: float) -> None:
         """Sleep in virtual time. Raises Dead when the incarnation has died meanwhile."""
@@ -86,7 +88,8 @@ class Line:
         if line.now < self.faults.calm_after and line.chance(self.faults.read_error_share):
             raise Unreachable(f"{operation}: connection refused (injected)")
         self._need_rights(operation)
-        return answer()
+        value, until = self.stale.get(operation, (None, 0.0))
+        return cast(T, value) if line.now < until else answer()
 
     def _need_rights(self, operation: str) -> None:
         if operation.partition(".")[0] in self.world.denied:
@@ -113,6 +116,7 @@ class Line:
         future: asyncio.Future[T] = self.loop.create_future()
         order = _Order(number, operation, subject, effect, half, future, fault)
         if operation.startswith("store."):
+            self._carry_out_unheard(order)
             self._carry_out(order)
             value = await future
             await self.pause(delay)
@@ -122,6 +126,7 @@ class Line:
             self.loop.call_later(IMPATIENT_SECONDS, _time_out, future, f"{operation} {subject}")
         if half is not None:
             self.loop.call_later(delay / 2, self._carry_out_half, order, half)
+        self.loop.call_later(delay / 2, self._carry_out_unheard, order)
         self.loop.call_later(delay, self._carry_out, order)
         value = await future
         self.incarnation.check()
@@ -142,6 +147,14 @@ class Line:
                 await self.pause(TIMEOUT_SECONDS)
                 self._note(number, what, "OutcomeUnknown (injected, not done)")
                 raise OutcomeUnknown(f"{what}: timed out (injected)")
+            case FaultKind.CONFLICT:
+                await self.pause(delay)
+                self._note(number, what, "Conflict (injected)")
+                raise Conflict(f"{what}: the object has been modified (injected)")
+            case FaultKind.LATER:
+                await self.pause(delay)
+                self._note(number, what, "Later (injected)")
+                raise Later(f"{what}: too many requests (injected)")
             case _:
                 return
 
@@ -161,7 +174,7 @@ class Line:
         if line.chance(faults.crash_share):
             return line.random.choice([kind for kind in CRASHES if may_strike(kind, operation)])
         if line.chance(faults.error_share):
-            return line.random.choice(ERRORS)
+            return line.random.choice([kind for kind in ERRORS if may_strike(kind, operation)])
         return None
 
     def _carry_out_half(self, order: _Order[T], half: Callable[[], None]) -> None:
@@ -182,6 +195,8 @@ class Line:
             if not order.future.done():
                 order.future.set_exception(Dead("crashed within a write"))
             return
+        if order.fault is FaultKind.STALE_READ:
+            self._keep_as_it_is(order.operation)
         self.judge.before(order.operation, order.subject)
         error: InterfaceError | None = None
         try:
@@ -208,6 +223,25 @@ class Line:
             future.set_exception(error)
         else:
             future.set_result(value)
+
+    def _carry_out_unheard(self, order: _Order[T]) -> None:
+        """The first of two times, the answer of which nobody hears."""
+        if order.fault is FaultKind.DUPLICATE and not (self.incarnation.cut and order.half is not None):
+            self.judge.before(order.operation, order.subject)
+            with suppress(InterfaceError):
+                order.effect()
+            self.judge.after(order.operation, order.subject)
+
+    def _keep_as_it_is(self, operation: str) -> None:
+        """Let what is read in the next seconds be what is there now, before a write."""
+        world, until = self.world, self.world.timeline.now + STALE_SECONDS
+        match operation.partition(".")[0]:
+            case "provider":
+                self.stale["provider.list"] = world.instances.list(), until
+            case "endpoint":
+                self.stale["endpoint.list"] = world.endpoint.list(), until
+            case _:
+                world.kubernetes.falls_behind(STALE_SECONDS)
 
     def _note(self, number: int, operation: str, answer: str) -> None:
         now = self.world.timeline.now

@@ -1,17 +1,37 @@
-"""Deployments of the simulated cluster, and the small controllers and scheduler that keep them."""
+"""What users run on the simulated cluster, and the small controllers, scheduler and budgets that keep it.
+
+It knows the API's objects alone; what a kubelet makes of a pod is `kubelets.py`'s.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from risen.core.names import InstanceName
+from risen.core.picture import BudgetSeen, PodSeen
 
 if TYPE_CHECKING:
     from risen.sim.kubernetes_api import KubernetesTruth, NodeTruth
 
 EVICTION_AFTER_SECONDS = 300.0
 """Stock tolerance of pods for a node that is not ready."""
+FORCED_DETACH_SECONDS = 360.0
+"""After so long a volume of a node that is lost is taken from it."""
+DETACH_SECONDS = (0.5, 3.0)
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+
+
+class Kind(StrEnum):
+    """What makes a workload's pods again."""
+
+    REPLICA_SET = "ReplicaSet"
+    STATEFUL_SET = "StatefulSet"
+    """Each of its pods has a name for ever and a volume that one node at a time may hold."""
+    DAEMON_SET = "DaemonSet"
+    BARE = "Bare"
+    """Nothing: once it is gone it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +45,21 @@ class Deployment:
     min_available: int = 0
     budgets: int = 1
     """Disruption budgets that select its pods."""
+    kind: Kind = Kind.REPLICA_SET
+    end_seconds: tuple[float, float] = (0.5, 2.0)
+    """Bounds of what preStop and grace take once a pod is told to end."""
+    protected: bool = False
+    local_volume: bool = False
+
+    @property
+    def owner(self) -> str:
+        """As its pods' controller reference says it."""
+        return "" if self.kind is Kind.BARE else f"{self.kind.value}/{self.name}"
+
+    @property
+    def labels(self) -> tuple[tuple[str, str], ...]:
+        """What its pods carry and its budget selects."""
+        return (("app", self.name),)
 
 
 PENDING = InstanceName("")
@@ -40,34 +75,90 @@ class PodTruth:
     node: InstanceName = PENDING
     ready: bool = False
     terminating: bool = False
+    ready_since: float | None = None
+    failing: str = ""
+
+    def set_ready(self, now: float | None) -> None:
+        """Serving since `now`, or, with None, not."""
+        if now is None:
+            self.ready, self.ready_since = False, None
+        elif not self.ready:
+            self.ready, self.ready_since, self.failing = True, now, ""
+
+
+def seen(api: KubernetesTruth, pod: PodTruth) -> PodSeen:
+    """As the API shows it."""
+    wanted = pod.deployment
+    since = api.world.unix(pod.ready_since) if pod.ready_since is not None else None
+    return PodSeen(
+        wanted.namespace, pod.name, pod.uid, pod.node, pod.ready,
+        daemon=wanted.kind is Kind.DAEMON_SET, terminating=pod.terminating,
+        stateful=wanted.kind is Kind.STATEFUL_SET, owner=wanted.owner, labels=wanted.labels,
+        ready_since_unix=since, failing=pod.failing, protected=wanted.protected,
+        local_volume=wanted.local_volume,
+    )  # fmt: skip
 
 
 def keep_replicas(api: KubernetesTruth) -> None:
-    """The deployment controller, pod garbage collection and taint eviction, in one look."""
+    """The workloads' controllers, pod garbage collection and taint eviction, in one look."""
     now = api.world.timeline.now
     for pod in list(api.pods.values()):
         node = api.nodes.get(pod.node)
         if pod.node and node is None:
             api.forget_pod(pod.uid)
         elif node is not None and node.ready is None and now - node.lease > EVICTION_AFTER_SECONDS:
-            pod.terminating = True
+            pod.terminating = pod.deployment.kind is not Kind.DAEMON_SET or pod.terminating
     for deployment in api.deployments:
-        living = [
-            pod for pod in api.pods.values() if pod.deployment == deployment and not pod.terminating
-        ]  # fmt: skip
-        for _ in range(deployment.replicas - len(living)):
-            api.create_pod(deployment)
+        match deployment.kind:
+            case Kind.DAEMON_SET:
+                _one_a_node(api, deployment)
+            case Kind.STATEFUL_SET:
+                _each_by_name(api, deployment)
+            case Kind.REPLICA_SET:
+                living = [pod for pod in of(api, deployment) if not pod.terminating]
+                for _ in range(deployment.replicas - len(living)):
+                    api.create_pod(deployment)
+            case Kind.BARE:
+                pass
+
+
+def of(api: KubernetesTruth, deployment: Deployment) -> list[PodTruth]:
+    """The pods of a workload."""
+    return [pod for pod in api.pods.values() if pod.deployment == deployment]
+
+
+def _one_a_node(api: KubernetesTruth, deployment: Deployment) -> None:
+    has = {pod.node for pod in of(api, deployment)}
+    for node in api.nodes.values():
+        if node.name not in has and not node.foreign:
+            api.bind(api.create_pod(deployment), node.name)
+
+
+def _each_by_name(api: KubernetesTruth, deployment: Deployment) -> None:
+    """A pod of that name is made again only once the one before is no object any more."""
+    there = {pod.name for pod in of(api, deployment)}
+    for number in range(deployment.replicas):
+        if (name := f"{deployment.name}-{number}") not in there:
+            api.create_pod(deployment, name)
 
 
 def schedule(api: KubernetesTruth) -> None:
-    """Bind pending pods to the emptiest node that may take them."""
+    """Bind pending pods to the emptiest node that may take them, of those that would rather not last."""
+    used: dict[InstanceName, int] = {}
+    for pod in api.pods.values():
+        used[pod.node] = used.get(pod.node, 0) + 1
     for pod in list(api.pods.values()):
         if pod.node or pod.terminating:
             continue
         nodes = [node for node in api.nodes.values() if may_run(node, pod.deployment)]
         if nodes:
-            used = {node.name: sum(other.node == node.name for other in api.pods.values()) for node in nodes}
-            api.bind(pod, min(nodes, key=lambda node: (used[node.name], node.name)).name)
+            best = min(nodes, key=lambda node: (_unwilling(node), used.get(node.name, 0), node.name)).name
+            used[best] = used.get(best, 0) + 1
+            api.bind(pod, best)
+
+
+def _unwilling(node: NodeTruth) -> int:
+    return sum(taint.effect == "PreferNoSchedule" for taint in node.taints)
 
 
 def may_run(node: NodeTruth, deployment: Deployment) -> bool:
@@ -75,14 +166,48 @@ def may_run(node: NodeTruth, deployment: Deployment) -> bool:
     if node.ready is not True or node.unschedulable or node.foreign:
         return False
     keys = {taint.key for taint in node.taints if taint.effect != "PreferNoSchedule"}
-    return not keys or (deployment.tolerates and "risen/uninitialized" not in keys)
+    return not keys or (deployment.tolerates and not keys & {"risen/uninitialized", OUT_OF_SERVICE})
+
+
+def budgets(api: KubernetesTruth) -> tuple[BudgetSeen, ...]:
+    """The budgets of all workloads that have one, as the disruption controller counts them."""
+    return tuple(
+        BudgetSeen(
+            wanted.namespace, f"{wanted.name}-budget", max(0, healthy(api, wanted) - wanted.min_available),
+            healthy(api, wanted), wanted.min_available, wanted.labels,
+        )
+        for wanted in api.deployments
+        if wanted.min_available
+    )  # fmt: skip
+
+
+def healthy(api: KubernetesTruth, deployment: Deployment) -> int:
+    """How many of its pods are ready and not ending."""
+    return sum(pod.ready and not pod.terminating for pod in of(api, deployment))
 
 
 def budget_allows(api: KubernetesTruth, pod: PodTruth) -> bool:
-    """Whether a voluntary eviction leaves the deployment its least number of ready pods."""
-    ready = sum(
-        other.ready and not other.terminating
-        for other in api.pods.values()
-        if other.deployment == pod.deployment
-    )
-    return not pod.ready or ready - 1 >= pod.deployment.min_available
+    """Whether a voluntary eviction is granted: `IfHealthyBudget`, which guards the pods of a broken app too."""
+    least = pod.deployment.min_available
+    if pod.terminating or not pod.node or not least:
+        return True
+    return healthy(api, pod.deployment) - (1 if pod.ready else 0) >= least
+
+
+def detach(api: KubernetesTruth) -> None:
+    """The attach-detach controller: a volume leaves a node some time after its pod did, if that node lives."""
+    line = api.world.timeline
+    for volume, (node_name, left_at) in list(api.attachments.items()):
+        holder = next((pod for pod in api.pods.values() if pod.name == volume), None)
+        if holder is not None and holder.node == node_name:
+            api.attachments[volume] = (node_name, None)
+            continue
+        if left_at is None:
+            api.attachments[volume] = (node_name, line.now)
+            continue
+        node = api.nodes.get(node_name)
+        clean = node is not None and (
+            node.ready is True or any(taint.key == OUT_OF_SERVICE for taint in node.taints)
+        )
+        if line.now - left_at >= (line.draw(*DETACH_SECONDS) if clean else FORCED_DETACH_SECONDS):
+            del api.attachments[volume]

@@ -20,7 +20,9 @@ from risen.core.step import Birth, Bootstrap
 from risen.sim.api_endpoint import EndpointTruth
 from risen.sim.bucket import Bucket
 from risen.sim.etcd_cluster import EtcdTruth
+from risen.sim.images import Behaviour
 from risen.sim.instances import Instance, Instances
+from risen.sim.kubelets import Kubelets
 from risen.sim.kubernetes_api import KubernetesTruth
 from risen.sim.timeline import WorldTimeline
 from risen.sim.workloads import Deployment
@@ -37,6 +39,8 @@ class World:
     any_pool: PoolName
     any_image: ImageDigest
     network_addons: tuple[str, ...] = ()
+    images: dict[ImageDigest, Behaviour] = field(default_factory=dict)
+    """What is wrong with which image."""
     addon_deployments: dict[str, tuple[Deployment, ...]] = field(default_factory=dict)
     store: Bucket = field(default_factory=Bucket)
     controller_alive: bool = False
@@ -49,12 +53,14 @@ class World:
     instances: Instances = field(init=False)
     etcd: EtcdTruth = field(init=False)
     kubernetes: KubernetesTruth = field(init=False)
+    kubelets: Kubelets = field(init=False)
     endpoint: EndpointTruth = field(init=False)
 
     def __post_init__(self) -> None:
         self.instances = Instances(self)
         self.etcd = EtcdTruth(self)
         self.kubernetes = KubernetesTruth(self)
+        self.kubelets = Kubelets(self)
         self.endpoint = EndpointTruth(self)
 
     @classmethod
@@ -127,7 +133,7 @@ class World:
         A founder is answered only while its bootstrap is the newest and no cluster id is recorded; any other
         that holds etcd only once etcd has a member of its peer URL that has not started.
         """
-        if not self.controller_alive or self.store.read_only:
+        if not self.controller_alive or not self.store.takes_writes:
             return ""
         if not self.born(item.name):
             item.condemned = "no such birth"

@@ -1,0 +1,160 @@
+"""What runs on instances: apiservers and kubelets, what they say to the API, and what they make of pods.
+
+How an image goes wrong (`images.py`) shows here and at its boot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from risen.core.names import InstanceName
+from risen.sim.images import LIVES_SECONDS, SOON_DEAD, Behaviour
+from risen.sim.kubernetes_api import NodeTruth
+from risen.sim.workloads import Kind, PodTruth
+
+if TYPE_CHECKING:
+    from risen.sim.instances import Instance
+    from risen.sim.world import World
+
+LEASE_SECONDS = 10.0
+LOOK_SECONDS = 0.5
+PULL_AGAIN_SECONDS = (2.0, 8.0)
+
+
+@dataclass(slots=True)
+class Kubelets:
+    """All of them; each names its instance and boot, so that what an earlier boot planned is void."""
+
+    world: World
+    network_from: float = 0.0
+    """Until then no network plugin comes up on a Node that has none yet."""
+    pulls_from: float = 0.0
+    """Until then no image comes from any registry, to no instance."""
+
+    def serves(self, name: InstanceName) -> bool:
+        """Whether the kubelet of an instance runs."""
+        item = self.world.instances.all.get(name)
+        return item is not None and item.power.value == "running" and item.kubelet
+
+    def start_apiserver(self, name: str, boot: int) -> None:
+        """It comes up once its own etcd member votes and there is a leader."""
+        item = self.world.instances.alive(name, boot)
+        if item is None or item.stopping or item.behaviour is Behaviour.NO_APISERVER:
+            return
+        line, etcd = self.world.timeline, self.world.etcd
+        member = etcd.members.get(item.member)
+        if member is None or member.learner or not etcd.up(member) or not etcd.works():
+            line.after(LOOK_SECONDS, self.start_apiserver, name, boot)
+            return
+        line.after(line.draw(0.5, 2.5), self.apiserver_ready, name, boot)
+
+    def apiserver_ready(self, name: str, boot: int) -> None:
+        """/readyz says ok from here on, as long as etcd works."""
+        item = self.world.instances.alive(name, boot)
+        if item is not None and not item.stopping:
+            item.apiserver = True
+            self.world.endpoint.look_soon()
+
+    def start_kubelet(self, name: str, boot: int) -> None:
+        """Register the Node, or renew its lease; again and again."""
+        item = self.world.instances.alive(name, boot)
+        if item is None or item.cluster is None or item.behaviour is Behaviour.NO_KUBELET:
+            return
+        line, api = self.world.timeline, self.world.kubernetes
+        if not api.reachable_from(name):
+            line.after(1.0, self.start_kubelet, name, boot)
+            return
+        item.kubelet = True
+        node = api.nodes.get(item.name)
+        if node is None:
+            node = NodeTruth(item.name, api.uid(), item.provider_id, line.now)
+            api.nodes[item.name] = node
+            api.wrote()
+        node.lease = line.now
+        for pod in api.pods.values():
+            if pod.node == node.name:
+                line.after(line.draw(0.3, 1.2), self.pod_started, pod.uid)
+        if node.ready:
+            self._goes_on(item)
+        line.after(line.draw(0.5, 2.0), self.become_ready, name, boot)
+        line.after(LEASE_SECONDS, self.renew_lease, name, boot)
+
+    def renew_lease(self, name: str, boot: int) -> None:
+        """A kubelet whose Node was deleted under it does not create it again."""
+        item = self.world.instances.alive(name, boot)
+        if item is None or not item.kubelet:
+            return
+        api = self.world.kubernetes
+        node = api.nodes.get(item.name)
+        if node is not None and api.reachable_from(name):
+            node.lease = self.world.timeline.now
+            if node.ready is None:
+                self.become_ready(name, boot)
+        self.world.timeline.after(LEASE_SECONDS, self.renew_lease, name, boot)
+
+    def become_ready(self, name: str, boot: int) -> None:
+        """Ready as soon as the network's add-ons are there and its plugin is up."""
+        item, api = self.world.instances.alive(name, boot), self.world.kubernetes
+        node = api.nodes.get(InstanceName(name))
+        if item is None or node is None or node.ready or not item.kubelet:
+            return
+        lacking = any(key not in api.addons for key in self.world.network_addons)
+        node.waiting_for_addons = lacking or self.world.timeline.now < self.network_from
+        if node.waiting_for_addons or not api.reachable_from(name):
+            self.world.timeline.after(LOOK_SECONDS, self.become_ready, name, boot)
+            return
+        if item.behaviour is Behaviour.NEVER_READY:
+            return
+        node.set_ready(True, self.world.timeline.now)
+        for pod in api.pods.values():
+            if pod.node == node.name and not pod.failing:
+                pod.set_ready(self.world.timeline.now)
+        self._goes_on(item)
+
+    def _goes_on(self, item: Instance) -> None:
+        """It serves; not for long where its image is so."""
+        if item.behaviour in SOON_DEAD:
+            line = self.world.timeline
+            line.after(line.draw(*LIVES_SECONDS), self.die, item.name, item.boot)
+
+    def die(self, name: str, boot: int) -> None:
+        """The kubelet ends and nobody starts it, or the kernel panics."""
+        item = self.world.instances.alive(name, boot)
+        if item is None:
+            return
+        item.kubelet = False
+        if item.behaviour is Behaviour.PANICS_IN_SOAK:
+            self.world.instances.kill(name)
+
+    # --- pods ---------------------------------------------------------------------------------------------
+    def pod_started(self, uid: str) -> None:
+        """Ready, if the kubelet runs, its volume has come, its image can be had, and it does not crash."""
+        api, line = self.world.kubernetes, self.world.timeline
+        pod = api.pods.get(uid)
+        if pod is None or pod.ready or not self.serves(pod.node):
+            return
+        if pod.deployment.kind is Kind.STATEFUL_SET and not self._has_volume(pod):
+            line.after(LOOK_SECONDS, self.pod_started, uid)
+            return
+        item = self.world.instances.all[pod.node]
+        if line.now < self.pulls_from and pod.deployment.namespace != "kube-system":
+            pod.failing = "ImagePullBackOff"
+            line.after(line.draw(*PULL_AGAIN_SECONDS), self.pod_started, uid)
+        elif item.behaviour is Behaviour.PODS_FAIL and pod.deployment.kind is not Kind.DAEMON_SET:
+            pod.failing = "CrashLoopBackOff"
+        else:
+            pod.set_ready(line.now)
+            api.wrote()
+
+    def _has_volume(self, pod: PodTruth) -> bool:
+        """One node at a time holds it: it comes once the other has let it go."""
+        attachments = self.world.kubernetes.attachments
+        holder, _ = attachments.setdefault(pod.name, (pod.node, None))
+        return holder == pod.node
+
+    def pod_ended(self, uid: str) -> None:
+        """A pod that was told to end has ended; where no kubelet runs nobody says so."""
+        pod = self.world.kubernetes.pods.get(uid)
+        if pod is not None and self.serves(pod.node):
+            self.world.kubernetes.forget_pod(uid)
