@@ -12,7 +12,7 @@ from risen.core.picture import InstanceState
 from risen.engine.world import EngineWorld
 from risen.interfaces.errors import Later
 from risen.interfaces.provider import LaunchRequest
-from risen.sim.checker import end_state
+from risen.sim.ending import end_state
 from risen.sim.faults import NO_FAULTS
 from risen.sim.harness import Engine, Run, brought_up
 from risen.sim.scenario import Scenario

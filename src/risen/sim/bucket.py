@@ -60,8 +60,7 @@ class Bucket:
 
     def delete(self, key: str) -> None:
         """Absent is done. A full store can be emptied."""
-        if self.read_only:
-            raise Denied(f"{key}: the store is read-only")
+        self._may_change(key)
         self.objects.pop(key, None)
 
     def list(self, prefix: str) -> tuple[str, ...]:
@@ -93,18 +92,21 @@ class Bucket:
     @property
     def takes_writes(self) -> bool:
         """Whether anything can be written to it."""
-        return not (self.read_only or self.full or self.away)
+        return not (self.read_only or self.full or self.away or self.locked)
 
     def need(self) -> None:
         """Raises Unreachable."""
         if self.away:
             raise Unreachable("the store does not answer")
 
-    def _may_write(self, key: str) -> None:
+    def _may_change(self, key: str) -> None:
         self.may_lead()
         if self.locked:
             raise Later("another program holds the store's lock")
         self._may_read(key)
+
+    def _may_write(self, key: str) -> None:
+        self._may_change(key)
         if self.full:
             raise NoCapacity(f"{key}: no space left")
 

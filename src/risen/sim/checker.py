@@ -1,4 +1,4 @@
-"""What may never happen, judged on the world's truth, and what must be so in the end.
+"""What may never happen, judged on the world's truth.
 
 It is told of each write as it is carried out, so a fault of the engine is named with the write that did it.
 """
@@ -13,10 +13,9 @@ from risen.core.names import InstanceName, ProviderId
 from risen.core.picture import EtcdSeen, KubernetesSeen, Picture, ProviderSeen, Seen, Unseen
 from risen.core.plan import Now
 from risen.core.safety.invariants import violations
-from risen.core.spec import Revision
 from risen.core.step import Step
 from risen.interfaces.errors import NotFound, Unreachable
-from risen.sim.instances import Instance, Power
+from risen.sim.planned import Planned
 from risen.sim.world import World
 
 HARM = frozenset({"provider.destroy", "provider.press_power_button"})
@@ -32,6 +31,10 @@ class Checker:
     founded: int = 0
     _safe: tuple[bool, bool, int] = (False, False, 0)
     names: set[InstanceName] = field(default_factory=set)
+    planned: Planned = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.planned = Planned(self.world)
 
     def before(self, operation: str, subject: str) -> None:
         """What must hold for this write to be sent at all."""
@@ -40,14 +43,18 @@ class Checker:
             self._safe = (etcd.has_quorum(), etcd.disks_safe(), len(etcd.voters))
         if operation == "provider.launch":
             self._before_launch(InstanceName(subject))
+            self.planned.before_launch(InstanceName(subject))
         elif operation in HARM or operation == "provider.power_on":
             self._before_harm(operation, ProviderId(subject))
         elif operation == "etcd.remove":
             member = etcd.members.get(subject)
             if member is not None and member.name:
                 self._need_entry(operation, InstanceName(member.name), self.world.history())
+                self.planned.before_removal(subject)
         elif operation in NODE_HARM:
             self._before_node_harm(operation, InstanceName(subject))
+        elif operation in ("kubernetes.evict", "kubernetes.delete_pod"):
+            self.planned.before_eviction(subject, operation == "kubernetes.delete_pod")
         elif operation == "kubernetes.free_pod":
             self._before_freeing(subject)
 
@@ -55,8 +62,12 @@ class Checker:
         """What this write may not have done."""
         if operation == "provider.launch" and InstanceName(subject) in self.world.instances.all:
             self.names.add(InstanceName(subject))
+        if operation == "store.append":
+            self.planned.after_record()
         if operation in NO_HARM_TO_QUORUM:
             return
+        if operation in HARM:
+            self.planned.after_harm(operation, subject)
         etcd = self.world.etcd
         quorum, disks, voters = self._safe
         if quorum and not etcd.has_quorum():
@@ -88,6 +99,7 @@ class Checker:
             self.world.violation(f"{operation} {item.name}: it is not ours")
         if operation in HARM:
             self._need_entry(operation, item.name, self.world.history())
+            self.planned.before_harm(operation, item)
 
     def _before_node_harm(self, operation: str, name: InstanceName) -> None:
         node = self.world.kubernetes.nodes.get(name)
@@ -141,99 +153,3 @@ def true_picture(world: World) -> Picture:
     )
     provider = ProviderSeen(listed.instances + gone, listed.host_boot)
     return Picture(Seen(provider, now), kubernetes, etcd, Seen(world.endpoint.list(), now))
-
-
-def lacking(world: World, revision: Revision) -> str:
-    """What is not yet as wanted; empty once the cluster has arrived. Cheap tests come first."""
-    ours = [item for item in world.instances.all.values() if item.cluster == world.uid]
-    for pool in revision.spec.pools:
-        count = sum(item.request.pool == pool.name for item in ours)
-        if count != pool.replicas:
-            return f"pool {pool.name} has {count} of {pool.replicas} instances"
-    for item in ours:
-        if what := _instance_lacks(world, item):
-            return what
-    if set(world.kubernetes.nodes) - {item.name for item in ours} - _foreign_nodes(world):
-        return "there are Nodes without an instance"
-    return _etcd_lacks(world, ours) or _workload_lacks(world) or _records_lack(world, revision)
-
-
-def _foreign_nodes(world: World) -> set[InstanceName]:
-    return {node.name for node in world.kubernetes.nodes.values() if node.foreign}
-
-
-def _instance_lacks(world: World, item: Instance) -> str:
-    if item.power is not Power.RUNNING or not item.joined:
-        return f"{item.name} is {item.power.value}, joined {item.joined!r}"
-    node = world.kubernetes.nodes.get(item.name)
-    if node is None or node.ready is not True:
-        return f"Node {item.name} is not Ready"
-    if node.unschedulable or any(taint.key.startswith("risen/") for taint in node.taints):
-        return f"Node {item.name} is cordoned or not yet marked: {node.taints}"
-    if item.holds_etcd:
-        backend = world.endpoint.backends.get(item.name)
-        if backend is None or not backend.up or backend.draining:
-            return f"{item.name} is no backend of the endpoint that is up"
-    return ""
-
-
-def _etcd_lacks(world: World, ours: list[Instance]) -> str:
-    etcd = world.etcd
-    wanted = sorted(item.name for item in ours if item.holds_etcd)
-    voters = sorted(member.name for member in etcd.members.values() if not member.learner)
-    if voters != wanted or len(etcd.members) != len(voters):
-        return f"etcd members {voters} of {len(etcd.members)}, wanted voters {wanted}"
-    if not etcd.works() or not all(etcd.up(member) for member in etcd.members.values()):
-        return "an etcd member is down"
-    if set(world.endpoint.backends) != set(wanted):
-        return f"backends {sorted(world.endpoint.backends)}, wanted {wanted}"
-    return ""
-
-
-def _workload_lacks(world: World) -> str:
-    api = world.kubernetes
-    for deployment in api.deployments:
-        ready = sum(
-            pod.deployment == deployment
-            and pod.ready
-            and not pod.terminating
-            and world.kubelets.serves(pod.node)
-            for pod in api.pods.values()
-        )
-        if ready < deployment.replicas:
-            return f"{deployment.name}: {ready} of {deployment.replicas} pods serve"
-    return ""
-
-
-def _records_lack(world: World, revision: Revision) -> str:
-    missing = [key for key, digest in revision.addons if world.kubernetes.addons.get(key) != digest]
-    if missing:
-        return f"add-ons missing: {missing}"
-    if world.recorded_cluster_id() != world.etcd.cluster_id:
-        return "the etcd cluster's id is not recorded"
-    history = world.history()
-    if history.open_entries:
-        return f"open ledger entries: {[(entry.id, entry.subject) for entry in history.open_entries]}"
-    if history.kills:
-        return f"kills not done: {history.kills}"
-    return ""
-
-
-def end_state(world: World) -> tuple[str, ...]:
-    """The cluster without its names: two runs that ended alike give equal values."""
-    pools = sorted(
-        f"{item.request.pool} {item.power.value} {'ours' if item.cluster == world.uid else 'foreign'}"
-        for item in world.instances.all.values()
-    )
-    etcd = world.etcd
-    nodes = sorted(
-        f"node ready={node.ready} cordoned={node.unschedulable} {sorted(node.labels)} {node.taints}"
-        for node in world.kubernetes.nodes.values()
-    )
-    return (
-        *pools,
-        *nodes,
-        f"voters {len(etcd.voters)} of {len(etcd.members)}, founded {len(etcd.foundings)}",
-        f"backends {len(world.endpoint.backends)}",
-        *sorted(f"addon {key} {digest}" for key, digest in world.kubernetes.addons.items()),
-    )

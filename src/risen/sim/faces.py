@@ -248,7 +248,8 @@ class SimKubernetes:
     async def evict(self, namespace: str, pod: str, uid: str, past_budgets: bool = False) -> None:
         """Later when a budget refuses."""
         kubernetes = self.line.world.kubernetes
-        await self.line.write("kubernetes.evict", pod, lambda: kubernetes.evict(pod, uid, past_budgets))
+        operation = "kubernetes.delete_pod" if past_budgets else "kubernetes.evict"
+        await self.line.write(operation, pod, lambda: kubernetes.evict(pod, uid, past_budgets))
 
     async def free_pod(self, namespace: str, pod: str, uid: str) -> None:
         """Grace 0."""

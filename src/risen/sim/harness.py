@@ -14,7 +14,6 @@ from random import Random
 from risen.codec import records
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import History, KillIntent
-from risen.core.names import InstanceName
 from risen.core.picture import Picture
 from risen.core.plan import Plan
 from risen.core.step import Birth, Step
@@ -27,7 +26,9 @@ from risen.interfaces.kubernetes import Kubernetes
 from risen.interfaces.provider import Provider
 from risen.interfaces.recording import recorded
 from risen.interfaces.store import Leadership, Store
-from risen.sim.checker import Checker, end_state, lacking, untrue
+from risen.sim.befalling import befall
+from risen.sim.checker import Checker, untrue
+from risen.sim.ending import Ending, end_state, lacking
 from risen.sim.faces import (
     SimClock,
     SimEndpoint,
@@ -41,6 +42,7 @@ from risen.sim.faces import (
 from risen.sim.faults import NO_FAULTS, Dead, Faults, Incarnation
 from risen.sim.instances import Power
 from risen.sim.line import Line
+from risen.sim.people import People
 from risen.sim.scenario import NETWORK_ADDON, Happening, Scenario, manifest
 from risen.sim.trace import Trace
 from risen.sim.virtual_loop import NothingDue, VirtualLoop
@@ -110,13 +112,14 @@ class Run:
     began: float = 0.0
     engine: Engine = run
     current: Incarnation | None = None
-    revision_workers: int | None = None
+    people: People = field(init=False)
 
     def __post_init__(self) -> None:
         self.loop = VirtualLoop(self.world.timeline)
         self.loop.set_exception_handler(self._uncaught)
         self.checker = Checker(self.world, len(self.world.etcd.foundings))
         self.began = self.world.timeline.now
+        self.people = People(self.world, self.scenario, Ending.of(self.scenario.revision()))
 
     def go(self) -> Trace:
         """Run to the end, settled or given up."""
@@ -194,7 +197,7 @@ class Run:
     def _look(self) -> None:
         """Whether the end is reached and has held, or there is no hope."""
         now = self.world.timeline.now
-        self.lacks = lacking(self.world, self.scenario.revision(self.revision_workers))
+        self.lacks = lacking(self.world, self.people.ending)
         if self.lacks:
             self.settled_since = None
         elif self.settled_since is None:
@@ -256,7 +259,7 @@ def simulate(
     else:
         world = (standing or brought_up(scenario, seed)).copied()
     happened = Run(scenario, world, faults, Trace(seed), Random(seed + 2))
-    befall(happened, scenario.happening)
+    befall(happened.people, scenario.happening)
     return happened.go()
 
 
@@ -271,38 +274,3 @@ def ask_kill_of_a_dead_one(world: World, history: History, number: int) -> None:
             intent = KillIntent(f"person-{number}", name, "the storm's refusal says so")
             world.store.put(records.intent_key(intent.id), records.encode(intent), None)
             return
-
-
-def befall(happened: Run, what: Happening) -> None:
-    """Let it happen to the standing cluster of a run, before the controller starts."""
-    world = happened.world
-    match what:
-        case Happening.NOTHING:
-            return
-        case Happening.KILL_WORKER | Happening.KILL_FOLLOWER | Happening.KILL_LEADER:
-            world.instances.kill(victim(world, what))
-        case Happening.LOSE_WORKER | Happening.LOSE_FOLLOWER | Happening.LOSE_LEADER:
-            world.instances.lose(victim(world, what))
-        case Happening.POWER_CUT:
-            world.instances.power_cut()
-        case Happening.STORM:
-            world.instances.storm()
-        case Happening.ASK_KILL_WORKER | Happening.ASK_KILL_LEADER:
-            intent = KillIntent("kill-1", victim(world, what), "somebody asked")
-            world.store.put(records.intent_key(intent.id), records.encode(intent), None)
-        case Happening.SCALE_UP | Happening.SCALE_DOWN | Happening.NEVER_JOINS:
-            count = happened.scenario.workers + (-1 if what is Happening.SCALE_DOWN else 1)
-            world.instances.never_joins = world.instances.ever + 1 if what is Happening.NEVER_JOINS else 0
-            happened.revision_workers = count
-            world.want(happened.scenario.revision(count, number=2))
-
-
-def victim(world: World, what: Happening) -> InstanceName:
-    """The first instance that fits the happening's name."""
-    leader = world.etcd.name_of(world.etcd.leader)
-    ours = [item for item in world.instances.all.values() if item.cluster == world.uid]
-    if what.value.endswith("leader"):
-        return leader
-    if what.value.endswith("follower"):
-        return next(item.name for item in ours if item.holds_etcd and item.name != leader)
-    return next(item.name for item in ours if not item.holds_etcd)

@@ -21,6 +21,8 @@ class Behaviour(StrEnum):
     """Its etcd member votes and its Node is Ready; its apiserver never answers. As a worker it is good."""
     DIES_IN_SOAK = "dies-in-soak"
     """Its kubelet ends some seconds after its Node was Ready; its Node looks Ready for 50 s more."""
+    DIES_UNDER_LOAD = "dies-under-load"
+    """The same, some seconds after an app's pod came up on it."""
     PANICS_IN_SOAK = "panics-in-soak"
     """It is off some seconds after its Node was Ready, and again after each time it is powered on."""
     PODS_FAIL = "pods-fail"

@@ -5,7 +5,7 @@ How an image goes wrong (`images.py`) shows here and at its boot.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from risen.core.names import InstanceName
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 10.0
 LOOK_SECONDS = 0.5
-PULL_AGAIN_SECONDS = (2.0, 8.0)
+AGAIN_SECONDS = (2.0, 8.0)
+"""A pull, or a container that crashed, is tried again after so long."""
 
 
 @dataclass(slots=True)
@@ -31,6 +32,8 @@ class Kubelets:
     """Until then no network plugin comes up on a Node that has none yet."""
     pulls_from: float = 0.0
     """Until then no image comes from any registry, to no instance."""
+    broken: set[str] = field(default_factory=set)
+    """Apps that crash wherever they run."""
 
     def serves(self, name: InstanceName) -> bool:
         """Whether the kubelet of an instance runs."""
@@ -140,12 +143,27 @@ class Kubelets:
         item = self.world.instances.all[pod.node]
         if line.now < self.pulls_from and pod.deployment.namespace != "kube-system":
             pod.failing = "ImagePullBackOff"
-            line.after(line.draw(*PULL_AGAIN_SECONDS), self.pod_started, uid)
+            line.after(line.draw(*AGAIN_SECONDS), self.pod_started, uid)
+        elif pod.deployment.name in self.broken:
+            pod.failing = "CrashLoopBackOff"
+            line.after(line.draw(*AGAIN_SECONDS), self.pod_started, uid)
         elif item.behaviour is Behaviour.PODS_FAIL and pod.deployment.kind is not Kind.DAEMON_SET:
             pod.failing = "CrashLoopBackOff"
         else:
             pod.set_ready(line.now)
             api.wrote()
+            if item.behaviour is Behaviour.DIES_UNDER_LOAD and pod.deployment.kind is not Kind.DAEMON_SET:
+                line.after(line.draw(*LIVES_SECONDS), self.die, item.name, item.boot)
+
+    def break_app(self, name: str) -> None:
+        """An app crashes from here on, wherever its pods are."""
+        self.broken.add(name)
+        line = self.world.timeline
+        for pod in self.world.kubernetes.pods.values():
+            if pod.deployment.name == name:
+                pod.set_ready(None)
+                pod.failing = "CrashLoopBackOff"
+                line.after(line.draw(*AGAIN_SECONDS), self.pod_started, pod.uid)
 
     def _has_volume(self, pod: PodTruth) -> bool:
         """One node at a time holds it: it comes once the other has let it go."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from risen.core.names import ImageDigest, PoolName, ReleaseId, Role
 from risen.core.spec import ClusterSpec, PoolRelease, PoolSpec, Revision
-from risen.sim.workloads import Deployment
+from risen.sim.images import Behaviour
+from risen.sim.workloads import Deployment, Kind
 
 NETWORK_ADDON = "rbac.authorization.k8s.io/v1/ClusterRoleBinding//risen:network"
 DNS_ADDON = "apps/v1/Deployment/kube-system/coredns"
 ADDONS = ((NETWORK_ADDON, "sha256:1111"), (DNS_ADDON, "sha256:2222"))
 CONTROL_PLANE = PoolName("control-plane")
 WORKER = PoolName("worker")
+FIRST: Mapping[PoolName, int] = MappingProxyType({})
+"""Every pool's first release."""
 
 
 class Happening(StrEnum):
@@ -37,58 +41,124 @@ class Happening(StrEnum):
     """Kills of random instances at random moments, one of them with its disk, perhaps a power cut."""
     SCALE_UP = "scale-up"
     SCALE_DOWN = "scale-down"
+    # --- rollouts: a revision is applied; its images behave as the scenario says ----------------------------
+    ROLL_WORKERS = "roll-workers"
+    ROLL_CONTROL_PLANE = "roll-control-plane"
+    ROLL_ALL = "roll-all"
+    SURGE_0 = "surge-0"
+    """Workers are rolled without one more."""
+    SURGE_2 = "surge-2"
+    """Workers are rolled two at a time."""
+    UNDO = "undo"
+    """In mid-rollout the former revision is applied again."""
+    ABORT = "abort"
+    PAUSE_RESUME = "pause-resume"
+    NEWER_APPLY = "newer-apply"
+    APPLY_TWICE = "apply-twice"
+    """A second revision is applied within the same second."""
+    AGAIN_AFTER_BAD = "again-after-bad"
+    """A bad revision, and once that is gone back from, a good one."""
+    REPLACE_WORKER = "replace-worker"
+    REPLACE_FOLLOWER = "replace-follower"
+    REPLACE_LEADER = "replace-leader"
+    EXPIRE = "expire"
+    AUTOSCALED = "autoscaled"
+    """Somebody else owns the number of workers and changes it in mid-rollout."""
+    # --- rollouts with something in their way ---------------------------------------------------------------
+    BUDGET_BLOCKS = "budget-blocks"
+    """A budget allows nothing, until its owner gives way."""
+    BUDGET_SKIPPED = "budget-skipped"
+    BUDGET_FORCED = "budget-forced"
+    PROTECTED = "protected"
+    """A pod asks not to be disrupted, until its owner deletes it."""
+    LEARNER_LEFT_BEHIND = "learner-left-behind"
+    MEMBER_WITHOUT_INSTANCE = "member-without-instance"
+    PROVIDER_LYING = "provider-lying"
+    BOOT_HANGS = "boot-hangs"
+    """The boot of the second instance of a release that has passed."""
+    NO_CAPACITY = "no-capacity"
+    STORE_AWAY = "store-away"
+    """For ten minutes."""
+    STORE_FULL = "store-full"
+    API_AWAY = "api-away"
+    """For two minutes nobody gets through the endpoint, kubelets neither."""
+    NETWORK_PENDING = "network-pending"
+    """The network plugin does not come up on new Nodes for a while."""
+    PULLS_FAIL = "pulls-fail"
+    """No image can be pulled anywhere for a while."""
+    FAILS_EVERYWHERE = "fails-everywhere"
+    """A user's app crashes on old and new releases alike, until it is mended."""
+    CANARY_LOST = "canary-lost"
+    """The provider loses the first instance of a release while it is tried."""
+    KILL_WORKER_ROLLING = "kill-worker-rolling"
+    KILL_LEADER_ROLLING = "kill-leader-rolling"
+    POWER_CUT_ROLLING = "power-cut-rolling"
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`name` is `CONTROLPLANE+WORKERS[:HAPPENING]`, as the soak's command line takes it."""
+    """`name` is `CONTROLPLANE+WORKERS[:HAPPENING[/BEHAVIOUR]]`, as the soak's command line takes it."""
 
     control_plane: int
     workers: int
     happening: Happening = Happening.NOTHING
+    behaviour: Behaviour = Behaviour.GOOD
+    """Of the images that a rollout brings."""
     replicas: int = 2
     """Pods of the deployment `default/web`."""
     foreign: bool = True
-    give_up_seconds: float = 900.0
+    give_up_seconds: float = 2400.0
 
     @property
     def name(self) -> str:
         """As `parse` reads it."""
         base = f"{self.control_plane}+{self.workers}"
-        return base if self.happening is Happening.NOTHING else f"{base}:{self.happening.value}"
+        what = "" if self.happening is Happening.NOTHING else f":{self.happening.value}"
+        return f"{base}{what}" if self.behaviour is Behaviour.GOOD else f"{base}{what}/{self.behaviour.value}"
 
     @classmethod
     def parse(cls, name: str) -> Scenario:
         """Raises ValueError."""
-        base, _, happening = name.partition(":")
+        base, _, rest = name.partition(":")
+        happening, _, behaviour = rest.partition("/")
         control_plane, plus, workers = base.partition("+")
         if not plus:
-            raise ValueError(f"{name}: want CONTROLPLANE+WORKERS[:HAPPENING]")
+            raise ValueError(f"{name}: want CONTROLPLANE+WORKERS[:HAPPENING[/BEHAVIOUR]]")
         what = Happening(happening) if happening else Happening.NOTHING
-        return cls(int(control_plane), int(workers), what)
+        how = Behaviour(behaviour) if behaviour else Behaviour.GOOD
+        return cls(int(control_plane), int(workers), what, how)
 
     def deployments(self) -> tuple[Deployment, ...]:
         """What users run: nothing where there is no worker to run it."""
         if not self.workers or not self.replicas:
             return ()
-        return (Deployment("default", "web", self.replicas, min_available=self.replicas - 1),)
+        return (
+            Deployment("default", "web", self.replicas, min_available=self.replicas - 1, end_seconds=(1, 4)),
+            Deployment("default", "db", 1, kind=Kind.STATEFUL_SET),
+            Deployment("default", "logs", 1, kind=Kind.DAEMON_SET),
+        )
 
     def addon_deployments(self) -> Mapping[str, tuple[Deployment, ...]]:
         """The pods an add-on brings."""
         return {DNS_ADDON: (Deployment("kube-system", "coredns", 2, tolerates=True, min_available=1),)}
 
-    def revision(self, workers: int | None = None, number: int = 1) -> Revision:
-        """What is wanted; `workers` overrides the scenario's own count."""
+    def revision(
+        self, workers: int | None = None, number: int = 1, generations: Mapping[PoolName, int] = FIRST
+    ) -> Revision:
+        """What is wanted: `workers` of them, and of each pool the release of this generation (1 by default)."""
         count = self.workers if workers is None else workers
         pools = [PoolSpec(CONTROL_PLANE, Role.CONTROL_PLANE, self.control_plane)]
         if self.workers:
             pools.append(PoolSpec(WORKER, Role.WORKER, count, labels=(("tier", "general"),)))
         spec = ClusterSpec("sim", "1.36.3", tuple(pools))
-        releases = tuple(
-            PoolRelease(pool.name, ReleaseId(f"r-{pool.name}"), ImageDigest(f"sha256:{pool.name}"))
-            for pool in pools
-        )
-        return Revision(number, spec, releases, ADDONS)
+        releases = tuple(release(pool.name, generations.get(pool.name, 1)) for pool in pools)
+        return Revision(number, spec, releases, ADDONS, by="somebody")
+
+
+def release(pool: PoolName, generation: int) -> PoolRelease:
+    """The releases that a pool may have are numbered; each has an image of its own."""
+    text = f"{pool}-{generation}"
+    return PoolRelease(pool, ReleaseId(f"r-{text}"), ImageDigest(f"sha256:{text}"))
 
 
 async def manifest(key: str, digest: str) -> Mapping[str, object]:

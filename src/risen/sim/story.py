@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from random import Random
 from types import MappingProxyType
 
+from risen.sim.befalling import befall, victim
 from risen.sim.faults import NO_FAULTS, FaultKind, Faults
-from risen.sim.harness import HELD_SECONDS, Run, befall, fresh_world, victim
+from risen.sim.harness import HELD_SECONDS, Run, fresh_world
 from risen.sim.scenario import Happening, Scenario
 from risen.sim.trace import Trace, TraceLine
 from risen.sim.world import World
@@ -77,7 +78,7 @@ def _chapter(world: World, scenario: Scenario, seed: int, chapter: Chapter) -> I
     run = Run(scenario, world, faults, Trace(seed), Random(seed))
     began = world.timeline.now
     yield f"━━ {TITLES[chapter.happening]}{_who(world, chapter.happening)}"
-    befall(run, chapter.happening)
+    befall(run.people, chapter.happening)
     trace = run.go()
     if trace.violations:
         raise RuntimeError("\n".join((*trace.violations, trace.tail())))

@@ -81,6 +81,11 @@ class World:
         """Put a revision into the store, as `apply` does."""
         self.store.put(records.revision_key(revision.number), records.encode(revision), None)
 
+    def newest_revision(self) -> Revision:
+        """The revision in force."""
+        key = self.store.list(records.REVISIONS)[-1]
+        return records.decode(self.store.objects[key].data, Revision, key)
+
     def copied(self) -> World:
         """A second world, the same to the last random bit. Only at rest: nothing may be under way."""
         world: World = pickle.loads(pickle.dumps(self))

@@ -1,0 +1,160 @@
+"""What steps that are taken by plan may not do, judged on the world's truth: to budgets, volumes, voters, releases.
+
+The checker asks it before and after each write. It names no engine and proposes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from risen.core.history import Entry, History
+from risen.core.names import InstanceName, ReleaseId, may_hold_etcd
+from risen.core.reasons import PLANNED, ROLLING
+from risen.core.safety.quorum import quorum_of
+from risen.sim.instances import Instance, Power
+from risen.sim.workloads import Deployment, Kind, PodTruth, healthy
+from risen.sim.world import World
+
+
+@dataclass(slots=True)
+class Planned:
+    """Judges the writes of one run against the ledger."""
+
+    world: World
+    served: dict[Deployment, int] = field(default_factory=dict)
+    """Healthy pods of each app with a budget, before the write that is under way."""
+
+    # --- releases -----------------------------------------------------------------------------------------
+    def before_launch(self, name: InstanceName) -> None:
+        """No revoked release is launched, and of one that has not passed there is one instance, over all pools."""
+        history = self.world.history()
+        life = history.lives.get(name)
+        if life is None or name in self.world.instances.all:
+            return
+        release = life.birth.release
+        if release in history.revoked:
+            self.world.violation(f"launch of {name}: {release} is revoked")
+        if not history.settled or has_passed(history, release):
+            return
+        others = [
+            f"{item.name} of {other.birth.release}"
+            for item in self.world.instances.all.values()
+            if item.power is not Power.OFF
+            and (other := history.lives.get(item.name)) is not None
+            and not has_passed(history, other.birth.release)
+            and other.birth.release not in history.revoked
+        ]
+        if others:
+            self.world.violation(
+                f"launch of {name}: {release} has not passed, and there is {', '.join(others)}"
+            )
+
+    # --- one change at a time -----------------------------------------------------------------------------
+    def after_record(self) -> None:
+        """At most one control-plane instance is being taken by plan."""
+        history = self.world.history()
+        taken = [
+            entry.subject
+            for entry in history.open_entries
+            if entry.reason in ROLLING
+            and (item := self.world.instances.all.get(entry.subject)) is not None
+            and may_hold_etcd(item.request.role)
+        ]
+        if len(taken) > 1:
+            self.world.violation(f"{len(taken)} control-plane instances are taken by plan at once: {taken}")
+
+    # --- harm ---------------------------------------------------------------------------------------------
+    def before_eviction(self, name: str, past_budgets: bool) -> None:
+        """Only pods of what is taken; past budgets only where the user said so and the time is over."""
+        pod = next((pod for pod in self.world.kubernetes.pods.values() if pod.name == name), None)
+        if pod is None or not pod.node:
+            return
+        entry = self._entry(pod.node)
+        if entry is None:
+            self.world.violation(f"eviction of {name}: no ledger entry is open for {pod.node}")
+        elif past_budgets and not self._may_force(entry):
+            self.world.violation(f"{name} is deleted past its budgets, which nobody asked for")
+        if pod.deployment.protected or pod.deployment.kind is Kind.DAEMON_SET:
+            self.world.violation(f"eviction of {name}: it asks not to be disrupted, or is a daemon's")
+
+    def _may_force(self, entry: Entry) -> bool:
+        disruption = self.world.newest_revision().spec.disruption
+        late = self.world.unix() >= entry.opened_unix + disruption.drain_timeout_seconds
+        return disruption.on_drain_timeout == "force" and late
+
+    def before_harm(self, operation: str, item: Instance) -> None:
+        """An instance that serves is empty, and its volumes are off it, before its power is touched."""
+        self.served = self._healthy()
+        entry = self._entry(item.name)
+        if entry is None or entry.reason not in PLANNED:
+            return
+        if self.world.kubelets.serves(item.name):
+            left = [pod.name for pod in self.world.kubernetes.pods.values() if _is_moved(pod, item.name)]
+            if left:
+                self.world.violation(f"{operation} {item.name}: it still has pods: {left}")
+            held = [
+                volume for volume, (node, _) in self.world.kubernetes.attachments.items() if node == item.name
+            ]
+            if held:
+                self.world.violation(f"{operation} {item.name}: it still holds the volumes of {held}")
+        self._before_voter_goes(operation, item, removed=operation != "provider.destroy")
+
+    def before_removal(self, member_id: str) -> None:
+        """A member that goes by plan leaves the fault tolerance of the wanted size."""
+        for item in self.world.instances.all.values():
+            if item.member == member_id and self._is_planned(item.name):
+                self._before_voter_goes("etcd.remove", item, removed=True)
+
+    def after_harm(self, operation: str, subject: str) -> None:
+        """No app is below its budget that was not before."""
+        for app, before in self.served.items():
+            least, now = app.min_available, healthy(self.world.kubernetes, app)
+            if now < least <= before and self._is_planned_id(subject):
+                self.world.violation(
+                    f"{operation} {subject}: {app.name} has {now} healthy pods, {before} before, needs {least}"
+                )
+        self.served = {}
+
+    def _before_voter_goes(self, operation: str, item: Instance, removed: bool) -> None:
+        """`removed`: it goes as a member too (or is held up until it has), so the others are fewer."""
+        etcd = self.world.etcd
+        member = etcd.members.get(item.member)
+        if member is None or member.learner:
+            return
+        voters = etcd.voters
+        up = sum(etcd.up(voter) for voter in voters)
+        left_up = up - (1 if etcd.up(member) else 0)
+        left = len(voters) - (1 if removed else 0)
+        tolerance = left_up - quorum_of(left)
+        pool = self.world.newest_revision().spec.control_plane
+        wanted = pool.replicas - quorum_of(pool.replicas)
+        if left_up < up and tolerance < wanted:
+            self.world.violation(
+                f"{operation} {item.name} by plan: {left_up} of {left} voters are left, "
+                f"{max(0, tolerance)} may fail then and {wanted} should"
+            )
+
+    # --- what the ledger says -----------------------------------------------------------------------------
+    def _entry(self, name: InstanceName) -> Entry | None:
+        entries = self.world.history().open_entries
+        return next((entry for entry in entries if entry.subject == name), None)
+
+    def _is_planned(self, name: InstanceName) -> bool:
+        entry = self._entry(name)
+        return entry is not None and entry.reason in PLANNED
+
+    def _is_planned_id(self, subject: str) -> bool:
+        return subject.startswith("sim://") and self._is_planned(InstanceName(subject.split("/")[2]))
+
+    def _healthy(self) -> dict[Deployment, int]:
+        api = self.world.kubernetes
+        return {app: healthy(api, app) for app in api.deployments if app.min_available}
+
+
+def has_passed(history: History, release: ReleaseId) -> bool:
+    """Whether a release may be launched as often as wanted."""
+    return release in history.passed or any(one.release == release for one in history.settled)
+
+
+def _is_moved(pod: PodTruth, node: InstanceName) -> bool:
+    return pod.node == node and pod.deployment.kind is not Kind.DAEMON_SET
