@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import getpass
 import os
+from collections.abc import Iterable
 
 import click
 
@@ -53,7 +54,23 @@ def living_in(history: History, cluster: str, instance: InstanceName) -> Life:
     life = history.lives.get(instance)
     if life is not None and life.gone_at_unix is None:
         return life
-    names = sorted(key for key, value in history.lives.items() if value.gone_at_unix is None)
-    near = difflib.get_close_matches(instance, names, n=3) or names
+    living = [key for key, value in history.lives.items() if value.gone_at_unix is None]
     was = f"{instance} is gone" if life is not None else f"no living instance {instance} in {cluster}"
-    raise NotFound(f"{was}; there are: {', '.join(near[:20]) or 'none'}")
+    raise NotFound(f"{was}; there are: {_near(instance, living)}")
+
+
+def life_in(history: History, cluster: str, instance: InstanceName) -> Life:
+    """The life of an instance, gone or not, as far back as the history goes. Raises NotFound."""
+    life = history.lives.get(instance)
+    if life is None:
+        raise NotFound(
+            f"no instance {instance} is known in {cluster}; there are: {_near(instance, history.lives)}"
+        )
+    return life
+
+
+def _near(instance: InstanceName, names: Iterable[InstanceName]) -> str:
+    """Those that are called nearly so, else all, as far as a line goes."""
+    there = sorted(names)
+    near = difflib.get_close_matches(instance, there, n=3) or there
+    return ", ".join(near[:20]) or "none"

@@ -16,6 +16,8 @@ from risen.interfaces.provider import Provider
 CONSOLE_BYTES = 65536
 LONGEST_LINE = 300
 _JOIN_LINE = re.compile(r"risen-join\[\d+\]: ([^\r\n]*[^\s])")
+_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
+"""CSI and OSC sequences and single escapes (ECMA-48)."""
 _CONTROL = re.compile(r"[^ -~\u00a0-\uffff]+")
 
 
@@ -36,6 +38,13 @@ def join_line(console: bytes) -> str:
     """The last line that the join script printed, without its tag; empty when there is none."""
     found = _JOIN_LINE.findall(console.decode(errors="replace"))
     return _CONTROL.sub(" ", found[-1])[:LONGEST_LINE] if found else ""
+
+
+def console_lines(console: bytes) -> tuple[str, ...]:
+    """What it printed, line by line, without what would move a terminal's cursor or colour it."""
+    text = _ESCAPES.sub("", console.decode(errors="replace"))
+    lines = (_CONTROL.sub(" ", line).rstrip()[:LONGEST_LINE] for line in re.split(r"[\r\n]+", text))
+    return tuple(line for line in lines if line)
 
 
 def joining(history: History) -> tuple[InstanceName, ...]:

@@ -1,18 +1,39 @@
-"""`risen events`: what happened, and why, from the one stream."""
+"""`risen events`: what happened, and why, from the one stream; and when which revision was applied, by whom."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 import click
 
 from risen.bootstrap import CLOCK
 from risen.cli.context import cluster_option, opened, run
 from risen.cli.output import output_option, tell_data, tell_next
-from risen.cli.watch import EventStream, line_of, plain
+from risen.cli.watch import EventStream, applied_line, line_of, plain, plain_applied
+from risen.codec import records
 from risen.core.events import Event
+from risen.core.spec import Revision
+from risen.engine.record import read_revision
+from risen.interfaces.store import Store
 
 LOOK_AGAIN_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Revisions:
+    """Revisions that were not told yet; those that do not say when they were applied are left out."""
+
+    store: Store
+    known: set[str] = field(default_factory=set)
+
+    async def new(self) -> list[Revision]:
+        """What was applied since the last call."""
+        keys = [key for key in await self.store.list(records.REVISIONS) if key not in self.known]
+        self.known |= set(keys)
+        found = [await read_revision(self.store, key) for key in keys]
+        return [revision for revision in found if revision.applied_unix]
 
 
 @click.command()
@@ -20,17 +41,18 @@ LOOK_AGAIN_SECONDS = 0.5
 @click.option("-w", "--watch", is_flag=True, help="Go on with new events until Ctrl-C.")
 @output_option("text")
 def events(name: str | None, watch: bool, output: str) -> None:
-    """What happened, and why: births, joins, deaths, repairs, alarms. As data: one document an event."""
+    """What happened, and why: revisions, births, joins, deaths, repairs, verdicts, alarms. As data: one document an
+    event."""
     run(_tell(name, watch, output))
 
 
 async def _tell(name: str | None, watch: bool, output: str) -> None:
     cluster = await opened(name)
-    stream = EventStream(cluster.store)
+    stream, revisions = EventStream(cluster.store), Revisions(cluster.store)
     while True:
-        new = await stream.new()
-        for event in new:
-            _tell_one(event, output)
+        new = list(merged(await revisions.new(), await stream.new()))
+        for one in new:
+            _tell_one(one, output)
         if not watch:
             if output == "text":
                 tell_next(
@@ -40,12 +62,23 @@ async def _tell(name: str | None, watch: bool, output: str) -> None:
         await CLOCK.sleep(LOOK_AGAIN_SECONDS)
 
 
-def _tell_one(event: Event, output: str) -> None:
-    match output:
-        case "json":
-            click.echo(json.dumps(plain(event)))
-        case "yaml":
-            click.echo("---")
-            tell_data(plain(event), output)
-        case _:
-            click.echo(line_of(event))
+def merged(revisions: Iterable[Revision], events: Iterable[Event]) -> Iterator[Revision | Event]:
+    """Events keep their order; each revision comes before the first event that is younger."""
+    waiting = sorted(revisions, key=lambda one: one.applied_unix)
+    for event in events:
+        while waiting and waiting[0].applied_unix <= event.unix:
+            yield waiting.pop(0)
+        yield event
+    yield from waiting
+
+
+def _tell_one(one: Revision | Event, output: str) -> None:
+    if output == "text":
+        click.echo(applied_line(one) if isinstance(one, Revision) else line_of(one))
+        return
+    data = plain_applied(one) if isinstance(one, Revision) else plain(one)
+    if output == "json":
+        click.echo(json.dumps(data))
+    else:
+        click.echo("---")
+        tell_data(data, output)

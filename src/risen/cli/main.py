@@ -27,6 +27,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("release", "risen.cli.releases:release_group", "Show a release, or what differs between two."),
     ("status", "risen.cli.status:status", "Everything about the cluster on one screen."),
     ("get", "risen.cli.get:get", "List instances, members or backends."),
+    ("describe", "risen.cli.describe:describe", "Everything known of one instance."),
     ("rollout", "risen.cli.rollout:rollout", "Follow a change, hold it, go back; the story of all changes."),
     ("replace", "risen.cli.replace:replace", "Put another in an instance's place, drained first."),
     ("kill", "risen.cli.kill:kill", "End an instance now; another rises."),

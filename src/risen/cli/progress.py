@@ -76,6 +76,16 @@ def rollout_lines(glimpse: Glimpse) -> list[str]:
     return lines
 
 
+def rollout_now(view: View) -> tuple[str, ...]:
+    """The line of `status` on a rollout that goes on; none where nothing is left to replace."""
+    now = progress_of(view)
+    if now.whole or not (now.ahead.count or now.back):
+        return ()
+    what = "goes back" if now.back is not None else "paused" if now.paused else "goes on"
+    why = f": {now.back}" if now.back is not None else ""
+    return (f"revision {now.revision.number} {what}, {now.done}/{now.wanted}, {_times(now)}{why}",)
+
+
 def _names(now: Progress) -> set[str]:
     return {pool.pool for pool in now.pools}
 

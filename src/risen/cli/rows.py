@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from risen.cli.glimpse import Glimpse
+from risen.cli.views import view_of
 from risen.core.history import Life
-from risen.core.judge.facts import look
-from risen.core.judge.verdict import Judgement, judge
+from risen.core.judge.verdict import Judgement
 from risen.core.picture import InstanceSeen, NodeSeen, Seen
-from risen.core.plan import Now
+from risen.core.rules.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ class InstanceRow:
     evidence: str
 
 
-def instance_rows(glimpse: Glimpse) -> tuple[InstanceRow, ...]:
-    """Rows by name."""
+def instance_rows(glimpse: Glimpse, view: View | None = None) -> tuple[InstanceRow, ...]:
+    """Rows by name. Who has the glimpse's view already hands it in."""
     history, picture = glimpse.history, glimpse.picture
-    judgements = judge(look(picture, history, Now(glimpse.boot, glimpse.unix)))
+    judgements = (view or view_of(glimpse)).verdicts
     seen: dict[str, InstanceSeen] = {}
     nodes: dict[str, NodeSeen] = {}
     if isinstance(picture.provider, Seen):

@@ -11,13 +11,17 @@ from risen.authority.certificates import instance_window
 from risen.cli.context import cluster_option, opened, run
 from risen.cli.glimpse import Glimpse, Looker
 from risen.cli.output import output_option, tell_data
+from risen.cli.progress import rollout_now
 from risen.cli.rows import InstanceRow, instance_rows
+from risen.cli.views import view_of
 from risen.cli.words import blocked_words, leader_words, span, step_words, waiting_words
 from risen.core.history import Entry
 from risen.core.judge.verdict import Verdict
 from risen.core.picture import EtcdSeen, Seen, Unseen
+from risen.core.rules.target import target
+from risen.core.rules.view import View
 from risen.core.safety.budget import MAX_UNAVAILABLE
-from risen.core.spec import PoolRelease, PoolSpec
+from risen.core.spec import PoolSpec
 
 MOST_LINES = 12
 
@@ -45,11 +49,12 @@ async def _look(name: str | None) -> Glimpse:
 
 
 def _screen(glimpse: Glimpse) -> list[str]:
-    rows = instance_rows(glimpse)
+    view = view_of(glimpse)
+    rows = instance_rows(glimpse, view)
     lines = [_head(glimpse), f"{'POOL':<15}{'READY':<7}{'RELEASE':<16}{'WANT':<16}{'DISRUPTED':<11}VERDICTS"]
-    lines += [_pool_line(glimpse, pool, rows) for pool in glimpse.cluster.spec.pools]
-    lines += _at_most([f"NOW    {item}" for item in _now(glimpse)], "NOW")
-    wrong = _at_most([f"WRONG  {item}" for item in _wrong(glimpse)], "WRONG")
+    lines += [_pool_line(view, pool, rows) for pool in view.pools]
+    lines += _at_most([f"NOW    {item}" for item in (*rollout_now(view), *_now(glimpse))], "NOW")
+    wrong = _at_most([f"WRONG  {item}" for item in (*_wrong(glimpse), *_revoked(view))], "WRONG")
     lines += wrong or ["WRONG  nothing"]
     lines += [_etcd_line(glimpse), _certificates_line(glimpse), f"LOG    {_log(glimpse)}"]
     return lines
@@ -117,13 +122,24 @@ def _at_most(lines: list[str], head: str) -> list[str]:
     return lines if more <= 0 else [*lines[:MOST_LINES], f"{head:<7}and {more} more: risen status -o yaml"]
 
 
-def _pool_line(glimpse: Glimpse, pool: PoolSpec, rows: tuple[InstanceRow, ...]) -> str:
+def _revoked(view: View) -> list[str]:
+    """Releases of the revision in force that nothing launches."""
+    history = view.facts.history
+    found = sorted({one.release for one in view.revision.releases} & history.revoked.keys())
+    return [
+        f"{release} is revoked: {'; '.join(history.revoked[release].evidence)} (risen rollout history -o wide)"
+        for release in found
+    ]
+
+
+def _pool_line(view: View, pool: PoolSpec, rows: tuple[InstanceRow, ...]) -> str:
     own = [row for row in rows if row.pool == pool.name]
     ready = sum(row.ready for row in own)
-    wanted = next((item.release for item in _releases(glimpse) if item.pool == pool.name), "-")
+    headed_for = target(view, pool.name)
+    wanted = headed_for.release if headed_for is not None else "-"
     there = sorted({row.release for row in own})
     release = there[0] if len(there) == 1 else f"{len(there)} releases" if there else "-"
-    open_subjects = {entry.subject for entry in glimpse.history.open_entries}
+    open_subjects = {entry.subject for entry in view.facts.history.open_entries}
     disrupted = sum(row.verdict != Verdict.HEALTHY or row.name in open_subjects for row in own)
     budget = f"{disrupted} of {MAX_UNAVAILABLE}"
     counts: dict[str, int] = {}
@@ -131,11 +147,6 @@ def _pool_line(glimpse: Glimpse, pool: PoolSpec, rows: tuple[InstanceRow, ...]) 
         counts[row.verdict] = counts.get(row.verdict, 0) + 1
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "none"
     return f"{pool.name:<15}{f'{ready}/{pool.replicas}':<7}{release:<16}{wanted:<16}{budget:<11}{verdicts}"
-
-
-def _releases(glimpse: Glimpse) -> tuple[PoolRelease, ...]:
-    revision = glimpse.cluster.revision
-    return revision.releases if revision is not None else ()
 
 
 def _etcd_line(glimpse: Glimpse) -> str:
@@ -165,13 +176,18 @@ def _certificates_line(glimpse: Glimpse) -> str:
 
 def _plain(glimpse: Glimpse) -> dict[str, object]:
     """What `-o json` prints."""
+    view = view_of(glimpse)
+    wanted = {pool.name: target(view, pool.name) for pool in view.pools}
     return {
         "cluster": glimpse.cluster.name,
         "uid": glimpse.cluster.uid,
         "kubernetes": glimpse.cluster.spec.kubernetes_version,
         "controller": glimpse.leader,
         "settled": glimpse.settled,
-        "instances": [asdict(row) for row in instance_rows(glimpse)],
+        "want": {name: one.release if one is not None else None for name, one in wanted.items()},
+        "rollout": list(rollout_now(view)),
+        "revoked": _revoked(view),
+        "instances": [asdict(row) for row in instance_rows(glimpse, view)],
         "etcd": _plain_etcd(glimpse.picture.etcd),
         "steps": [step_words(step) for step in glimpse.plan.steps],
         "waiting": [asdict(item) for item in glimpse.plan.waiting],

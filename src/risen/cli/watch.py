@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from risen.codec import records
 from risen.core import events as happened
 from risen.core.events import Event
+from risen.core.spec import Revision
 from risen.interfaces.store import Store
 
 
@@ -39,10 +40,30 @@ def plain(event: Event) -> dict[str, object]:
     return {"kind": type(event).__name__, "time": time, **asdict(event)}
 
 
+def plain_applied(revision: Revision) -> dict[str, object]:
+    """The same of a revision, which is an object of the store and no event."""
+    time = datetime.fromtimestamp(revision.applied_unix, UTC).isoformat(timespec="milliseconds")
+    releases = {one.pool: one.release for one in revision.releases}
+    return {
+        "kind": "RevisionApplied", "time": time, "unix": revision.applied_unix, "revision": revision.number,
+        "by": revision.by, "reason": revision.reason, "releases": releases,
+    }  # fmt: skip
+
+
 def line_of(event: Event) -> str:
     """One line, beginning with the time of day and a word."""
-    word, text = _words(event)
-    clock = datetime.fromtimestamp(event.unix).strftime("%H:%M:%S")
+    return _line(event.unix, *_words(event))
+
+
+def applied_line(revision: Revision) -> str:
+    """The same of a revision."""
+    releases = ", ".join(f"{one.pool} {one.release}" for one in revision.releases)
+    who = _asked(revision.by, revision.reason)
+    return _line(revision.applied_unix, "apply", f"revision {revision.number}{who} ({releases})")
+
+
+def _line(unix: float, word: str, text: str) -> str:
+    clock = datetime.fromtimestamp(unix).strftime("%H:%M:%S")
     return f"{clock} {word:<8}{text}"
 
 
