@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from risen.bootstrap import Cluster, Host, create_cluster, open_cluster
-from risen.cli.main import main
+from risen.cli.main import answer
 from risen.codec.cluster_yaml import parse_cluster
 from risen.codec.scaffold import Scaffold, cluster_yaml_text
 from risen.core.names import ImageDigest, Role
@@ -56,7 +56,7 @@ class Ground:
         self.patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed.encode())))
         code = 0
         try:
-            main()
+            answer()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
         out, err = self.capture.readouterr()

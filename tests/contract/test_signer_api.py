@@ -17,7 +17,7 @@ from servers import ApiServer
 
 from risen.adapters.kubernetes.api import Api, Credentials
 from risen.adapters.kubernetes.signing import SigningClient
-from risen.authority.authorities import make_authority
+from risen.authority.founding import make_authority
 from risen.services.signer import Signer
 
 pytestmark = pytest.mark.root

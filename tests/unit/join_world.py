@@ -16,8 +16,9 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 from risen.adapters.store.directory import DirectoryStore
-from risen.authority.authorities import Authorities, make_authorities
+from risen.authority.authorities import Authorities
 from risen.authority.certificates import purposes_of
+from risen.authority.founding import make_authorities
 from risen.authority.grant import InstanceAt
 from risen.authority.tickets import make_ticket
 from risen.codec import records

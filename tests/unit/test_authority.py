@@ -13,14 +13,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
 from cryptography.x509.oid import NameOID
 from join_world import AUTHORITIES, HERE, NOW, SPEC, UID, WORKER, birth, csrs_of, openssl, ticket_of, tokens
 
-from risen.authority.authorities import NAMES, Authorities, make_authorities
-from risen.authority.certificates import Subject, instance_window, purposes_of, read_csr
+from risen.authority.authorities import NAMES, Authorities
+from risen.authority.binding import Granted
+from risen.authority.certificates import Subject, purposes_of, read_csr
 from risen.authority.certify import certify
-from risen.authority.grant import Grant, Granted
+from risen.authority.founding import make_authorities
+from risen.authority.grant import Grant
 from risen.authority.identities import IdentityKind, short_lived
 from risen.authority.sealing import SealingKey, Unsealable, seal, unseal
 from risen.authority.tickets import is_genuine, make_ticket
-from risen.codec.records import open_authorities, seal_authorities
+from risen.authority.windows import instance_window
+from risen.codec.sealed import open_authorities, seal_authorities
 from risen.core.names import InstanceName, Role
 from risen.instance import layout
 from risen.instance.answer import api_names

@@ -23,11 +23,10 @@ from join_world import (
     ticket_of,
 )
 
+from risen.authority.binding import Binding, EtcdStart
 from risen.authority.certificates import Subject
 from risen.authority.certify import certify
 from risen.authority.grant import (
-    Binding,
-    EtcdStart,
     Grant,
     InstanceAt,
     JoinContext,

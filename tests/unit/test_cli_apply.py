@@ -18,8 +18,9 @@ from risen.core.events import Event, ReleaseRevoked, RevisionCompleted
 from risen.core.history import LiftIntent
 from risen.core.names import ImageDigest, PoolName, ReleaseId
 from risen.core.spec import PoolRelease, Revision
+from risen.engine.record import read_newest
 from risen.services.releases import read_release
-from risen.services.revise import read_newest, write_revision
+from risen.services.revise import write_revision
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import yaml
 from builders import Cluster as Picture
 from builders import birth_of
 from cli_ground import Ground, ground_in
-from risen.authority.certificates import instance_window
+from risen.authority.windows import instance_window
 from risen.bootstrap import Host, leadership_of
 from risen.cli.words import leader_words, span, step_words, waiting_words
 from risen.codec import records

@@ -32,7 +32,7 @@ from join_world import (
     tokens,
 )
 
-from risen.authority.grant import Binding
+from risen.authority.binding import Binding
 from risen.authority.tickets import VALID_SECONDS
 from risen.codec import records
 from risen.core.events import SECOND_KEY, WRONG_ADDRESS, Alarm, Joined

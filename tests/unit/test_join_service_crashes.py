@@ -10,7 +10,8 @@ import pytest
 from join_world import FOUNDER, HERE, WORKER, World, birth, csrs_of, make_world, ticket_of
 
 from risen.adapters.store.directory import DirectoryStore
-from risen.authority.grant import Binding, JoinRequest, Later, Refusal
+from risen.authority.binding import Binding
+from risen.authority.grant import JoinRequest, Later, Refusal
 from risen.codec import records
 from risen.core.events import Alarm, Joined
 from risen.core.names import InstanceName, Role

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import pytest
 from join_world import AUTHORITIES, FOUNDER, NOW, SPEC, UID, WORKER, birth
 
-from risen.authority.grant import Binding, EtcdStart, Granted
+from risen.authority.binding import Binding, EtcdStart, Granted
+from risen.authority.passes import Identity, Passes
 from risen.codec import records
 from risen.core import events
 from risen.core.history import Intent, KillIntent, LiftIntent, ReplaceIntent, RolloutIntent, ScaleIntent
@@ -33,6 +35,7 @@ OBJECTS = (
     records.EtcdClusterId("14841639068965178418"),
     Binding(WORKER, "0" * 64, NOW, GRANTED, condemned="why"),
     AUTHORITIES,
+    Passes(UID, "1-v", Identity("PEM", "KEY", "CA", NOW + 1), Identity("PEM", "KEY", "CA", NOW + 2)),
 )
 EVENTS: tuple[events.Event, ...] = (
     events.BootstrapWritten(NOW, BOOTSTRAP),
@@ -83,6 +86,12 @@ def test_every_kind_of_event_comes_back_as_it_was(event: events.Event) -> None:
 @pytest.mark.parametrize("intent", INTENTS, ids=lambda intent: type(intent).__name__)
 def test_every_kind_of_intent_comes_back_as_it_was(intent: Intent) -> None:
     assert records.decode_intent(records.encode(intent), "intents/i") == intent
+
+
+def test_every_kind_names_a_type_that_is_there() -> None:
+    for place in records.KINDS:
+        module, _, name = place.partition(":")
+        assert isinstance(getattr(importlib.import_module(module), name), type), place
 
 
 def test_what_is_no_intent_is_not_taken_for_one() -> None:

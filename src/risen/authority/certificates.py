@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -20,17 +19,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from risen.authority.authorities import (
     CLUSTER,
-    EARLY_START,
     ETCD_CLIENT,
     ETCD_PEER,
     FRONT_PROXY,
     Authority,
 )
+from risen.authority.windows import Window
 from risen.core.names import ClusterUid, InstanceName, Role
 
-YEAR = timedelta(days=365)
-JITTER_DAYS = 36
-"""A year is shortened by up to this much, by name: a fleet born together does not expire together."""
 MAX_CSR_BYTES = 8192
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
@@ -98,14 +94,6 @@ class Subject:
     api_names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Validity of a certificate."""
-
-    start: datetime
-    end: datetime
-
-
 class BadRequest(Exception):
     """A CSR that cannot be certified; the text says why."""
 
@@ -134,13 +122,6 @@ def read_csr(pem: bytes) -> PublicKey:
 def key_bytes(key: PublicKey) -> bytes:
     """DER of the public key: what a ticket is bound to."""
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def instance_window(instance: InstanceName, now_unix: float) -> Window:
-    """A year from an hour ago, less this instance's jitter (the same for all its certificates)."""
-    start = datetime.fromtimestamp(int(now_unix), UTC) - EARLY_START
-    seed = int.from_bytes(hashlib.sha256(b"jitter\0" + instance.encode()).digest()[:8], "big")
-    return Window(start, start + YEAR - timedelta(seconds=seed % (JITTER_DAYS * 86400)))
 
 
 def issue(purpose: Purpose, subject: Subject, key: PublicKey, authority: Authority, window: Window) -> str:

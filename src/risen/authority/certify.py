@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from risen.authority.authorities import Authorities
-from risen.authority.certificates import Subject, instance_window, issue, purposes_of
-from risen.authority.grant import Grant, Granted
+from risen.authority.binding import Granted
+from risen.authority.certificates import Subject, issue, purposes_of
+from risen.authority.grant import Grant
+from risen.authority.windows import instance_window
 from risen.core.step import Birth
 
 

@@ -14,6 +14,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from risen.authority.binding import Binding, EtcdStart
 from risen.authority.certificates import BadRequest, PublicKey, key_bytes, purposes_of, read_csr
 from risen.authority.tickets import expires_unix, is_genuine
 from risen.core.events import ALREADY_STARTED, SECOND_KEY, WRONG_ADDRESS
@@ -42,39 +43,6 @@ class InstanceAt:
     provider_id: ProviderId
     address: str | None
     launched_unix: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EtcdStart:
-    """How etcd starts: `state` is `new` or `existing`; `initial_cluster` is (member name, peer URL), sorted."""
-
-    state: str
-    initial_cluster: tuple[tuple[str, str], ...]
-
-    @property
-    def argument(self) -> str:
-        """etcd's `--initial-cluster`."""
-        return ",".join(f"{name}={url}" for name, url in self.initial_cluster)
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """What was certified, kept so that the same keys get the same answer. `certificates`: (purpose, PEM)."""
-
-    unix: float
-    certificates: tuple[tuple[str, str], ...]
-    etcd: EtcdStart | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """The object `joins/NAME`. `keys` is the hash that the ticket is bound to."""
-
-    instance: InstanceName
-    keys: str
-    bound_unix: float
-    granted: Granted | None = None
-    condemned: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """Short-lived identities that Risen makes for itself and for people: hours, never on an instance.
 
-`system:masters` appears in one certificate only, the engine's own, which lives in memory and for at most
-twelve hours.
+`system:masters` appears in one certificate only, Risen's own at the API, which lives for at most twelve hours, in
+memory or sealed (`passes`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
@@ -14,15 +14,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from risen.authority.authorities import (
     CLUSTER,
-    EARLY_START,
     ETCD_CLIENT,
     JOIN,
     Authorities,
-    Token,
-    key_pem,
-    new_key,
 )
-from risen.authority.certificates import Leaf, Window, general_name, sign_leaf
+from risen.authority.certificates import Leaf, general_name, sign_leaf
+from risen.authority.keys import Token, key_pem, new_key
+from risen.authority.passes import Identity
+from risen.authority.windows import EARLY_START, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +39,6 @@ class IdentityKind(Enum):
     ADMIN = _Kind(CLUSTER, "risen:admin", "risen:admins", 168.0)
     CONTROLLER = _Kind(CLUSTER, "risen:controller", "system:masters", 12.0)
     ETCD = _Kind(ETCD_CLIENT, "risen:controller", "", 12.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A certificate, its key and the authority that servers of the other side are checked against; all PEM."""
-
-    certificate: str
-    key: str = field(repr=False)
-    authority: str
-    ends_unix: float
 
 
 def short_lived(

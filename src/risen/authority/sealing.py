@@ -1,16 +1,14 @@
 """Sealing: what may lie in a bucket only in a form that the bucket's reader cannot use.
 
 ChaCha20-Poly1305 (RFC 8439) under a 32-byte key that is kept outside the store. The header (schema, key id)
-is authenticated. This file draws no randomness and reads no file: nonce and key are given.
+is authenticated. This file draws no randomness and reads no file: nonce and key are given. The cipher is imported
+where it is used: many commands know of sealing and seal nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 SCHEMA = 1
 KEY_BYTES = 32
@@ -46,6 +44,8 @@ class SealingKey:
 
 def seal(plain: bytes, key: SealingKey, nonce: bytes) -> bytes:
     """`risen-sealed SCHEMA KEYID\\n`, nonce, ciphertext. A nonce must never be used twice with one key."""
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
     if len(nonce) != NONCE_BYTES:
         raise ValueError(f"a nonce has {NONCE_BYTES} bytes, this one {len(nonce)}")
     header = b"%s %d %s\n" % (_MAGIC, SCHEMA, key.id.encode())
@@ -54,6 +54,9 @@ def seal(plain: bytes, key: SealingKey, nonce: bytes) -> bytes:
 
 def unseal(blob: bytes, key: SealingKey) -> bytes:
     """What was sealed. Raises Unsealable."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
     line, newline, rest = blob.partition(b"\n")
     parts = line.split(b" ")
     if not newline or len(parts) != 3 or parts[0] != _MAGIC or not parts[1].isdigit():

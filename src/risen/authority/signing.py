@@ -14,7 +14,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from risen.authority.authorities import Authority
-from risen.authority.certificates import BadRequest, Leaf, PublicKey, Window, read_csr, sign_leaf
+from risen.authority.certificates import BadRequest, Leaf, PublicKey, read_csr, sign_leaf
+from risen.authority.windows import Window
 from risen.core.signing import SigningRequest
 
 SIGNER = "kubernetes.io/kube-apiserver-client"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from risen.bootstrap import Clients, Cluster, connect, engine_world
+from risen.bootstrap import CLOCK, ENTROPY, Cluster, Sights, look_at
 from risen.cli.consoles import Consoles, read_consoles
 from risen.core.blocked import Blocked
 from risen.core.deciding import decide
@@ -15,7 +15,6 @@ from risen.core.plan import Now, Plan, Supplies
 from risen.core.spec import Revision
 from risen.engine.observe import Eyes
 from risen.engine.past import Past, load_past
-from risen.engine.world import Observer
 
 LOOK_SECONDS = 3.0
 
@@ -67,20 +66,19 @@ class Glimpse:
 class Looker:
     """Keeps clients open between glimpses."""
 
-    def __init__(self, cluster: Cluster, clients: Clients) -> None:
-        self.cluster, self.clients = cluster, clients
-        self.world = engine_world(cluster, clients, Observer())
-        self.eyes = Eyes(self.world, {})
+    def __init__(self, cluster: Cluster, sights: Sights) -> None:
+        self.cluster, self.sights = cluster, sights
+        self.eyes = Eyes(sights, {})
         self._past: Past | None = None
 
     @classmethod
     async def open(cls, cluster: Cluster, addon_poll_seconds: float | None = None) -> Looker:
         """Connect, and begin to fill the Kubernetes cache. Who watches add-ons being applied says how often to
         look for them."""
-        looker = cls(cluster, await connect(cluster))
+        looker = cls(cluster, await look_at(cluster))
         if addon_poll_seconds is not None:
-            looker.clients.kubernetes.poll_addons_every(addon_poll_seconds)
-        looker.clients.kubernetes.start()
+            looker.sights.kubernetes.poll_addons_every(addon_poll_seconds)
+        looker.sights.kubernetes.start()
         return looker
 
     async def look(self) -> Glimpse:
@@ -96,13 +94,12 @@ class Looker:
         return await self._past.follow_births()
 
     async def _glimpse(self, history: History, picture: Picture) -> Glimpse:
-        clock = self.world.clock
-        suffixes = tuple(self.world.entropy.suffix() for _ in range(64))
+        suffixes = tuple(ENTROPY.suffix() for _ in range(64))
         supplies = Supplies(suffixes, tuple("0" * 32 for _ in range(64)))
-        now = Now(clock.boot(), clock.unix())
+        now = Now(CLOCK.boot(), CLOCK.unix())
         plan = decide(_revision(self.cluster), picture, history, now, supplies)
         leader = await self.cluster.leadership.leader()
-        consoles = await read_consoles(self.clients.provider, history)
+        consoles = await read_consoles(self.sights.provider, history)
         return Glimpse(self.cluster, history, picture, plan, leader, now.boot, now.unix, consoles)
 
     async def look_in_sync(self, bound_seconds: float = LOOK_SECONDS) -> Glimpse:
@@ -110,14 +107,14 @@ class Looker:
         Where nothing was launched yet there is nothing to wait for."""
         history = await self._history()
         launched = any(life.launched_at_unix is not None for life in history.lives.values())
-        synced = self.clients.kubernetes.synced(bound_seconds if launched else 0.0)
+        synced = self.sights.kubernetes.synced(bound_seconds if launched else 0.0)
         _, picture = await asyncio.gather(synced, self.eyes.look(history, ()))
         picture = await self.eyes.look_again(picture, history, frozenset({"kubernetes"}))
         return await self._glimpse(history, picture)
 
     async def close(self) -> None:
         """End all connections."""
-        await self.clients.close()
+        await self.sights.close()
 
 
 def _revision(cluster: Cluster) -> Revision:

@@ -18,6 +18,7 @@ from risen.core.history import History, LiftIntent
 from risen.core.names import ReleaseId
 from risen.core.spec import ClusterSpec, Revision
 from risen.engine.past import load_past
+from risen.engine.record import read_newest
 from risen.interfaces.errors import Conflict
 from risen.interfaces.store import IfAbsent
 from risen.services.releases import adopt_releases
@@ -26,7 +27,6 @@ from risen.services.revise import (
     first_revision,
     images_of_revision,
     next_revision,
-    read_newest,
     rolled_revision,
     same_wish,
     write_revision,

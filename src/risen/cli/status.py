@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from risen.authority.certificates import instance_window
+from risen.authority.windows import instance_window
 from risen.cli.context import cluster_option, opened, run
 from risen.cli.glimpse import Glimpse, Looker
 from risen.cli.output import output_option, tell_data

@@ -15,16 +15,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from risen.authority.authorities import Authorities
-from risen.authority.grant import Binding
-from risen.authority.sealing import SealingKey, Unsealable, seal, unseal
 from risen.core.events import EVENT_TYPES, Event
 from risen.core.history import Intent, KillIntent, LiftIntent, ReplaceIntent, RolloutIntent, ScaleIntent
 from risen.core.names import ClusterUid, InstanceName, ReleaseId
-from risen.core.spec import ClusterSpec, Revision
-from risen.core.step import Birth, Bootstrap
-from risen.instance.release import Release
-from risen.interfaces.errors import Corrupt, Denied, TooNew
+from risen.core.spec import Revision
+from risen.interfaces.errors import Corrupt, TooNew
 
 SCHEMA = 2
 """The newest schema that this program writes and understands."""
@@ -116,32 +111,39 @@ class PlanFile:
     made_unix: float
 
 
-_KINDS: Mapping[str, type] = MappingProxyType(
+KINDS: Mapping[str, str] = MappingProxyType(
     {
-        "cluster": ClusterRecord,
-        "plan": PlanFile,
-        "spec": ClusterSpec,
-        "revision": Revision,
-        "release": Release,
-        "birth": Birth,
-        "bootstrap": Bootstrap,
+        "risen.codec.records:ClusterRecord": "cluster",
+        "risen.codec.records:PlanFile": "plan",
+        "risen.core.spec:ClusterSpec": "spec",
+        "risen.core.spec:Revision": "revision",
+        "risen.instance.release:Release": "release",
+        "risen.core.step:Birth": "birth",
+        "risen.core.step:Bootstrap": "bootstrap",
+        "risen.core.history:KillIntent": "kill-intent",
+        "risen.core.history:ReplaceIntent": "replace-intent",
+        "risen.core.history:RolloutIntent": "rollout-intent",
+        "risen.core.history:ScaleIntent": "scale-intent",
+        "risen.core.history:LiftIntent": "lift-intent",
+        "risen.codec.records:EtcdClusterId": "etcd-cluster-id",
+        "risen.codec.records:AddonManifest": "addon-manifest",
+        "risen.authority.binding:Binding": "join-binding",
+        "risen.authority.authorities:Authorities": "authorities",
+        "risen.authority.passes:Passes": "passes",
+        **{f"{kind.__module__}:{kind.__name__}": kind.__name__ for kind in EVENT_TYPES},
+    }
+)
+"""By the place of a type, so that who reads one kind need not import what the others are made of."""
+_INTENTS: Mapping[str, type] = MappingProxyType(
+    {
         "kill-intent": KillIntent,
         "replace-intent": ReplaceIntent,
         "rollout-intent": RolloutIntent,
         "scale-intent": ScaleIntent,
         "lift-intent": LiftIntent,
-        "etcd-cluster-id": EtcdClusterId,
-        "addon-manifest": AddonManifest,
-        "join-binding": Binding,
-        "authorities": Authorities,
-        **{kind.__name__: kind for kind in EVENT_TYPES},
     }
 )
-_KIND_OF: Mapping[type, str] = MappingProxyType({kind: name for name, kind in _KINDS.items()})
-_INTENT_KINDS = frozenset(
-    _KIND_OF[kind] for kind in (KillIntent, ReplaceIntent, RolloutIntent, ScaleIntent, LiftIntent)
-)
-_EVENT_KINDS = frozenset(kind.__name__ for kind in EVENT_TYPES)
+_EVENTS: Mapping[str, type] = MappingProxyType({kind.__name__: kind for kind in EVENT_TYPES})
 
 T = TypeVar("T")
 
@@ -154,7 +156,7 @@ class _Envelope(msgspec.Struct):
 
 def encode(value: object) -> bytes:
     """The bytes of a value of one of the kinds above. Equal values give equal bytes. KeyError: unknown kind."""
-    kind = _KIND_OF[type(value)]
+    kind = _kind_of(type(value))
     encoder = msgspec.json.Encoder(order="sorted")
     return encoder.encode({"schema": SCHEMA, "kind": kind, "value": value})
 
@@ -167,7 +169,7 @@ def foundation(revision: Revision) -> str:
 def decode(data: bytes, kind: type[T], key: str) -> T:
     """The value in an object. `key` is named in errors: Corrupt, TooNew."""
     envelope = _open(data, key)
-    wanted = _KIND_OF[kind]
+    wanted = _kind_of(kind)
     if envelope.kind != wanted:
         raise Corrupt(f"{key}: holds a {envelope.kind!r} where a {wanted!r} belongs")
     value: T = _value(envelope, kind, key)
@@ -178,19 +180,23 @@ def decode_event(data: bytes, seq: int) -> Event:
     """The event in record `seq` of the stream. Raises Corrupt, TooNew (also for a kind not known here)."""
     key = f"{EVENTS}#{seq}"
     envelope = _open(data, key)
-    if envelope.kind not in _EVENT_KINDS:
+    if envelope.kind not in _EVENTS:
         raise Corrupt(f"{key}: no event is called {envelope.kind!r}")
-    event: Event = _value(envelope, _KINDS[envelope.kind], key)
+    event: Event = _value(envelope, _EVENTS[envelope.kind], key)
     return event
 
 
 def decode_intent(data: bytes, key: str) -> Intent:
     """What a person asked for. Raises Corrupt, TooNew (also for a kind not known here)."""
     envelope = _open(data, key)
-    if envelope.kind not in _INTENT_KINDS:
+    if envelope.kind not in _INTENTS:
         raise Corrupt(f"{key}: no intent is called {envelope.kind!r}")
-    intent: Intent = _value(envelope, _KINDS[envelope.kind], key)
+    intent: Intent = _value(envelope, _INTENTS[envelope.kind], key)
     return intent
+
+
+def _kind_of(kind: type) -> str:
+    return KINDS[f"{kind.__module__}:{kind.__qualname__}"]
 
 
 def _open(data: bytes, key: str) -> _Envelope:
@@ -211,21 +217,3 @@ def _value(envelope: _Envelope, kind: type[Any], key: str) -> Any:
         return msgspec.json.decode(envelope.value, type=kind)
     except msgspec.DecodeError as error:
         raise Corrupt(f"{key}: {envelope.kind} cannot be read: {error}") from error
-
-
-def seal_authorities(authorities: Authorities, key: SealingKey, nonce: bytes) -> bytes:
-    """The object `authorities`: unreadable without the sealing key. `nonce`: 12 fresh random bytes."""
-    return seal(encode(authorities), key, nonce)
-
-
-def open_authorities(data: bytes, key: SealingKey) -> Authorities:
-    """Authority keys out of their sealed object. Raises Denied for another sealing key, Corrupt, TooNew."""
-    try:
-        plain = unseal(data, key)
-    except Unsealable as error:
-        if error.other_key:
-            raise Denied(f"{AUTHORITIES}: {error}") from error
-        if error.newer:
-            raise TooNew(f"{AUTHORITIES}: {error}") from error
-        raise Corrupt(f"{AUTHORITIES}: {error}") from error
-    return decode(plain, Authorities, AUTHORITIES)

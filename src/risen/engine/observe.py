@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from risen.core.history import History
 from risen.core.names import InstanceName, ProviderId, may_hold_etcd
@@ -19,18 +19,37 @@ from risen.core.picture import (
     Unseen,
 )
 from risen.core.step import StepInFlight
-from risen.engine.world import EngineWorld
+from risen.interfaces.clock import Clock
+from risen.interfaces.endpoint import Endpoint
 from risen.interfaces.errors import InterfaceError, Unreachable
+from risen.interfaces.etcd import Etcd
+from risen.interfaces.kubernetes import Kubernetes
+from risen.interfaces.provider import Provider
 
 T = TypeVar("T")
 SECTIONS = ("provider", "kubernetes", "etcd", "endpoint")
+
+
+class Sights(Protocol):
+    """What is looked at, and by which clock."""
+
+    @property
+    def provider(self) -> Provider: ...
+    @property
+    def kubernetes(self) -> Kubernetes: ...
+    @property
+    def etcd(self) -> Etcd: ...
+    @property
+    def endpoint(self) -> Endpoint: ...
+    @property
+    def clock(self) -> Clock: ...
 
 
 @dataclass(slots=True)
 class Eyes:
     """Reads pictures, and remembers since when a section has not been readable."""
 
-    world: EngineWorld
+    world: Sights
     unseen_since: dict[str, float]
 
     async def look(self, history: History, in_flight: tuple[StepInFlight, ...]) -> Picture:

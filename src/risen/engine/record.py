@@ -206,3 +206,9 @@ async def read_revision(store: Store, key: str) -> Revision:
     if there is None:
         raise NotFound(f"{key}: no such revision in the store")
     return records.decode(there.data, Revision, key)
+
+
+async def read_newest(store: Store) -> Revision | None:
+    """The revision in force; None before the first."""
+    key = await newest_revision_key(store)
+    return None if key is None else await read_revision(store, key)

@@ -9,14 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
+from risen.authority.binding import Binding, EtcdStart, Granted
 from risen.authority.certificates import Subject
 from risen.authority.certify import certify
 from risen.authority.grant import (
     NOT_A_TICKET,
-    Binding,
-    EtcdStart,
     Grant,
-    Granted,
     JoinContext,
     JoinRequest,
     Later,

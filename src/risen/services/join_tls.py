@@ -10,7 +10,8 @@ import ssl
 from dataclasses import dataclass, field
 
 from risen.authority.authorities import Authorities
-from risen.authority.identities import Identity, join_identity
+from risen.authority.identities import join_identity
+from risen.authority.passes import Identity
 from risen.interfaces.clock import Clock
 from risen.interfaces.entropy import Entropy
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from risen.codec import records
 from risen.core.names import ImageDigest, Role
 from risen.core.spec import ClusterSpec, PoolRelease, PoolSpec, Revision
-from risen.engine.record import newest_revision_key, read_revision
+from risen.engine.record import read_newest, read_revision
 from risen.interfaces.builder import BakedImage
 from risen.interfaces.errors import Conflict, NotFound
 from risen.interfaces.store import IfAbsent, Store
@@ -118,12 +118,6 @@ def _rendered_revision(number: int, spec: ClusterSpec, baked: Baked) -> Revision
 def _render(spec: ClusterSpec, pool: PoolSpec, baked: Baked) -> PoolRelease:
     release = rendered(spec, pool, baked.images[pool.role])
     return PoolRelease(pool.name, release.id, release.image)
-
-
-async def read_newest(store: Store) -> Revision | None:
-    """The revision in force; None before the first."""
-    key = await newest_revision_key(store)
-    return None if key is None else await read_revision(store, key)
 
 
 async def write_revision(store: Store, revision: Revision, images: Iterable[BakedImage] = ()) -> None:

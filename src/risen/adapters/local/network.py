@@ -11,12 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from risen.adapters.local.host import in_netns, ip_json, run
-from risen.adapters.local.settings import LocalSettings
+from risen.adapters.local.settings import UPLINK, LocalSettings
 from risen.interfaces.errors import Conflict, OutcomeUnknown
 
 BRIDGE = "br0"
-UPLINK = "uplink"
-"""The inner end of the veth pair to the host."""
 UNLABELLED = "unlabelled"
 """A link is made under this name inside the namespace, labelled, and only then gets its own: the kernel takes
 no alias when a link is made, and a crash in between must leave nothing that looks like somebody else's."""

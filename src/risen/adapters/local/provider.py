@@ -34,8 +34,7 @@ from risen.adapters.local.records import (
     take_address,
     write_record,
 )
-from risen.adapters.local.settings import LocalSettings, bridge_port, instance_of, provider_id
-from risen.adapters.local.site import UPLINK
+from risen.adapters.local.settings import UPLINK, LocalSettings, bridge_port, instance_of, provider_id
 from risen.core.names import InstanceName, ProviderId
 from risen.core.picture import InstanceSeen, InstanceState, ProviderSeen
 from risen.interfaces.builder import Images

@@ -16,6 +16,8 @@ IFNAME_MAX = 15
 FIRST_HOST = 10
 LAST_HOST = 250
 API_PORT = 6443
+UPLINK = "uplink"
+"""The inner end of the veth pair to the host."""
 
 
 @dataclass(frozen=True, slots=True)

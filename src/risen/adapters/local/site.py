@@ -22,13 +22,11 @@ from risen.adapters.local.haproxy import ask, endpoint_folder, read_slots, rende
 from risen.adapters.local.host import file_lock, in_netns, mounts_under, run, wait_until, write_file
 from risen.adapters.local.launcher import Launcher, Program, console_tail, launcher_for
 from risen.adapters.local.machine import bridge_ports, share
-from risen.adapters.local.network import UPLINK, clear_network, make_network, set_outside_route
+from risen.adapters.local.network import clear_network, make_network, set_outside_route
 from risen.adapters.local.outside import SHARED, close_outside, has_outside, open_outside, raise_limits
 from risen.adapters.local.records import write_site
-from risen.adapters.local.settings import LocalSettings, bridge_port
+from risen.adapters.local.settings import UPLINK, LocalSettings, bridge_port
 from risen.interfaces.errors import Conflict, Invalid, OutcomeUnknown, Unreachable
-
-__all__ = ["UPLINK", "LocalSite"]
 
 ENDPOINT_UNIT = "_endpoint"
 ENDPOINT_TIMEOUT_SECONDS = 5.0

@@ -1,0 +1,170 @@
+"""A host, and a cluster on it whose store is opened: where adapters of the store are chosen."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from risen.adapters.local.settings import LocalSettings
+from risen.adapters.store.directory import DirectoryStore
+from risen.adapters.store.leadership import DirectoryLeadership
+from risen.adapters.store.sealing_key import create_sealing_key, read_sealing_key
+from risen.adapters.system import SystemClock, SystemEntropy
+from risen.codec import records
+from risen.core.names import ClusterUid
+from risen.core.spec import ClusterSpec, Revision
+from risen.engine.record import read_newest
+from risen.interfaces.errors import Conflict, NotFound
+from risen.interfaces.store import IfAbsent, Leadership, Store
+
+if TYPE_CHECKING:
+    from risen.authority.authorities import Authorities
+    from risen.interfaces.checks import HostReport
+    from risen.services.credentials import Credentials
+
+T = TypeVar("T")
+CLOCK = SystemClock()
+ENTROPY = SystemEntropy()
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where Risen keeps its things on this host."""
+
+    home: Path
+    cache: Path
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Host:
+        """RISEN_HOME and RISEN_CACHE, or their defaults; absolute, because the controller runs in `/`."""
+        return cls(
+            Path(environment.get("RISEN_HOME") or "/var/lib/risen").absolute(),
+            Path(environment.get("RISEN_CACHE") or "/var/cache/risen").absolute(),
+        )
+
+    def folder(self, cluster: str) -> Path:
+        """All of one cluster on this host, but for its sealing key."""
+        return self.home / "clusters" / cluster
+
+    def key_file(self, cluster: str) -> Path:
+        """The sealing key: outside the store."""
+        return self.home / "keys" / f"{cluster}.key"
+
+    def clusters(self) -> tuple[str, ...]:
+        """Names of clusters that have a folder here."""
+        folder = self.home / "clusters"
+        return tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster whose store was opened."""
+
+    host: Host
+    name: str
+    uid: ClusterUid
+    store: DirectoryStore
+    revision: Revision | None
+
+    @property
+    def revision_in_force(self) -> Revision:
+        """The newest revision. Raises NotFound before the first `up`."""
+        if self.revision is None:
+            raise NotFound(f"cluster {self.name} has no revision yet: `risen up` applies the first")
+        return self.revision
+
+    @property
+    def spec(self) -> ClusterSpec:
+        """The spec in force. Raises NotFound before the first `up`."""
+        return self.revision_in_force.spec
+
+    @property
+    def leadership(self) -> DirectoryLeadership:
+        """Who leads."""
+        return leadership_of(self.host, self.name)
+
+
+async def create_cluster(host: Host, name: str) -> Cluster:
+    """Make the store, its sealing key and authorities, or open what is there; safe to repeat after any crash.
+
+    Raises Conflict where instances of that name live on this host without a store (an empty store never
+    takes over instances), Denied, NoCapacity.
+    """
+    store = noted(DirectoryStore.create(host.folder(name) / "store"), Store)
+    if await store.get(records.CLUSTER) is None:
+        if any((host.folder(name) / "instances").glob("*")):
+            raise Conflict(
+                f"instances of a cluster {name} are on this host, but their store is empty: put "
+                f"{host.folder(name) / 'store'} back, or delete them with `risen down -c {name}`"
+            )
+        create_sealing_key(host.key_file(name), ENTROPY.token(32))
+        await own_credentials(host, name, store).found(name)
+        record = records.ClusterRecord(ClusterUid(ENTROPY.token(16).hex()), name, CLOCK.unix())
+        with contextlib.suppress(Conflict):
+            await store.put(records.CLUSTER, records.encode(record), IfAbsent())
+    return await open_cluster(host, name)
+
+
+async def open_cluster(host: Host, name: str) -> Cluster:
+    """The cluster of that name on this host. Raises NotFound, Corrupt, TooNew."""
+
+    root = host.folder(name) / "store"
+    there = "none" if not host.clusters() else ", ".join(host.clusters())
+    if not root.is_dir():
+        raise NotFound(f"no cluster {name} on this host (there is: {there}); `risen up` makes one")
+    store = noted(DirectoryStore(root), Store)
+    found = await store.get(records.CLUSTER)
+    if found is None:
+        raise NotFound(f"{root}: the store of {name} was never finished; `risen up` finishes it")
+    record = records.decode(found.data, records.ClusterRecord, records.CLUSTER)
+    return Cluster(host, name, record.uid, store, await read_newest(store))
+
+
+async def open_authorities(cluster: Cluster) -> Authorities:
+    """The cluster's authorities. Raises NotFound or Denied for the sealing key, Corrupt."""
+    return await own_credentials(cluster.host, cluster.name, cluster.store).authorities()
+
+
+def own_credentials(host: Host, name: str, store: Store) -> Credentials:
+    """What opens the cluster's authorities. Raises NotFound or Denied for the sealing key."""
+    from risen.services.credentials import Credentials
+
+    return Credentials(store, read_sealing_key(host.key_file(name)), CLOCK, ENTROPY)
+
+
+def examine_host(host: Host, spec: ClusterSpec | None, surge: int | None = None) -> HostReport:
+    """Whether this host can carry that cluster (or, with None, the one that `risen init` writes); with `surge`
+    only whether there is room for so many more instances of it while it is rolled."""
+    from risen.adapters.local.checks import examine, examine_surge, wanted_for
+
+    wanted = wanted_for(spec, host.home)
+    return examine(wanted) if surge is None else examine_surge(wanted, surge)
+
+
+def local_settings(cluster: Cluster, authorities: Authorities | None = None) -> LocalSettings:
+    """What the local provider, site and endpoint of a cluster are made from."""
+    local = cluster.spec.provider
+    ca = None if authorities is None else authorities.cluster.certificate.encode()
+    at_boot = (sys.executable, "-m", "risen.cli.main")
+    return LocalSettings(
+        cluster.name, cluster.uid, cluster.host.home, local.subnet, local.disk_gib, ca, at_boot
+    )
+
+
+def leadership_of(host: Host, name: str) -> DirectoryLeadership:
+    """Who leads the cluster of that name."""
+    return noted(DirectoryLeadership(host.folder(name) / "store", CLOCK), Leadership)
+
+
+def noted(real: T, interface: type) -> T:
+    """As it is, or with its answers noted where the environment asks for that (`adapters.answer_file`)."""
+    if "RISEN_RECORD_ANSWERS" not in os.environ:
+        return real
+    from risen.adapters.answer_file import noted
+
+    return noted(real, interface)

@@ -1,0 +1,61 @@
+"""What surrounds the instances of a local cluster, and all of them at once, without the store."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from risen.bootstrap.place import Host, local_settings, open_cluster
+from risen.core.names import InstanceName
+from risen.interfaces.errors import Corrupt, InterfaceError
+from risen.interfaces.provider import PowerResult
+
+if TYPE_CHECKING:
+    from risen.adapters.local.settings import LocalSettings
+    from risen.adapters.local.site import LocalSite
+
+
+def local_site(settings: LocalSettings) -> LocalSite:
+    """What surrounds the instances of a local cluster."""
+    from risen.adapters.local.site import LocalSite
+
+    return LocalSite(settings)
+
+
+def site_on_host(host: Host, name: str) -> LocalSite:
+    """The surroundings of a cluster as an earlier start kept them. Raises NotFound, Corrupt."""
+    from risen.adapters.local.records import read_site
+
+    return local_site(read_site(host.home, name))
+
+
+async def mend_site(host: Host, name: str) -> None:
+    """Write a site.json that cannot be read anew, from the store, where that can tell what was in it."""
+    from risen.adapters.local.records import read_site, write_site
+
+    with contextlib.suppress(InterfaceError):
+        try:
+            read_site(host.home, name)
+        except Corrupt:
+            write_site(local_settings(await open_cluster(host, name)))
+
+
+async def start_all(host: Host, name: str) -> tuple[PowerResult, ...]:
+    """Power every instance of a cluster on, without its store. Raises NotFound, Corrupt."""
+    from risen.adapters.local import power
+
+    return await power.start_all(host.home, name)
+
+
+async def stop_all(host: Host, name: str) -> tuple[PowerResult, ...]:
+    """Press every power button, workers first. Raises NotFound, Corrupt."""
+    from risen.adapters.local import power
+
+    return await power.stop_all(host.home, name)
+
+
+async def destroy_all(host: Host, name: str) -> tuple[InstanceName, ...]:
+    """Destroy every instance of a cluster, its data included. Raises NotFound, Corrupt."""
+    from risen.adapters.local import power
+
+    return await power.destroy_all(host.home, name)
