@@ -92,7 +92,7 @@ async def _look(name: str | None, instance: InstanceName) -> Described:
 
 async def _console(looker: Looker, instance: InstanceName) -> tuple[str, ...]:
     try:
-        said = await looker.clients.provider.console(instance, CONSOLE_BYTES)
+        said = await looker.sights.provider.console(instance, CONSOLE_BYTES)
     except InterfaceError as error:
         return (f"not readable: {error}",)
     return console_lines(said)[-MOST_CONSOLE_LINES:]
