@@ -72,7 +72,7 @@ def test_the_list_of_invariants_is_the_one_the_design_names() -> None:
     assert [invariant.name for invariant in INVARIANTS] == [
         "quorum-kept", "data-before-cattle", "foreign-untouched", "bootstrap-once", "birth-before-launch",
         "entry-before-harm", "one-membership-change-at-a-time", "fault-tolerance-kept",
-        "one-control-plane-change-at-a-time",
+        "one-control-plane-change-at-a-time", "no-revoked-release", "one-instance-tries-a-release",
     ]  # fmt: skip
 
 

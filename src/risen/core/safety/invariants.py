@@ -14,7 +14,7 @@ from risen.core.judge.facts import Facts
 from risen.core.names import InstanceName, ProviderId, may_hold_etcd
 from risen.core.picture import MemberSeen
 from risen.core.reasons import PLANNED, ROLLING
-from risen.core.safety import quorum
+from risen.core.safety import exposure, quorum
 from risen.core.step import (
     AddLearner,
     CordonNode,
@@ -274,6 +274,12 @@ INVARIANTS = (
         "one-control-plane-change-at-a-time",
         "of the control plane one instance at a time is taken by plan",
         _one_control_plane_change,
+    ),
+    Invariant("no-revoked-release", "what is revoked is launched by nothing again", exposure.blocks_revoked),
+    Invariant(
+        "one-instance-tries-a-release",
+        "a release that has not passed is launched once",
+        exposure.blocks_exposure,
     ),
 )
 
