@@ -113,6 +113,53 @@ async def test_draining_keeps_connections_and_sends_new_ones_elsewhere(
             assert (ask(old), answers, draining) == (AT_A, {AT_B}, {A: True, B: False})
 
 
+async def seen_of(ground: Ground, name: InstanceName) -> BackendSeen:
+    return next(seen for seen in await ground.endpoint.list() if seen.name == name)
+
+
+async def test_a_drained_backend_is_checked_on_and_shows_when_its_apiserver_has_ended(
+    ground: Ground, tmp_path: Path
+) -> None:
+    """It stops in order: /readyz fails first, while it takes connections still; then its port is closed."""
+    pem = ground.authority.issue(tmp_path, "kubernetes")
+    await ground.endpoint.add(A, AT_A)
+    with serving(ground, AT_A, pem):
+        assert until(lambda: is_up(ground, A))
+        await ground.endpoint.drain(A)
+        drained = await seen_of(ground, A)
+    assert until(lambda: _silent(ground))
+    ended = await seen_of(ground, A)
+    with serving(ground, AT_A, pem, 500):
+        assert until(lambda: not _silent(ground))
+        stopping = await seen_of(ground, A)
+    assert drained == BackendSeen(A, AT_A, up=True, draining=True)
+    assert ended == BackendSeen(A, AT_A, up=False, draining=True, silent=True)
+    assert stopping == BackendSeen(A, AT_A, up=False, draining=True)
+
+
+def _silent(ground: Ground) -> bool:
+    slots = {slot.server for slot in read_slots(ground.settings) if slot.instance == A}
+    return any(shown.silent for server, shown in shown_slots(ground.settings).items() if server in slots)
+
+
+async def test_a_drained_backend_whose_readyz_fails_loses_its_connections(
+    ground: Ground, tmp_path: Path
+) -> None:
+    """Clients of an apiserver that stops go elsewhere at once, instead of being told to come back after seconds."""
+    pem = ground.authority.issue(tmp_path, "kubernetes")
+    await ground.endpoint.add(A, AT_A)
+    with serving(ground, AT_A, pem) as server:
+        assert until(lambda: is_up(ground, A))
+        with connect(ground) as link:
+            assert ask(link) == AT_A
+            await ground.endpoint.drain(A)
+            assert ask(link) == AT_A
+            run("ip", "-n", ground.settings.netns, "addr", "del", f"{AT_A}/32", "dev", "br0")
+            link.settimeout(4)
+            assert link.recv(1) == b""
+        assert server.poll() is None
+
+
 async def test_removing_ends_its_connections_at_once(ground: Ground, tmp_path: Path) -> None:
     await ground.endpoint.add(A, AT_A)
     with serving(ground, AT_A, ground.authority.issue(tmp_path, "kubernetes")):

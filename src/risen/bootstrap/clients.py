@@ -164,6 +164,7 @@ def _api_at(settings: LocalSettings, identity: Identity) -> Credentials:
 
 def engine_world(cluster: Cluster, clients: Clients, observer: Observer) -> EngineWorld:
     """The engine's world on this host."""
+    from risen.adapters.etcd.rehearsal import Rehearsals
     from risen.services.revise import read_manifest
 
     return EngineWorld(
@@ -173,6 +174,8 @@ def engine_world(cluster: Cluster, clients: Clients, observer: Observer) -> Engi
         kubernetes=clients.kubernetes,
         store=cluster.store,
         leadership=cluster.leadership,
+        snapshots=Rehearsals(clients.etcd, cluster.store, images_of(cluster.host), clients.settings.folder),
+        gates=clients.kubernetes.gates,
         clock=CLOCK,
         entropy=ENTROPY,
         user_data=_user_data(cluster, clients),

@@ -28,6 +28,7 @@ CLUSTER = "cluster"
 SPEC = "spec/current"
 AUTHORITIES = "authorities"
 ETCD_CLUSTER_ID = "etcd/cluster-id"
+ETCD_REVISION = "etcd/revision"
 EVENTS = "events"
 """A stream, not an object."""
 REVISIONS = "revisions/"
@@ -91,6 +92,14 @@ class EtcdClusterId:
 
 
 @dataclass(frozen=True, slots=True)
+class EtcdRevision:
+    """The object `etcd/revision`: the highest revision that was ever seen, and when. etcd is never behind it."""
+
+    revision: int
+    unix: float
+
+
+@dataclass(frozen=True, slots=True)
 class AddonManifest:
     """The object `addons/DIGEST`: what is applied, kept so that a newer Risen goes on with the same."""
 
@@ -126,6 +135,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "risen.core.history:ScaleIntent": "scale-intent",
         "risen.core.history:LiftIntent": "lift-intent",
         "risen.codec.records:EtcdClusterId": "etcd-cluster-id",
+        "risen.codec.records:EtcdRevision": "etcd-revision",
         "risen.codec.records:AddonManifest": "addon-manifest",
         "risen.authority.binding:Binding": "join-binding",
         "risen.authority.authorities:Authorities": "authorities",

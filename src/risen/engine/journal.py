@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
 
 from risen.core.blocked import Blocked, Waiting
+from risen.core.history import TaskResult
 from risen.core.step import Step
+from risen.core.task import Task
 from risen.engine.world import Observer
 from risen.interfaces.clock import Clock
 from risen.interfaces.errors import InterfaceError, Later
@@ -59,6 +61,18 @@ class Journal(Observer):
     def refused(self, step: Step, blocked: Blocked) -> None:
         """The second check refused a step."""
         self._put("refused", {"step": type(step).__name__, **asdict(step), "blocked": asdict(blocked)})
+
+    def asked(self, task: Task) -> None:
+        """A task begins."""
+        self._put("asked", {"task": task.key})
+
+    def answered(self, task: Task, result: TaskResult) -> None:
+        """A task ended."""
+        self._put("answered", {"task": task.key, "ok": result.ok, "text": result.text})
+
+    def unanswered(self, task: Task, error: InterfaceError) -> None:
+        """A task could not be done."""
+        self._put("unanswered", {"task": task.key, "error": type(error).__name__, "why": str(error)})
 
     def said(self, item: Blocked | Waiting) -> None:
         """A new refusal or wait."""

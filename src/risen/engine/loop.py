@@ -17,6 +17,7 @@ from risen.core.plan import Now, Plan, Supplies
 from risen.core.step import Step, StepInFlight, claims_of
 from risen.engine.act import act
 from risen.engine.check import check
+from risen.engine.jobs import Jobs
 from risen.engine.leader import STEP_TIMEOUT_SECONDS, may_send, wait_to_lead
 from risen.engine.notice import notice
 from risen.engine.observe import Eyes
@@ -58,6 +59,10 @@ class Engine:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by whoever hears that the world changed."""
+    jobs: Jobs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.jobs = Jobs(self.world, self.records, self.ended.set)
 
     async def cycle_or_say(self) -> float:
         """A cycle; when the store itself cannot be read or written, say so and do nothing.
@@ -92,6 +97,8 @@ class Engine:
         plan = decide(self.records.revision, picture, history, now, self._supplies())
         self.world.observer.cycle(picture, history, plan)
         self._say(plan)
+        if may_send(self.world, self.lead):
+            self.jobs.ask(plan.tasks)
         await self._send(picture, plan)
         return self._pause(plan, clock.boot())
 
@@ -210,6 +217,7 @@ class Engine:
                 self.world.observer.said(Blocked("leadership", "engine", why))
                 break
             await self.rest(await self.cycle_or_say())
+        await self.jobs.drop()
         if self.running:
             await asyncio.wait(set(self.running))
 

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from risen.core.blocked import Blocked, Waiting
-from risen.core.history import History
+from risen.core.history import History, TaskResult
 from risen.core.picture import Picture
 from risen.core.plan import Plan
 from risen.core.step import Birth, Step
+from risen.core.task import Task
 from risen.interfaces.clock import Clock
 from risen.interfaces.endpoint import Endpoint
 from risen.interfaces.entropy import Entropy
@@ -18,6 +19,7 @@ from risen.interfaces.etcd import Etcd
 from risen.interfaces.kubernetes import Kubernetes
 from risen.interfaces.provider import Provider
 from risen.interfaces.store import Leadership, Store
+from risen.interfaces.tasks import Gates, Snapshots
 
 
 class Observer:
@@ -41,6 +43,15 @@ class Observer:
     def refused(self, step: Step, blocked: Blocked) -> None:
         """The second check refused a step that the plan had."""
 
+    def asked(self, task: Task) -> None:
+        """A task outside the loop begins."""
+
+    def answered(self, task: Task, result: TaskResult) -> None:
+        """A task ended, and that is in the ledger."""
+
+    def unanswered(self, task: Task, error: InterfaceError) -> None:
+        """A task could not be done, or its end not be written; it is tried again."""
+
     def said(self, item: Blocked | Waiting) -> None:
         """A refusal or a wait that was not there in the cycle before."""
 
@@ -55,6 +66,8 @@ class EngineWorld:
     kubernetes: Kubernetes
     store: Store
     leadership: Leadership
+    snapshots: Snapshots
+    gates: Gates
     clock: Clock
     entropy: Entropy
     user_data: Callable[[Birth], bytes]

@@ -24,6 +24,7 @@ class Backend:
     address: str
     up: bool = False
     draining: bool = False
+    silent: bool = False
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class EndpointTruth:
     def list(self) -> tuple[BackendSeen, ...]:
         """As its admin socket shows them."""
         return tuple(
-            BackendSeen(name, backend.address, backend.up, backend.draining)
+            BackendSeen(name, backend.address, backend.up, backend.draining, backend.silent)
             for name, backend in sorted(self.backends.items())
         )
 
@@ -75,8 +76,9 @@ class EndpointTruth:
         """The endpoint's own check of /readyz."""
         for name, backend in self.backends.items():
             item = self.world.instances.all.get(name)
-            ready = item is not None and item.address == backend.address
-            backend.up = ready and self.world.kubernetes.apiserver_serves(name)
+            there = item is not None and item.address == backend.address
+            backend.up = there and self.world.kubernetes.apiserver_serves(name)
+            backend.silent = item is None or not there or not item.apiserver
 
     def serves(self) -> bool:
         """Whether a client gets an answer through it now."""

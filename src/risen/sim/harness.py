@@ -44,6 +44,7 @@ from risen.sim.instances import Power
 from risen.sim.line import Line
 from risen.sim.people import People
 from risen.sim.scenario import NETWORK_ADDON, Happening, Scenario, manifest
+from risen.sim.tasks import SimGates, SimSnapshots
 from risen.sim.trace import Trace
 from risen.sim.virtual_loop import NothingDue, VirtualLoop
 from risen.sim.world import World
@@ -164,6 +165,7 @@ class Run:
             kubernetes=recorded(SimKubernetes(line), Kubernetes, note),
             store=recorded(SimStore(line), Store, note),
             leadership=recorded(SimLeadership(line), Leadership, note),
+            snapshots=SimSnapshots(line), gates=SimGates(line),
             clock=SimClock(line), entropy=SimEntropy(self.entropy), user_data=user_data, manifest=manifest,
             observer=Listener(self.world, self.trace), holder=f"sim {self.starts}",
         )  # fmt: skip

@@ -43,6 +43,8 @@ class World:
     """What is wrong with which image."""
     addon_deployments: dict[str, tuple[Deployment, ...]] = field(default_factory=dict)
     store: Bucket = field(default_factory=Bucket)
+    failing_gates: frozenset[tuple[str, str]] = frozenset()
+    """(name, release) of the gates that a release does not pass."""
     controller_alive: bool = False
     """Join is answered by a living controller."""
     denied: set[str] = field(default_factory=set)

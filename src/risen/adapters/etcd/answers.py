@@ -72,6 +72,26 @@ class Hash(msgspec.Struct, frozen=True):
     compact_revision: str = "0"
 
 
+class Ranged(msgspec.Struct, frozen=True):
+    """Answer of a read; only its revision is looked at."""
+
+    header: Header
+
+
+class SnapshotPart(msgspec.Struct, frozen=True):
+    """A piece of a snapshot; `blob` in base64."""
+
+    remaining_bytes: str = "0"
+    blob: str = ""
+
+
+class SnapshotLine(msgspec.Struct, frozen=True):
+    """One line of a snapshot's stream: a piece, or why there are no more."""
+
+    result: SnapshotPart | None = None
+    error: msgspec.Raw = msgspec.Raw(b"")
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """A gRPC status as the gateway writes it."""
 

@@ -6,7 +6,8 @@ It remembers only where members answered at the last `observe`; it judges nothin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import base64
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -17,6 +18,8 @@ from risen.adapters.etcd.answers import (
     Hash,
     MemberAdded,
     MemberList,
+    Ranged,
+    SnapshotLine,
     Status,
     alarms_of,
     members_seen,
@@ -33,6 +36,7 @@ READ_SECONDS = 4.0
 """A linearizable read waits out an election (1 to 2 s) and no more."""
 STATUS_SECONDS = 2.0
 STRAGGLER_SECONDS = 1.0
+SNAPSHOT_SILENCE_SECONDS = 10.0
 CHANGE_SECONDS = 8.0
 """etcd itself gives up on a membership change after 5 s plus two election time-outs."""
 
@@ -50,6 +54,7 @@ class Call(Generic[T]):
     seconds: float = CHANGE_SECONDS
 
 
+NO_KEY = base64.b64encode(b"\0").decode()
 STATUS = Call("maintenance/status", MappingProxyType({}), Status, read=True, seconds=STATUS_SECONDS)
 
 
@@ -112,6 +117,30 @@ class EtcdClient:
         said = await self._ask(self._where(member), call)
         return said.hash, int(said.compact_revision)
 
+    async def observe_again(self) -> EtcdSeen:
+        """The same, of where members answered last."""
+        return await self.observe(self._addresses)
+
+    async def revision(self, member: MemberId) -> int:
+        """etcd's revision by a linearizable read of this member, which has applied it."""
+        call = Call("kv/range", {"key": NO_KEY}, Ranged, read=True, seconds=READ_SECONDS)
+        return int((await self._ask(self._where(member), call)).header.revision)
+
+    async def snapshot(self, member: MemberId, write: Callable[[bytes], object]) -> None:
+        """A snapshot of this member's data, piece by piece, its checksum at the end. Source: rpc.proto, Snapshot."""
+        url = f"https://{_with_port(self._where(member))}/v3/maintenance/snapshot"
+        request = Request("POST", url, b"{}", read=True)
+        remaining = "unknown"
+        async with self._session.stream(request, SNAPSHOT_SILENCE_SECONDS) as lines:
+            if lines.status != 200:
+                error = refusal(lines.status, await lines.rest(), request.what)
+                raise error
+            async for batch in lines:
+                for line in batch:
+                    remaining = _write_part(line, write, request.what)
+        if remaining != "0":
+            raise Unreachable(f"{request.what}: ended with {remaining} bytes to come")
+
     # --- asking -------------------------------------------------------------------------------------------
     async def _statuses(self, addresses: tuple[str, ...]) -> list[tuple[str, Status | InterfaceError]]:
         """What each says, or why not. Once more than half have said something, the rest get 1 s: a dead
@@ -162,7 +191,7 @@ class EtcdClient:
         raise last
 
     async def _ask(self, address: str, call: Call[T]) -> T:
-        url = f"https://{address if ':' in address else f'{address}:{CLIENT_PORT}'}/v3/{call.path}"
+        url = f"https://{_with_port(address)}/v3/{call.path}"
         data = msgspec.json.encode(dict(call.body))
         request = Request("POST", url, data, read=call.read, seconds=call.seconds)
         answer = await self._session.request(request)
@@ -193,6 +222,23 @@ class EtcdClient:
         said = "; ".join(str(error) for _, error in found) or "no address to ask"
         denied = bool(found) and all(isinstance(error, Denied) for _, error in found)
         return Denied(said) if denied else Unreachable(f"no etcd member answers: {said}")
+
+
+def _with_port(address: str) -> str:
+    return address if ":" in address else f"{address}:{CLIENT_PORT}"
+
+
+def _write_part(line: bytes, write: Callable[[bytes], object], what: str) -> str:
+    """How many bytes are to come after this piece."""
+    try:
+        said = msgspec.json.decode(line, type=SnapshotLine)
+        if said.result is not None:
+            write(base64.b64decode(said.result.blob, validate=True))
+            return said.result.remaining_bytes
+    except ValueError as error:
+        raise Corrupt(f"{what}: a piece that cannot be read: {error}") from error
+    refused = refusal(200, bytes(said.error), what)
+    raise refused
 
 
 async def _first(asked: Sequence[asyncio.Future[MemberList]]) -> MemberList | None:

@@ -52,6 +52,7 @@ class Api:
 
     def __init__(self, credentials: Credentials) -> None:
         self._server = credentials.server
+        self.authorities = credentials.identity.authorities
         self._session = Session(credentials.identity)
 
     def renew(self, credentials: Credentials) -> None:

@@ -13,6 +13,7 @@ from risen.adapters.kubernetes import bodies
 from risen.adapters.kubernetes.addons import MANAGED_BY, Addons
 from risen.adapters.kubernetes.api import APPLY_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Api, Credentials
 from risen.adapters.kubernetes.cache import Cache, Event, apply, kubernetes_seen
+from risen.adapters.kubernetes.gates import GateClient
 from risen.adapters.kubernetes.kinds import HOLDERS, NODE_LEASES, NODES, kinds
 from risen.adapters.kubernetes.reflector import Pace, Reflector
 from risen.adapters.kubernetes.resources import Resources
@@ -62,6 +63,11 @@ class KubernetesClient:
     def signing(self) -> SigningClient:
         """Signing requests, over the same connections and credentials."""
         return SigningClient(self._api)
+
+    @property
+    def gates(self) -> GateClient:
+        """Gates of releases, over the same connections and credentials."""
+        return GateClient(self._api, self._api.authorities)
 
     def poll_addons_every(self, seconds: float) -> None:
         """See add-ons that another program applies within so long, instead of 30 s; from the next poll on."""

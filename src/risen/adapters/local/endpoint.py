@@ -64,7 +64,8 @@ class LocalEndpoint:
             shown = by_server.get(slot.server)
             if shown is not None and _serves(slot, shown):
                 up = shown.up and shown.checked
-                seen.append(BackendSeen(InstanceName(slot.instance), slot.address, up, shown.draining))
+                name = InstanceName(slot.instance)
+                seen.append(BackendSeen(name, slot.address, up, shown.draining, shown.silent and not up))
         return tuple(sorted(seen, key=lambda backend: backend.name))
 
     def _slot_of(self, instance: InstanceName) -> Slot | None:

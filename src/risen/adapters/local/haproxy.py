@@ -4,6 +4,7 @@ configuration, so that they outlive it; the socket changes the running one. Sour
 
 from __future__ import annotations
 
+import csv
 import json
 import resource
 import socket
@@ -21,6 +22,8 @@ CONNECTIONS_WANTED = 8000
 NOWHERE = "127.0.0.1"
 STARTING, RUNNING = "1", "2"
 CHECK_PASSED = "3"
+NO_CONNECTION = frozenset({"L4CON", "L4TOUT"})
+"""The last check was refused, found no way there, or nobody answered: no apiserver is there."""
 ANY_MAINTENANCE = 0x01 | 0x02 | 0x20 | 0x40
 """Without 0x04, which only tells that the configuration began with it disabled."""
 ANY_DRAIN = 0x08 | 0x10
@@ -44,13 +47,15 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the running HAProxy shows of a slot. `checked` when its last check passed."""
+    """What the running HAProxy shows of a slot. `checked` when its last check passed, `silent` when it found nobody
+    who takes a connection."""
 
     address: str
     up: bool
     maintenance: bool
     draining: bool
     checked: bool
+    silent: bool = False
 
 
 def endpoint_folder(settings: LocalSettings) -> Path:
@@ -146,17 +151,21 @@ def ask(settings: LocalSettings, *commands: str) -> str:
 def shown_slots(settings: LocalSettings) -> dict[str, Shown]:
     """What HAProxy shows, by its names of the slots. Raises Unreachable, OutcomeUnknown.
 
-    Source: HAProxy's management guide, `show servers state`.
+    Source: HAProxy's management guide, `show servers state` and `show stat`.
     """
-    lines = ask(settings, f"show servers state {BACKEND}").splitlines()
-    if len(lines) < 2 or not lines[1].startswith("# "):
+    text = ask(settings, f"show servers state {BACKEND}", f"show stat {BACKEND} 4 -1")
+    states, found, table = text.partition("# pxname,")
+    lines = states.splitlines()
+    if not found or len(lines) < 2 or not lines[1].startswith("# "):
         raise OutcomeUnknown(f"API endpoint of {settings.name}: no server states: {lines[:2]}")
     keys = lines[1][2:].split()
     rows = (dict(zip(keys, line.split(), strict=False)) for line in lines[2:] if line)
-    return {row["srv_name"]: _shown(row) for row in rows}
+    stats = csv.DictReader(f"pxname,{table}".splitlines())
+    checks = {row["svname"]: row["check_status"].removeprefix("* ") for row in stats}
+    return {row["srv_name"]: _shown(row, checks.get(row["srv_name"], "")) for row in rows}
 
 
-def _shown(row: dict[str, str]) -> Shown:
+def _shown(row: dict[str, str], check: str) -> Shown:
     admin = int(row["srv_admin_state"])
     return Shown(
         address=row["srv_addr"],
@@ -164,6 +173,7 @@ def _shown(row: dict[str, str]) -> Shown:
         maintenance=bool(admin & ANY_MAINTENANCE),
         draining=bool(admin & ANY_DRAIN) or row["srv_uweight"] == "0",
         checked=row["srv_check_result"] == CHECK_PASSED,
+        silent=check in NO_CONNECTION,
     )
 
 
