@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import CP, SUPPLIES, Cluster, W, life_of, pod_of
-from risen.core.history import Entry, Revoked
+from risen.core.history import Entry, Life, Revoked
 from risen.core.judge.verdict import judge
 from risen.core.names import InstanceName, PoolName, ReleaseId, Role
 from risen.core.picture import BudgetSeen
@@ -31,11 +31,17 @@ def view_of(cluster: Cluster) -> View:
     return View(cluster.revision, facts, judge(facts), SUPPLIES)
 
 
+def later_life(name: str, **changes: object) -> Life:
+    """One that was raised beside a standing cluster."""
+    life = life_of(name, **changes)
+    return replace(life, birth=replace(life.birth, reason="roll to r-x"))
+
+
 def with_past(cluster: Cluster) -> Cluster:
     """One instance of each pool was rolled before: its drain took 12 s."""
     for name in ("cp-z", "w-z"):
         opened = cluster.now.unix - 500.0
-        cluster.lives[name] = life_of(name, gone_at_unix=opened + DRAIN)
+        cluster.lives[name] = later_life(name, gone_at_unix=opened + DRAIN)
         entry = Entry(
             f"{name}-1", InstanceName(name), ROLLOUT, ("r-old → r-w",), opened, opened + 20, "rolled"
         )
@@ -132,6 +138,30 @@ def test_what_is_under_way_is_counted_with_the_time_it_has_behind_it() -> None:
     assert projection.takes.mean == pytest.approx(before - BOOT - SOAK - 5.0)
 
 
+def test_a_first_instance_that_took_over_has_only_its_soak_ahead() -> None:
+    cluster = rolling(W)
+    cluster.serve("w-n").of_release("w-n")
+    cluster.lives["w-a"] = replace(cluster.lives["w-a"], gone_at_unix=cluster.now.unix - 4.0)
+    for table in (cluster.instances, cluster.nodes):
+        del table["w-a"]
+    entry = Entry(
+        "w-a-1", InstanceName("w-a"), ROLLOUT, (), cluster.now.unix - 16.0, cluster.now.unix - 3, "rolled"
+    )
+    cluster.entries[entry.id] = entry
+    first, rest = project(view_of(cluster)).waves
+    assert (first.count, first.how, first.takes.mean) == (0, How.ALONE, pytest.approx(SOAK - 4.0))
+    assert rest.count == 4
+
+
+def test_without_surge_what_comes_in_the_place_of_the_ended_is_still_owed() -> None:
+    cluster = rolling(W, strategy=Strategy(Share(0), Share(1)))
+    cluster.passed[ReleaseId("r-w-new")] = ("served",)
+    whole = project(view_of(cluster)).takes.mean
+    entry = Entry("w-a-1", InstanceName("w-a"), ROLLOUT, (), cluster.now.unix - 5.0)
+    cluster.entries[entry.id] = entry
+    assert project(view_of(cluster)).takes.mean == pytest.approx(whole - 5.0)
+
+
 def test_progress_tells_done_going_and_not_touched_yet() -> None:
     cluster = rolling(W, workers=3).serve("w-n").of_release("w-n")
     entry = Entry("w-a-1", InstanceName("w-a"), ROLLOUT, (), cluster.now.unix)
@@ -144,7 +174,7 @@ def test_progress_tells_done_going_and_not_touched_yet() -> None:
 
 def test_without_any_record_the_forecast_says_that_it_assumes() -> None:
     history = Cluster.nothing().history()
-    assert boots(history, Role.WORKER) is ASSUMED_BOOT
+    assert boots(history, Role.WORKER) == ASSUMED_BOOT
     assert drains(Cluster.standing().history(), Role.WORKER).records == 0
 
 
@@ -153,8 +183,18 @@ def test_only_the_last_twenty_boots_of_that_role_count() -> None:
     for number in range(30):
         at = 20000.0 + number
         took = 100.0 if number < 10 else 20.0
-        cluster.lives[f"w-{number}"] = life_of(f"w-{number}", launched_at_unix=at - took, ready_at_unix=at)
+        life = later_life(f"w-{number}", launched_at_unix=at - took, ready_at_unix=at)
+        cluster.lives[f"w-{number}"] = life
     assert boots(cluster.history(), Role.WORKER) == Spread(20.0, 0.0, 20.0, 20)
+
+
+def test_boots_of_the_bring_up_count_while_there_are_no_others_and_promise_no_speed() -> None:
+    cluster = Cluster.standing(3, 2)
+    assert boots(cluster.history(), Role.WORKER) == Spread(BOOT, 0.0, 5.0, 2), (
+        "5 s to join, then the bring-up"
+    )
+    cluster.lives["w-z"] = later_life("w-z", ready_at_unix=10003.0)
+    assert boots(cluster.history(), Role.WORKER) == Spread(3.0, 0.0, 3.0, 1)
 
 
 def test_drains_of_repairs_and_of_people_who_kill_say_nothing_of_a_rollout() -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from risen.core.history import History
+from risen.core.history import History, Life
 from risen.core.names import Role
 from risen.core.reasons import ROLLING
 
 RECORDS_COUNTED = 20
+BRING_UP = "bring-up"
+"""Reason of a birth before the cluster stood."""
 P90 = 1.2816
 """So many standard deviations above the mean nine of ten lie."""
 
@@ -75,13 +77,29 @@ def of_records(seconds: Iterable[float], assumed: Spread) -> Spread:
 
 
 def boots(history: History, role: Role) -> Spread:
-    """From launch to Ready: the last 20 instances of that role."""
-    found = sorted(
-        (life.ready_at_unix, life.ready_at_unix - life.launched_at_unix)
-        for life in history.lives.values()
-        if life.birth.role is role and life.ready_at_unix is not None and life.launched_at_unix is not None
-    )
-    return of_records((seconds for _, seconds in found[-RECORDS_COUNTED:]), ASSUMED_BOOT)
+    """From launch to Ready: the last 20 instances of that role that were raised beside a standing cluster.
+
+    Those of the bring-up waited for the control plane too: they count while there are no others, and the least of
+    them is only their way to join.
+    """
+    lives = [life for life in history.lives.values() if life.birth.role is role]
+    found = [one for life in lives if life.birth.reason != BRING_UP and (one := _boot(life)) is not None]
+    if found:
+        return of_records((seconds for _, seconds in sorted(found)[-RECORDS_COUNTED:]), ASSUMED_BOOT)
+    raised = [one for life in lives if (one := _boot(life)) is not None]
+    spread = of_records((seconds for _, seconds in sorted(raised)[-RECORDS_COUNTED:]), ASSUMED_BOOT)
+    joins = [
+        life.joined_at_unix - life.launched_at_unix
+        for life in lives
+        if life.joined_at_unix is not None and life.launched_at_unix is not None
+    ]
+    return replace(spread, least=min(joins, default=0.0))
+
+
+def _boot(life: Life) -> tuple[float, float] | None:
+    if life.ready_at_unix is None or life.launched_at_unix is None:
+        return None
+    return life.ready_at_unix, life.ready_at_unix - life.launched_at_unix
 
 
 def drains(history: History, role: Role) -> Spread:

@@ -14,8 +14,9 @@ from risen.core.history import Life
 from risen.core.judge.verdict import Verdict
 from risen.core.names import InstanceName, PoolName, ReleaseId, Role
 from risen.core.projection.forecast import NOTHING, Spread, boots, certain, drains
+from risen.core.reasons import ROLLING
 from risen.core.rules.rollout import most_surge
-from risen.core.rules.target import going_back, has_passed, leaving, outdated, target
+from risen.core.rules.target import exposed, going_back, has_passed, leaving, outdated, target
 from risen.core.rules.view import View
 from risen.core.spec import PoolSpec
 
@@ -113,7 +114,7 @@ def forecast_whole(view: View) -> Spread:
         wanted = next((one for one in view.revision.releases if one.pool == pool.name), None)
         if before is None or wanted is None or before.release == wanted.release:
             return None, None
-        return _split(pool, wanted.release, pool.replicas, _Cycle.of(view, pool), (True, 0.0))
+        return _split(pool, wanted.release, pool.replicas, _Cycle.of(view, pool), 0.0)
 
     return _projection(view, None, whole).takes
 
@@ -154,45 +155,75 @@ def _waves(view: View, pool: PoolSpec) -> _Waves:
         return None, None
     cycle = _Cycle.of(view, pool)
     spent = _spent(view, pool, cycle)
-    return _split(pool, wanted.release, count, cycle, (not has_passed(view, wanted.release), spent))
+    if has_passed(view, wanted.release):
+        return None, _rest(pool, wanted.release, count, cycle, spent)
+    if _took_over(view, pool, wanted.release):
+        soak = certain(pool.strategy.min_ready_seconds).less(_since_taken_over(view, pool))
+        first = Wave(pool.name, wanted.release, 0, How.ALONE, 1, pool.strategy.min_ready_seconds, soak)
+        return first, _rest(pool, wanted.release, count, cycle, 0.0)
+    return _split(pool, wanted.release, count, cycle, spent)
 
 
-def _split(
-    pool: PoolSpec, release: ReleaseId, count: int, cycle: _Cycle, state: tuple[bool, float]
-) -> _Waves:
-    """`state`: whether the release is to be tried first, and the seconds that are behind what is under way."""
-    tries, spent = state
-    soak = pool.strategy.min_ready_seconds
+def _split(pool: PoolSpec, release: ReleaseId, count: int, cycle: _Cycle, spent: float) -> _Waves:
+    """A release that has not passed: one alone, then the others. A control plane's first soaks beside all old ones,
+    as each of its instances does anyway."""
     if pool.role is Role.CONTROL_PLANE:
-        takes = cycle.whole.times(count).less(spent)
-        return None, Wave(pool.name, release, count, How.ONE_BY_ONE, 1, soak, takes)
-    tried = None
-    if tries:
-        takes = (cycle.whole + certain(soak)).less(spent)
-        tried = Wave(pool.name, release, 1, How.ALONE, 1, soak, takes)
-        count, spent = count - 1, 0.0
-    if count == 0:
-        return tried, None
-    surge = most_surge(pool)
+        return None, _rest(pool, release, count, cycle, spent)
+    soak = pool.strategy.min_ready_seconds
+    again = certain(soak) if most_surge(pool) > 0 else NOTHING
+    takes = (cycle.whole + again).less(spent)
+    first = Wave(pool.name, release, 1, How.ALONE, 1, soak, takes)
+    return first, _rest(pool, release, count - 1, cycle, 0.0) if count > 1 else None
+
+
+def _rest(pool: PoolSpec, release: ReleaseId, count: int, cycle: _Cycle, spent: float) -> Wave:
+    """Everybody at the pool's own pace. `spent`: seconds of work that are behind those under way."""
+    soak, surge = pool.strategy.min_ready_seconds, most_surge(pool)
+    if pool.role is Role.CONTROL_PLANE:
+        return Wave(pool.name, release, count, How.ONE_BY_ONE, 1, soak, cycle.whole.times(count).less(spent))
     width = min(count, max(1, surge + pool.strategy.max_unavailable.of(pool.replicas)))
     takes = cycle.whole.times(-(-count // width)).less(spent / width)
-    how = How.SURGE if surge > 0 else How.FEWER
-    return tried, Wave(pool.name, release, count, how, width, soak, takes)
+    return Wave(pool.name, release, count, How.SURGE if surge > 0 else How.FEWER, width, soak, takes)
+
+
+def _took_over(view: View, pool: PoolSpec, release: ReleaseId) -> bool:
+    """Whether the first instance of a release is there and the one in whose place it came is gone."""
+    spare = len(view.staying(pool.name)) + len(view.births_in_flight(pool.name)) - pool.replicas
+    first = bool(exposed(view, release))
+    return first and spare <= 0 and not leaving(view, pool.name) and pool.role is not Role.CONTROL_PLANE
+
+
+def _since_taken_over(view: View, pool: PoolSpec) -> float:
+    """Seconds since the last of a pool that was taken by plan was gone."""
+    history = view.facts.history
+    gone = [
+        life.gone_at_unix
+        for entry in history.entries.values()
+        if entry.reason in ROLLING
+        and (life := history.lives.get(entry.subject)) is not None
+        and life.birth.pool == pool.name
+        and life.gone_at_unix is not None
+    ]
+    return max(0.0, view.facts.now.unix - max(gone, default=view.facts.now.unix))
 
 
 def _spent(view: View, pool: PoolSpec, cycle: _Cycle) -> float:
-    """Seconds that those on their way have behind them, out of their whole replacement."""
-    facts, spent = view.facts, 0.0
+    """Seconds that those on their way have behind them, out of their whole replacement. Less than nothing where
+    one was ended first and what comes in its place is still owed."""
+    facts, now = view.facts, view.facts.now.unix
     until_drained, drain = cycle.until_drained.mean, cycle.drain.mean
-    going = leaving(view, pool.name)
-    for life in going:
-        opened = facts.entries[life.birth.instance].opened_unix
-        spent += until_drained + min(drain, max(0.0, facts.now.unix - opened))
-    ahead = len(view.staying(pool.name)) - pool.replicas
-    if ahead > 0 and not going:
-        newest = sorted(view.staying(pool.name), key=_launched)[-ahead:]
-        spent += sum(min(until_drained, max(0.0, facts.now.unix - _launched(life))) for life in newest)
-    return spent
+    going, staying = leaving(view, pool.name), view.staying(pool.name)
+    drained = sum(
+        min(drain, max(0.0, now - facts.entries[life.birth.instance].opened_unix)) for life in going
+    )
+    ahead = len(staying) + len(going) - pool.replicas
+    newest = sorted(staying, key=_launched)
+    if most_surge(pool) > 0:
+        risen = newest[-ahead:] if ahead > 0 else []
+        return drained + sum(min(until_drained, max(0.0, now - _launched(life))) for life in risen)
+    owed = max(0, -ahead) * until_drained
+    owed += sum(max(0.0, until_drained - max(0.0, now - _launched(life))) for life in newest)
+    return drained - owed
 
 
 def _launched(life: Life) -> float:
