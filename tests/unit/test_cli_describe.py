@@ -184,7 +184,7 @@ def test_status_tells_what_each_pool_heads_for_and_how_far_it_is(ground: Ground)
     pool = next(line for line in lines if line.startswith("w "))
     assert pool.split()[1:4] == ["2/2", "2", "releases"] and "r-w-new" in pool
     now = [line for line in lines if line.startswith("NOW")]
-    assert now[0].startswith("NOW    revision 2 goes on, 4/5, 30s, ETA ")
+    assert now[0].startswith("NOW    revision 2 goes on, 1/2, 30s, ETA ")
 
 
 def test_a_revoked_release_is_wrong_until_another_revision_and_wanted_by_nothing(ground: Ground) -> None:

@@ -93,11 +93,21 @@ def rolling() -> Cluster:
 # --- the screen ---------------------------------------------------------------------------------------------
 def test_the_screen_tells_how_far_it_is_what_is_drained_and_the_verdict(ground: Ground) -> None:
     lines = rollout_lines(glimpse_of(ground, rolling()))
-    assert lines[0].startswith(f"lab 2 → r-w-new   {bar(5, 7)}  5/7   75s, ETA ")
+    assert lines[0].startswith(f"lab 2 → r-w-new   {bar(2, 4)}  2/4   75s, ETA ")
     assert "(plan " in lines[0] and "assumed" in lines[0]
     assert lines[1:3] == ["cp  3/3", "w   2/4     w-a draining for 12s: 2 pods left (default/web-1)"]
     verdict = "verdict  r-w-new: passed: w-x served for 10 s with 2 pods · 2 instances, 0 failed, boot p50 9.0s (r-w: 9.0s)"
     assert lines[3] == verdict
+
+
+def test_what_never_came_up_of_a_revoked_release_counts_as_failed(ground: Ground) -> None:
+    cluster = Cluster.standing(3, 2).apply(W)
+    bad = ReleaseId("r-w-new")
+    cluster.revoked[bad] = Revoked(bad, W, 2, ("w-x was never Ready",), cluster.now.unix)
+    cluster.serve("w-x").of_release("w-x")
+    cluster.lives["w-x"] = replace(cluster.lives["w-x"], ready_at_unix=None)
+    lines = rollout_lines(glimpse_of(ground, cluster))
+    assert "verdict  r-w-new: REVOKED: w-x was never Ready · 1 instance, 1 failed" in lines
 
 
 def test_the_bar_is_full_only_when_all_is_done() -> None:

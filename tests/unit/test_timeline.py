@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as xml
+from pathlib import Path
 
 import click
 import pytest
@@ -146,3 +147,19 @@ def test_which_revision_is_drawn() -> None:
         chosen_story(stories, 7)
     with pytest.raises(click.ClickException, match="there is nothing to draw"):
         chosen_story(stories[:1], None)
+
+
+def test_long_names_and_their_releases_do_not_lie_over_each_other() -> None:
+    name = f"{'pool-with-a-long-name' * 2}-abcde"
+    root = xml.fromstring(draw(drawn(2, *raised(name, "r-4e69db287290", T + 3))))
+    texts = {text.text: text for text in root.findall(f"{SVG}text")}
+    ends = float(texts[name].get("x", "0")) + len(name) * 6.3
+    begins = float(texts["r-4e69db287290"].get("x", "0")) - 14 * 6.3
+    assert ends < begins
+
+
+def test_the_picture_in_the_docs_is_one_of_the_products_own(request: pytest.FixtureRequest) -> None:
+    file = Path(request.config.rootpath) / "docs" / "rollout.svg"
+    root = xml.fromstring(file.read_text())
+    style = root.find(f"{SVG}style")
+    assert style is not None and style.text == STYLE

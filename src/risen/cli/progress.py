@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from risen.cli.glimpse import Glimpse
 from risen.cli.views import view_of
 from risen.cli.words import blocked_words, span, step_words, waiting_words
-from risen.core.history import History
+from risen.core.history import History, Life
 from risen.core.names import InstanceName, ReleaseId
 from risen.core.projection import PoolProgress, Projection, Spread, forecast_whole, progress, project
 from risen.core.reasons import NEVER_JOINED, REPAIR, ROLLING
@@ -36,15 +36,18 @@ class Progress:
     elapsed: float
     """Seconds since the revision was applied; 0 where that is not on record."""
 
+    concerned: tuple[PoolProgress, ...]
+    """Pools that the revision changes; all where it changes none."""
+
     @property
     def done(self) -> int:
-        """Instances that are what is wanted."""
-        return sum(pool.done for pool in self.pools)
+        """Instances of these that are what is wanted."""
+        return sum(pool.done for pool in self.concerned)
 
     @property
     def wanted(self) -> int:
-        """Instances that there are to be."""
-        return sum(pool.wanted for pool in self.pools)
+        """Instances of these that there are to be."""
+        return sum(pool.wanted for pool in self.concerned)
 
 
 def progress_of(view: View) -> Progress:
@@ -57,7 +60,15 @@ def progress_of(view: View) -> Progress:
     whole = there and not rolling and (back is not None or history.completed >= revision.number)
     elapsed = max(0.0, view.facts.now.unix - revision.applied_unix) if revision.applied_unix else 0.0
     planned = forecast_whole(view)
-    return Progress(revision, pools, project(view), planned, back, is_paused(view), whole, elapsed)
+    concerned = tuple(pool for pool in pools if _is_concerned(view, pool)) or pools
+    return Progress(revision, pools, project(view), planned, back, is_paused(view), whole, elapsed, concerned)
+
+
+def _is_concerned(view: View, pool: PoolProgress) -> bool:
+    """Whether the revision brings this pool another release than the one that stood, or it is being replaced."""
+    before = view.facts.history.settled_release(pool.pool)
+    wanted = next((one for one in view.revision.releases if one.pool == pool.pool), None)
+    return bool(pool.going or pool.to_go) or (before is not None and before != wanted)
 
 
 def rollout_lines(glimpse: Glimpse) -> list[str]:
@@ -72,8 +83,8 @@ def rollout_lines(glimpse: Glimpse) -> list[str]:
     own = {name for pool in now.pools for name in (pool.pool, *pool.going)}
     waits = [item for item in glimpse.plan.waiting if item.subject not in own or item.subject in _names(now)]
     lines += [f"waits    {waiting_words(item, glimpse.boot)}" for item in waits[:MOST_WAITS]]
-    lines += [f"BLOCKED  {blocked_words(item)}" for item in glimpse.plan.blocked]
-    return lines
+    refused = [item for item in glimpse.plan.blocked if item.name != "foreign"]
+    return lines + [f"BLOCKED  {blocked_words(item)}" for item in refused]
 
 
 def rollout_now(view: View) -> tuple[str, ...]:
@@ -176,8 +187,8 @@ def verdict_words(history: History, release: ReleaseId) -> str:
 def _record(history: History, release: ReleaseId) -> str:
     """`16 instances, 0 failed, boot p50 41s (r-9f2c: 43s)`."""
     lives = [life for life in history.lives.values() if life.birth.release == release]
-    failed = {entry.subject for entry in history.entries.values() if entry.reason in (NEVER_JOINED, REPAIR)}
-    words = f"{len(lives)} instances, {sum(life.birth.instance in failed for life in lives)} failed"
+    failed = sum(_failed(history, life) for life in lives)
+    words = f"{len(lives)} instance{'s' if len(lives) != 1 else ''}, {failed} failed"
     boot = _boot_p50(history, release)
     if boot is None:
         return words
@@ -187,6 +198,13 @@ def _record(history: History, release: ReleaseId) -> str:
     )
     beside = _boot_p50(history, before) if before is not None else None
     return f"{words}, boot p50 {span(boot)}{f' ({before}: {span(beside)})' if beside is not None else ''}"
+
+
+def _failed(history: History, life: Life) -> bool:
+    """Whether repair took it, or it was never Ready and is gone, or its release was revoked before it was."""
+    reasons = {entry.reason for entry in history.entries.values() if entry.subject == life.birth.instance}
+    ended = life.gone_at_unix is not None or life.birth.release in history.revoked
+    return bool(reasons & {NEVER_JOINED, REPAIR}) or (life.ready_at_unix is None and ended)
 
 
 def _boot_p50(history: History, release: ReleaseId) -> float | None:

@@ -10,7 +10,7 @@ from risen.cli.timeline import Mark, Phase, Picture, Row
 from risen.cli.words import span
 
 WIDTH = 960
-GUTTER = 236
+LEAST_GUTTER = 160.0
 RIGHT = 24
 TOP = 60
 ROW = 22
@@ -73,9 +73,15 @@ def draw(picture: Picture) -> str:
     return "\n".join(parts) + "\n"
 
 
+def _gutter(picture: Picture) -> float:
+    """Room for the longest name beside its release, at most half of the picture."""
+    letters = max((len(row.instance) + len(row.release) for row in picture.rows), default=0)
+    return min(max(LEAST_GUTTER, 16 + letters * LETTER + 24), WIDTH / 2)
+
+
 def _x(picture: Picture, unix: float) -> float:
-    seconds = max(picture.end - picture.start, 0.001)
-    return GUTTER + (WIDTH - GUTTER - RIGHT) * (unix - picture.start) / seconds
+    seconds, gutter = max(picture.end - picture.start, 0.001), _gutter(picture)
+    return gutter + (WIDTH - gutter - RIGHT) * (unix - picture.start) / seconds
 
 
 def _axis(picture: Picture, top: float, bottom: float) -> Iterator[str]:
@@ -97,7 +103,7 @@ def _axis(picture: Picture, top: float, bottom: float) -> Iterator[str]:
 def _row(picture: Picture, row: Row, y: float) -> Iterator[str]:
     middle = y + ROW / 2
     yield f'<text x="16" y="{middle + 4}">{escape(row.instance)}</text>'
-    yield f'<text class="soft" x="{GUTTER - 8}" y="{middle + 4}" text-anchor="end">{escape(row.release)}</text>'
+    yield f'<text class="soft" x="{_gutter(picture) - 8:.1f}" y="{middle + 4}" text-anchor="end">{escape(row.release)}</text>'
     for bar in row.bars:
         start, end = _x(picture, bar.start), _x(picture, bar.end)
         width = max(LEAST_WIDTH, end - start)
