@@ -10,8 +10,9 @@ import pytest
 from risen.codec import records
 from risen.core.names import ImageDigest
 from risen.interfaces.store import Object
+from risen.sim.befalling import befall
 from risen.sim.faults import NO_FAULTS
-from risen.sim.harness import Run, befall, brought_up, fresh_world
+from risen.sim.harness import Run, brought_up, fresh_world
 from risen.sim.scenario import Happening, Scenario
 from risen.sim.trace import Trace
 from risen.sim.world import World
@@ -38,7 +39,7 @@ def run_of(scenario: Scenario, refuse: Callable[[World], None]) -> Trace:
         fresh_world(scenario, SEED) if scenario.happening is Happening.NOTHING else brought_up(scenario, SEED)
     )
     run = Run(scenario, world, NO_FAULTS, Trace(SEED), Random(SEED))
-    befall(run, scenario.happening)
+    befall(run.people, scenario.happening)
     refuse(world)
     return run.go()
 
