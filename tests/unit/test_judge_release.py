@@ -24,6 +24,7 @@ def tried(ready_ago: float | None = 20.0, launched_ago: float = 40.0, **changes:
     ready = None if ready_ago is None else NOW.unix - ready_ago
     cluster.serve("w-x", ready_at_unix=ready, launched_at_unix=NOW.unix - launched_ago, **changes)
     cluster.of_release("w-x")
+    cluster.nodes["w-x"] = replace(cluster.nodes["w-x"], lease_renewed_unix=NOW.unix)
     for part in (cluster.lives, cluster.instances, cluster.nodes):
         part.pop("w-b")
     if ready_ago is None:
@@ -51,6 +52,13 @@ def test_it_passes_once_its_pods_have_been_ready_for_the_soak() -> None:
 def test_where_there_were_no_pods_the_soak_suffices_and_the_verdict_says_so() -> None:
     assert passed(tried(ready_ago=9)) == []
     assert passed(tried(ready_ago=10)) == ["w-x served for 10 s without load"]
+
+
+def test_a_sign_of_life_after_the_soak_is_needed() -> None:
+    cluster = tried(ready_ago=20)
+    for renewed_ago, verdict in ((11, []), (10, ["w-x served for 10 s without load"])):
+        cluster.nodes["w-x"] = replace(cluster.nodes["w-x"], lease_renewed_unix=NOW.unix - renewed_ago)
+        assert passed(cluster) == verdict
 
 
 def test_not_before_the_one_whose_pods_it_takes_is_gone() -> None:

@@ -107,6 +107,16 @@ def test_the_node_of_what_is_gone_is_deleted_once_its_pods_are_freed() -> None:
     assert cluster.steps(FreePod, DeleteNode) == [DeleteNode(InstanceName("w-a"), "node-w-a")]
 
 
+def test_a_node_keeps_until_its_volumes_are_off_it_put_out_of_service_for_that() -> None:
+    cluster = Cluster.standing().lose("w-a").open("w-a")
+    cluster.attachments = [("csi-1", InstanceName("w-a"))]
+    assert cluster.steps(DeleteNode) == []
+    assert [step.node for step in cluster.steps(TaintOutOfService)] == ["w-a"]  # type: ignore[attr-defined]
+    cluster.attachments = []
+    assert [step.node for step in cluster.steps(DeleteNode)] == ["w-a"]  # type: ignore[attr-defined]
+    assert cluster.steps(TaintOutOfService) == []
+
+
 def test_a_node_is_not_deleted_before_the_loss_is_in_the_ledger() -> None:
     assert Cluster.standing().lose("w-a").steps(DeleteNode, FreePod) == []
 

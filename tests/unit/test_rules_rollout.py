@@ -65,6 +65,13 @@ def test_while_it_is_tried_no_other_is_launched_and_one_is_taken() -> None:
     assert opened(cluster) == []
 
 
+def test_a_release_is_tried_by_taking_over_pods_where_there_are_any() -> None:
+    cluster = Cluster.standing(3, 3).apply(W)
+    cluster.serve("w-x").of_release("w-x")
+    cluster.pods = [pod_of("web", "w-c"), pod_of("logs", "w-b", daemon=True)]
+    assert opened(cluster) == [("w-c", "rollout")]
+
+
 def test_one_release_is_tried_at_a_time_over_all_pools() -> None:
     cluster = Cluster.standing(3, 2)
     other = PoolSpec(PoolName("v"), Role.WORKER, 1)
@@ -283,6 +290,19 @@ def test_volumes_are_seen_detached_before_the_power_button_is_pressed() -> None:
     assert cluster.steps(PressPowerButton) == []
     cluster.attachments = [("csi-1", InstanceName("w-b"))]
     assert [type(step) for step in cluster.steps(PressPowerButton)] == [PressPowerButton]
+
+
+def test_what_was_told_to_end_where_no_kubelet_runs_holds_nothing_up() -> None:
+    cluster = draining(opened_ago=10)
+    cluster.pods = [pod_of("db-0", "w-a", terminating=True, stateful=True)]
+    cluster.attachments = [("csi-1", InstanceName("w-a"))]
+    silent = replace(cluster.nodes["w-a"], lease_renewed_unix=NOW.unix - 60)
+    for node, pressed in ((silent, 0), (replace(silent, ready=None), 1)):
+        cluster.nodes["w-a"] = node
+        assert len(cluster.steps(PressPowerButton)) == pressed
+    for name in cluster.nodes:
+        cluster.nodes[name] = replace(cluster.nodes[name], lease_renewed_unix=NOW.unix - 60, ready=None)
+    assert cluster.steps(PressPowerButton) == []
 
 
 # --- the end -----------------------------------------------------------------------------------------------

@@ -118,6 +118,11 @@ class Facts:
         known = {life.provider_id if life else None, seen.provider_id if seen else None}
         return frozenset(one for one in known if one)
 
+    def attached_to(self, name: InstanceName) -> tuple[str, ...]:
+        """Volume attachments that a node still holds; none while Kubernetes is unseen."""
+        attachments = self.kubernetes.attachments if self.kubernetes is not None else ()
+        return tuple(sorted(key for key, node in attachments if node == name))
+
     def member_of(self, name: InstanceName) -> MemberSeen | None:
         """The etcd member of an instance: by name, or by peer URL while it has not started."""
         if self.etcd is None:

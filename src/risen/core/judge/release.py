@@ -189,6 +189,10 @@ def _soak(facts: Facts, trial: Trial, node: NodeSeen) -> ReleaseVerdict:
     since = max(moments)
     if facts.now.unix < since + trial.soak_seconds:
         return Soaking(since, since + trial.soak_seconds)
+    renewed = node.lease_renewed_unix
+    if renewed is not None and renewed < since + trial.soak_seconds:
+        # a kubelet that died in the soak looks well for 25 s more: only a sign of life after it counts
+        return NotYet(f"{name} to renew its lease after its soak")
     load = f"with {len(pods)} pods" if pods else "without load"
     return Served((f"{name} served for {trial.soak_seconds:.0f} s {load}",))
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Entry, Life
-from risen.core.judge.verdict import Verdict
+from risen.core.judge.facts import Facts
+from risen.core.judge.verdict import Verdict, lease_is_stale
 from risen.core.names import InstanceName, PoolName, Role
 from risen.core.picture import InstanceState, PodSeen
 from risen.core.reasons import PLANNED, ROLLBACK, SCALE_DOWN
@@ -139,15 +140,19 @@ def may_be_skipped(view: View, entry: Entry) -> bool:
 
 
 def move_pods(view: View, entry: Entry) -> RuleOutput | None:
-    """Evictions of a cordoned instance's pods, and the wait for them and their volumes; None once it is empty."""
+    """Evictions of a cordoned instance's pods, and the wait for them and their volumes; None once it is empty.
+
+    Where no kubelet runs nobody ends a pod and lets go of a volume: what was told to end counts as gone then.
+    """
     facts, name = view.facts, entry.subject
     since = facts.boot_of(entry.opened_unix)
     pods = pods_to_move(view, name)
+    silent = _is_silent(facts, name)
+    if silent:
+        pods = tuple(pod for pod in pods if not pod.terminating)
     if not pods:
-        held = [
-            key for key, where in (facts.kubernetes.attachments if facts.kubernetes else ()) if where == name
-        ]
-        if not held:
+        held = facts.attached_to(name)
+        if silent or not held:
             return None
         return RuleOutput(waiting=(Waiting(name, f"{len(held)} volumes to be detached", since),))
     if dict(facts.kubernetes.lease_holders if facts.kubernetes else ()).get(CONTROLLER_LEASE) == "":
@@ -157,6 +162,14 @@ def move_pods(view: View, entry: Entry) -> RuleOutput | None:
         return _drain_took_too_long(view, entry, pods)
     waiting = Waiting(name, f"{len(pods)} pods to leave", since, give_up)
     return RuleOutput(steps=tuple(_evict(pod) for pod in pods if not pod.terminating), waiting=(waiting,))
+
+
+def _is_silent(facts: Facts, name: InstanceName) -> bool:
+    """Whether its kubelet has fallen silent, to Kubernetes too, while another speaks: it is not the API's silence."""
+    node = facts.nodes.get(name)
+    if node is None or node.ready is not None or not lease_is_stale(facts, node):
+        return False
+    return any(other.ready and not lease_is_stale(facts, other) for other in facts.nodes.values())
 
 
 def _drain_took_too_long(view: View, entry: Entry, pods: tuple[PodSeen, ...]) -> RuleOutput:

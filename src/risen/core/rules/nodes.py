@@ -84,8 +84,11 @@ def _mark(node: NodeSeen, pool: PoolSpec, release: ReleaseId, old: bool) -> tupl
 
 
 def _deletion(view: View, node: NodeSeen) -> tuple[Step, ...]:
-    """Once its pods are freed: volumes detach while the Node is there, not after."""
-    pods = view.facts.pods.get(node.name, ())
-    if any(not pod.daemon and not pod.mirror for pod in pods) or node.name not in view.facts.entries:
+    """Once its pods are freed and its volumes are off it: after a Node is gone they are held for 6 minutes."""
+    facts = view.facts
+    pods = facts.pods.get(node.name, ())
+    if any(not pod.daemon and not pod.mirror for pod in pods) or node.name not in facts.entries:
+        return ()
+    if facts.attached_to(node.name):
         return ()
     return (DeleteNode(node.name, node.uid),)

@@ -29,7 +29,7 @@ def propose(view: View) -> RuleOutput:
 def _free(view: View, life: Life) -> tuple[Step, ...]:
     facts, name = view.facts, life.birth.instance
     pods = [pod for pod in facts.pods.get(name, ()) if not pod.daemon and not pod.mirror]
-    if not pods or not facts.is_gone(life):
+    if not facts.is_gone(life) or not (pods or facts.attached_to(name)):
         return ()
     node = facts.nodes.get(name)
     if node is None or _is_out_of_service(node):

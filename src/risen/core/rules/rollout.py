@@ -7,7 +7,7 @@ instance that cannot be taken is named and holds up no other pool.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life
@@ -156,6 +156,9 @@ def _roll(view: View, pool: PoolSpec) -> RuleOutput:
     )
     if not roll.outdated:
         return held
+    if not roll.passed:  # its first instance is tried by the pods that it takes over
+        loaded = sorted(roll.outdated, key=lambda one: not pods_to_move(view, one.life.birth.instance))
+        roll = replace(roll, outdated=tuple(loaded))
     choose = _choose_control_plane if pool.role is Role.CONTROL_PLANE else _choose_workers
     return gather(held, choose(view, roll))
 
