@@ -1,4 +1,4 @@
-"""The controller is killed at the first sight of every kind of step, sent and done, of bring-up and of replacement."""
+"""The controller is killed at every kind of step, sent and done, of bring-up and of replacement, and within a launch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ BRING_UP = {
     "ApplyAddon",
 }
 BRING_UP |= {"MarkNode", "RecordClusterId"}
-REPLACEMENT = {"OpenEntry", "Destroy", "DeleteNode", "CloseEntry"}
+REPLACEMENT = {"OpenEntry", "WriteBirth", "Launch", "Destroy", "MarkNode", "DeleteNode", "CloseEntry"}
+MEMBERSHIP = {"RemoveMember", "AddLearner", "PromoteMember"}
+WITHIN_A_LAUNCH = ("within", "Launch")
+MOST_ROUNDS = 4
+"""A step that took a few milliseconds while the host was busy may have gone by: then the next round has it."""
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +81,16 @@ def ids() -> list[str]:
 def test_killed_at_every_kind_of_step_of_bring_up_the_cluster_rises_whole(
     assassin: Assassin, ids: list[str]
 ) -> None:
-    assassin.until(lambda: True, 420)
+    for number in range(MOST_ROUNDS):
+        if number:
+            assassin.cluster.risen("down", "--yes")
+        assassin.until(lambda: True, 420)
+        assert_whole(assassin.cluster)
+        if assassin.kinds >= BRING_UP and WITHIN_A_LAUNCH in assassin.killed_at:
+            break
     print("killed at", assassin.killed_at)
-    assert_whole(assassin.cluster)
     assert assassin.kinds >= BRING_UP
+    assert WITHIN_A_LAUNCH in assassin.killed_at
     ids.append(cluster_id(assassin.cluster))
 
 
@@ -89,24 +99,33 @@ def test_killed_at_every_kind_of_step_of_a_replacement_another_serves(
     assassin: Assassin, ids: list[str], pool: str
 ) -> None:
     cluster = assassin.cluster
+    wanted = REPLACEMENT if pool == "worker" else REPLACEMENT | MEMBERSHIP
     if pool == "worker":
         cluster.kubectl("apply", "-f", "-", stdin=WEB)
         wait_for("4 web pods ready", lambda: len(cluster.ready_pods("app=web")) == 4, 120)
+    assassin.begin()
+    for _ in range(MOST_ROUNDS):
+        replace_one(assassin, pool)
+        if assassin.kinds >= wanted and WITHIN_A_LAUNCH in assassin.killed_at:
+            break
+    print("killed at", assassin.killed_at)
+    assert assassin.kinds >= wanted
+    assert WITHIN_A_LAUNCH in assassin.killed_at
+    assert [cluster_id(cluster)] == ids, "one etcd cluster, founded once"
+
+
+def replace_one(assassin: Assassin, pool: str) -> None:
+    """End the worker, or etcd's leader; killed again and again the controller puts another in its place."""
+    cluster = assassin.cluster
     seen = cluster.status()
     leader = next(one["name"] for one in seen["etcd"]["members"] if one["leader"])
     worker = next(one["name"] for one in seen["instances"] if one["pool"] == "worker")
     victim = worker if pool == "worker" else leader
-    assassin.begin()
     end_hard(NAME, victim)
-    assassin.until(lambda: victim not in {one["name"] for one in cluster.status()["instances"]}, 240)
-    print("killed at", assassin.killed_at)
+    assassin.until(lambda: victim not in {one["name"] for one in cluster.status()["instances"]}, 300)
     assert_whole(cluster)
-    assert assassin.kinds >= REPLACEMENT | {"Launch", "MarkNode"}
     if pool == "worker":
         wait_for("4 web pods ready again", lambda: len(cluster.ready_pods("app=web")) == 4, 60)
-    else:
-        assert assassin.kinds >= {"RemoveMember", "AddLearner", "PromoteMember"}
-    assert [cluster_id(cluster)] == ids, "one etcd cluster, founded once"
 
 
 def test_after_all_that_down_leaves_nothing(assassin: Assassin, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -154,7 +153,7 @@ class LocalProvider:
         button = machine.folder / BUTTON
         if not button.parent.is_dir():
             raise Later(f"{machine.name} has not been started yet", after_seconds=1.0)
-        with contextlib.suppress(FileExistsError):
+        with suppress(FileExistsError):
             button.touch(exist_ok=False)
 
     async def power_on(self, provider_id: ProviderId) -> None:
