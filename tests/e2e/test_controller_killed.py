@@ -40,6 +40,8 @@ def assassin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assassin]:
         "init", "--name", NAME, "--subnet", f"{SUBNET_HEAD}.0/24", "--control-plane", "3", "--workers", "1"
     )
     add_test_image(cluster.folder)
+    cluster.risen("recipe", "lock", bound_seconds=600)
+    cluster.risen("bake", bound_seconds=2400)
     try:
         yield Assassin(cluster)
     finally:
