@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from desk import Desk
 from fidelity.asked import ADDON, PLAIN, Asked, node_of, pod_of, voters, worker
-from risen.core.names import ImageDigest, InstanceName, MemberId, ProviderId
+from risen.core.names import InstanceName, MemberId, ProviderId
 from risen.sim.api_endpoint import SLOTS
 from risen.sim.faces import SimClock
 from risen.sim.instances import ADDRESSES
@@ -35,13 +35,23 @@ async def launch_from_a_lost_image(desk: Desk) -> None:
 
 
 async def power_on_without_its_image(desk: Desk) -> None:
-    desk.world.instances.images_lost.add(ImageDigest("sha256:worker"))
+    desk.world.instances.images_lost.add(worker(desk).request.image)
     await PLAIN["provider.power_on"](desk)
 
 
 async def look_at_one_stopped(desk: Desk) -> None:
     desk.world.instances.kill(worker(desk).name)
     await desk.provider.get(worker(desk).name)
+
+
+async def look_at_half_a_launch(desk: Desk) -> None:
+    """Whoever launched it has died within it."""
+    request = replace(worker(desk).request, instance=NOBODY)
+    desk.world.instances.begin_launch(request)
+    desk.world.instances.let_go()
+    await SimClock(desk.line).sleep(5.0)
+    await desk.provider.list()
+    await desk.provider.get(NOBODY)
 
 
 async def lead_where_somebody_leads(desk: Desk) -> None:
@@ -120,6 +130,13 @@ async def observe_while_a_voter_is_down(desk: Desk) -> None:
 
 async def observe_a_learner_that_has_not_started(desk: Desk) -> None:
     await PLAIN["etcd.add_learner"](desk)
+    await desk.etcd.observe(desk.addresses)
+
+
+async def observe_a_started_learner_that_is_down(desk: Desk) -> None:
+    member = desk.world.etcd.members[voters(desk)[1]]
+    member.learner = True
+    desk.world.instances.kill(InstanceName(member.name))
     await desk.etcd.observe(desk.addresses)
 
 
@@ -280,6 +297,8 @@ RARE: dict[str, Asked] = {
     "provider.console  NotFound": lambda desk: desk.provider.console(NOBODY),
     "provider.get  ok  stopped": look_at_one_stopped,
     "provider.get  ok  gone": lambda desk: desk.provider.get(NOBODY),
+    "provider.get  ok  unfinished": look_at_half_a_launch,
+    "provider.list  shows  unfinished": look_at_half_a_launch,
     "leadership.try_lead  ok  nothing": lead_where_somebody_leads,
     "leadership.try_lead  Denied": in_a_store_that("read_only", "leadership.try_lead"),
     "leadership.leader  ok  something": ask_who_leads,
@@ -301,6 +320,7 @@ RARE: dict[str, Asked] = {
     "etcd.observe  shows  quorum lost: unhealthy named voter": ask_with_a_lost_quorum,
     "etcd.observe  shows  unhealthy named voter": observe_while_a_voter_is_down,
     "etcd.observe  shows  unhealthy without a name learner": observe_a_learner_that_has_not_started,
+    "etcd.observe  shows  unhealthy named learner": observe_a_started_learner_that_is_down,
     "etcd.observe  order  move_leader shown": lead_elsewhere_and_observe,
     "etcd.observe  Corrupt": observe_two_clusters,
     "etcd.observe  ok  quorum NOSPACE": observe_out_of_space,
