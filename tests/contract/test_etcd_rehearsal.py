@@ -18,8 +18,9 @@ import pytest
 from servers import EtcdMember, EtcdServers, component_binary, etcd_servers, write_identity
 
 from risen.adapters.etcd import EtcdClient
-from risen.adapters.etcd.etcdutl import etcdutl_of, hash_kv, restore
+from risen.adapters.etcd.etcdutl import programs_of, restore
 from risen.adapters.etcd.rehearsal import KEPT, Rehearsals
+from risen.adapters.etcd.sandbox import DATA, sandboxed
 from risen.adapters.store.directory import DirectoryStore
 from risen.codec import records
 from risen.core.names import ImageDigest, Role
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.root
 
 @dataclass(frozen=True)
 class OneImage:
-    """A shelf whose control-plane image has the compiled etcdutl in it."""
+    """A shelf whose control-plane image has the compiled programs in it."""
 
     layer: Path
 
@@ -95,7 +96,8 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServers]:
 async def ground_of(servers: EtcdServers, folder: Path) -> AsyncIterator[Ground]:
     layer = folder / "layer"
     (layer / "usr/bin").mkdir(parents=True)
-    (layer / "usr/bin/etcdutl").symlink_to(component_binary("etcdutl"))
+    for program in ("etcd", "etcdutl"):
+        (layer / "usr/bin" / program).symlink_to(component_binary(program))
     client = EtcdClient(servers.identity)
     ground = Ground(servers, folder, client, DirectoryStore.create(folder / "store"), OneImage(layer))
     await ground.observe()
@@ -119,6 +121,14 @@ async def test_twelve_mebibytes_are_taken_restored_and_found_equal(ground: Groun
     assert "restored and equal on 3 voters" in answer.text
     (kept,) = ground.kept()
     assert kept.stat().st_size > 12 * 2**20
+
+
+async def test_keys_with_a_lease_as_kubernetes_writes_them_are_compared(ground: Ground) -> None:
+    lease = ground.call(ground.servers.members[0], "lease/grant", {"TTL": "3600"})["ID"]
+    key = base64.b64encode(b"/registry/events/default/web").decode()
+    ground.call(ground.servers.members[0], "kv/put", {"key": key, "value": key, "lease": lease})
+    answer = await ground.rehearsals.rehearse()
+    assert answer.ok, answer.text
 
 
 async def test_a_snapshot_is_kept_for_root_alone_and_nothing_else_stays_behind(ground: Ground) -> None:
@@ -158,12 +168,13 @@ async def test_what_the_members_do_not_hold_is_told_apart(ground: Ground) -> Non
     """A restored database of the same etcd at an earlier revision: as if the snapshot had missed a write."""
     ground.put("told", b"apart")
     assert (await ground.rehearsals.rehearse()).ok
-    program = etcdutl_of(ground.images)
-    database = await restore(program, ground.kept()[-1], ground.folder / "sandbox")
+    programs, sandbox = programs_of(ground.images), ground.folder / "sandbox"
+    sandbox.mkdir()
+    await restore(programs.etcdutl, ground.kept()[-1], sandbox / DATA)
     seen = await ground.client.observe_again()
     revision = await ground.client.revision(seen.members[0].id)
-    now = await hash_kv(program, database, revision)
-    earlier = await hash_kv(program, database, revision - 1)
+    async with sandboxed(programs.etcd, sandbox) as etcd:
+        now, earlier = await etcd.hash_kv(revision), await etcd.hash_kv(revision - 1)
     assert await ground.rehearsals.compare(seen, now) == ()
     mixed = type(now)(earlier.hash, now.hash_revision, now.compact_revision)
     different = await ground.rehearsals.compare(seen, mixed)
@@ -190,14 +201,14 @@ async def test_a_snapshot_that_was_damaged_on_its_way_is_not_restored(ground: Gr
     data[len(data) // 2] ^= 1
     damaged.write_bytes(data)
     with pytest.raises(Corrupt):
-        await restore(etcdutl_of(ground.images), damaged, ground.folder / "sandbox")
+        await restore(programs_of(ground.images).etcdutl, damaged, ground.folder / "sandbox")
 
 
 async def test_without_room_or_program_it_is_refused_by_name(ground: Ground) -> None:
     with pytest.raises(NoCapacity, match="do not fit"):
         ground.rehearsals.make_room(2**60)
     with pytest.raises(NotFound, match="etcdutl"):
-        etcdutl_of(OneImage(ground.folder / "nothing"))
+        programs_of(OneImage(ground.folder / "nothing"))
 
 
 async def test_it_is_taken_from_a_follower_and_of_the_others_when_one_is_down(tmp_path: Path) -> None:

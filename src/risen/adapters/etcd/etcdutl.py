@@ -1,66 +1,57 @@
-"""etcdutl, run on a snapshot: restored into a data directory of its own, and hashed. It reaches no etcd.
+"""etcdutl, run on a snapshot: restored into a data directory of its own. It reaches no etcd.
 
-Source: etcd 3.6 etcdutl/README.md, `snapshot restore` and `hashkv`.
+Source: etcd 3.6 etcdutl/README.md, `snapshot restore`.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
-
-import msgspec
 
 from risen.core.names import Role
 from risen.interfaces.builder import Images
 from risen.interfaces.errors import Corrupt, NotFound, OutcomeUnknown
 
 RUN_SECONDS = 120.0
-PROGRAM = "usr/bin/etcdutl"
+PROGRAMS = ("usr/bin/etcd", "usr/bin/etcdutl")
+NAME, URL = "rehearsal", "http://127.0.0.1:1"
+"""What the restored member is called, and where nobody listens for its peers."""
 
 
-class KvHash(msgspec.Struct, frozen=True, rename="camel"):
-    """What `hashkv` prints: the hash of all keys up to a revision, above what is compacted."""
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """etcd's programs as they lie in an image on this host."""
 
-    hash: int
-    hash_revision: int
-    compact_revision: int
+    etcd: Path
+    etcdutl: Path
 
 
-def etcdutl_of(images: Images) -> Path:
-    """The program of the newest control-plane image on this host. Raises NotFound."""
+def programs_of(images: Images) -> Programs:
+    """The programs of the newest control-plane image on this host. Raises NotFound."""
     found = [
-        layer / PROGRAM
+        layer
         for image in images.list()
         if image.role is not Role.WORKER
         for layer in image.layers
-        if (layer / PROGRAM).is_file()
+        if all((layer / program).is_file() for program in PROGRAMS)
     ]
     if not found:
-        raise NotFound("no image on this host has etcdutl in it: a snapshot cannot be restored")
-    return max(found, key=lambda path: path.stat().st_mtime)
+        raise NotFound("no image on this host has etcd and etcdutl in it: a snapshot cannot be restored")
+    newest = max(found, key=lambda layer: (layer / PROGRAMS[0]).stat().st_mtime)
+    return Programs(newest / PROGRAMS[0], newest / PROGRAMS[1])
 
 
-async def restore(program: Path, snapshot: Path, folder: Path) -> Path:
-    """Restore a snapshot into `folder`, which must not exist; its revisions stay as they are. Gives the database.
+async def restore(program: Path, snapshot: Path, folder: Path) -> None:
+    """Restore a snapshot into `folder`, which must not exist; its revisions stay as they are.
 
     Raises Corrupt when the snapshot's checksum is wrong, OutcomeUnknown.
     """
-    name, url = "rehearsal", "http://127.0.0.1:1"
     await _run(
-        program, "snapshot", "restore", str(snapshot), "--data-dir", str(folder), "--name", name,
-        "--initial-cluster", f"{name}={url}", "--initial-advertise-peer-urls", url,
-        "--initial-cluster-token", name,
+        program, "snapshot", "restore", str(snapshot), "--data-dir", str(folder), "--name", NAME,
+        "--initial-cluster", f"{NAME}={URL}", "--initial-advertise-peer-urls", URL,
+        "--initial-cluster-token", NAME,
     )  # fmt: skip
-    return folder / "member" / "snap" / "db"
-
-
-async def hash_kv(program: Path, database: Path, revision: int) -> KvHash:
-    """The hash of a restored database at a revision, comparable with the members'. Raises Corrupt, OutcomeUnknown."""
-    printed = await _run(program, "hashkv", str(database), "--rev", str(revision), "--write-out", "json")
-    try:
-        return msgspec.json.decode(printed, type=KvHash)
-    except msgspec.DecodeError as error:
-        raise Corrupt(f"etcdutl hashkv printed {printed[:200]!r}: {error}") from error
 
 
 async def _run(program: Path, *arguments: str) -> bytes:

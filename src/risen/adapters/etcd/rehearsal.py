@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from risen.adapters.etcd.client import EtcdClient
-from risen.adapters.etcd.etcdutl import KvHash, etcdutl_of, hash_kv, restore
+from risen.adapters.etcd.etcdutl import Programs, programs_of, restore
+from risen.adapters.etcd.sandbox import DATA, KvHash, sandboxed
 from risen.codec import records
 from risen.core.names import MemberId
 from risen.core.picture import EtcdSeen, MemberSeen
@@ -50,11 +51,11 @@ class Rehearsals:
     async def rehearse(self) -> TaskAnswer:
         """See `Snapshots.rehearse`. Where etcd was compacted between two looks it is taken again."""
         began = self.unix()
-        program = await asyncio.to_thread(etcdutl_of, self.images)
+        programs = await asyncio.to_thread(programs_of, self.images)
         for attempt in range(ATTEMPTS):
             seen = await self.client.observe_again()
             source = source_of(seen)
-            answer = await self._once(program, seen, source)
+            answer = await self._once(programs, seen, source)
             if answer is not None:
                 seconds = f", {self.unix() - began:.1f} s" if answer.ok else ""
                 return TaskAnswer(answer.ok, f"{answer.text}{seconds}")
@@ -62,7 +63,7 @@ class Rehearsals:
                 await asyncio.sleep(AGAIN_SECONDS)
         raise Later(f"etcd was compacted between snapshot and comparison {ATTEMPTS} times")
 
-    async def _once(self, program: Path, seen: EtcdSeen, source: MemberSeen) -> TaskAnswer | None:
+    async def _once(self, programs: Programs, seen: EtcdSeen, source: MemberSeen) -> TaskAnswer | None:
         """None where nothing can be compared: compact revisions differ."""
         await asyncio.to_thread(self.make_room, source.db_bytes)
         revision = await self.client.revision(source.id)
@@ -72,7 +73,10 @@ class Rehearsals:
         partial, sandbox = self.folder / PARTIAL, self.folder / SANDBOX
         try:
             size = await self._take(source.id, partial)
-            restored = await hash_kv(program, await restore(program, partial, sandbox), revision)
+            sandbox.mkdir(mode=0o700)
+            await restore(programs.etcdutl, partial, sandbox / DATA)
+            async with sandboxed(programs.etcd, sandbox) as etcd:
+                restored = await etcd.hash_kv(revision)
             different = await self.compare(seen, restored)
             if different is None:
                 return None
