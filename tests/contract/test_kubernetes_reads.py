@@ -279,6 +279,36 @@ async def test_a_version_ahead_of_the_server_is_noticed_and_listed_anew(
     assert int(follower.version) < 999999999
 
 
+async def test_who_looks_once_lists_and_may_watch_from_there(real_api: ApiServer, api: Api) -> None:
+    uid = await make_node(api, "once-1")
+    client = noted(KubernetesClient(Credentials(real_api.url, real_api.admin)), Kubernetes)
+    await client.list_once(10)
+    assert [node.uid for node in (await client.observe()).nodes if node.name == "once-1"] == [uid]
+    await make_node(api, "once-2")
+    await asyncio.sleep(0.5)
+    assert "once-2" not in {node.name for node in (await client.observe()).nodes}
+    client.start()
+    await seen_when(client, lambda seen: "once-2" in {node.name for node in seen.nodes})
+    await client.close()
+
+
+async def test_what_cannot_be_listed_once_is_told_by_observe(real_api: ApiServer, proxy: FaultProxy) -> None:
+    nobody = real_api.authority.identity("nobody")
+    denied = noted(KubernetesClient(Credentials(real_api.url, nobody)), Kubernetes)
+    await denied.list_once(10)
+    with pytest.raises(Denied, match="HTTP 403"):
+        await denied.observe()
+    await proxy.set(Fault.SILENT)
+    silent = noted(KubernetesClient(Credentials(f"https://{proxy.address}", real_api.admin)), Kubernetes)
+    began = asyncio.get_running_loop().time()
+    await silent.list_once(0.3)
+    assert asyncio.get_running_loop().time() - began < 1
+    with pytest.raises(Unreachable, match="not listed yet"):
+        await silent.observe()
+    await denied.close()
+    await silent.close()
+
+
 async def test_observe_refuses_while_nothing_answers(real_api: ApiServer, proxy: FaultProxy) -> None:
     await proxy.set(Fault.REFUSE)
     client = noted(KubernetesClient(Credentials(f"https://{proxy.address}", real_api.admin)), Kubernetes)

@@ -17,6 +17,7 @@ from risen.bakery.lock import parse_lock
 from risen.bakery.recipe import EVERY_ROLE
 from risen.bootstrap import Host, Recipe, bake_request, images_of, lock_recipe, open_cluster
 from risen.cli.context import host, need_root, read_spec, run
+from risen.cli.output import output_option, tell_data
 from risen.codec import records
 from risen.codec.cluster_checks import KUBERNETES_VERSIONS
 from risen.codec.yaml_nodes import Problems
@@ -84,15 +85,15 @@ def lock_command(file: Path, kubernetes: tuple[str, ...]) -> None:
     "--role", "roles", multiple=True, type=click.Choice(["control-plane", "worker"]), help="Only this role."
 )
 @click.option("--kubernetes", default="", help="Which of the lock's Kubernetes versions.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@output_option("text")
 def bake_command(file: Path, roles: tuple[str, ...], kubernetes: str, output: str) -> None:
     """Bake images from recipe.lock. What is cached by its digest is not made again."""
     need_root("it installs Debian packages into a tree")
     wanted = tuple(Role(one) for one in roles) or EVERY_ROLE
     with plain_errors():
         baked = bake_request(host(), Recipe(file), wanted, kubernetes).bake(show_progress)
-    if output == "json":
-        click.echo(json.dumps({str(role): image.digest for role, image in baked.items()}, indent=1))
+    if output != "text":
+        tell_data({str(role): image.digest for role, image in baked.items()}, output)
         return
     for role, image in baked.items():
         click.echo(f"{role:<14} {image.digest}  {_mib(image.size_bytes)} in {len(image.layers)} layers")
@@ -105,14 +106,14 @@ def images_group() -> None:
 
 
 @images_group.command("list")
-@click.option("-o", "--output", type=click.Choice(["text", "json", "name"]), default="text")
+@output_option("text", "name")
 def list_command(output: str) -> None:
     """All baked images."""
     shelf = images_of(host())
     with plain_errors():
         images = [(one, shelf.record(one.digest)) for one in shelf.list()]
-    if output == "json":
-        click.echo(json.dumps([record for _, record in images], indent=1))
+    if output in ("json", "yaml"):
+        tell_data([record for _, record in images], output)
     elif output == "name":
         for one, _ in images:
             click.echo(one.digest)
@@ -128,7 +129,8 @@ def list_command(output: str) -> None:
 @click.argument("digest")
 @click.option("--verify", is_flag=True, help="Read the layers back and compare their digests.")
 @click.option("--files", is_flag=True, help="List every path with mode, owner, size and sha256.")
-def show_command(digest: str, verify: bool, files: bool) -> None:
+@output_option("text")
+def show_command(digest: str, verify: bool, files: bool, output: str) -> None:
     """One image: what it was baked from and where it lies. DIGEST may be shortened."""
     shelf = images_of(host())
     with plain_errors():
@@ -140,8 +142,12 @@ def show_command(digest: str, verify: bool, files: bool) -> None:
             for entry in shelf.contents(found):
                 click.echo(render_entry(entry))
             return
+        layers = [str(layer) for layer in shelf.get(found).layers]
+        if output != "text":
+            tell_data({**shelf.record(found), "paths": layers}, output)
+            return
         click.echo(json.dumps(shelf.record(found), indent=1, sort_keys=True))
-        for layer in shelf.get(found).layers:
+        for layer in layers:
             click.echo(f"# {layer}")
 
 

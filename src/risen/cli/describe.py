@@ -81,7 +81,7 @@ async def _look(name: str | None, instance: InstanceName) -> Described:
     cluster = await opened(name)
     looker = await Looker.open(cluster)
     try:
-        glimpse = await looker.look_in_sync()
+        glimpse = await looker.look_once()
         life = life_in(glimpse.history, cluster.name, instance)
         console = await _console(looker, instance)
     finally:

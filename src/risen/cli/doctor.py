@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 
 from risen.bootstrap import examine_host
 from risen.cli.context import file_option, host, read_spec
+from risen.cli.output import output_option, tell_data
 from risen.interfaces.checks import HostReport
 
 
@@ -39,14 +39,12 @@ def _next(report: HostReport, has_file: bool) -> str:
 
 @click.command()
 @file_option
-@click.option(
-    "-o", "--output", "output", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
+@output_option("text")
 def doctor(file: Path, output: str) -> None:
     """Check this host, say what a cluster adds to it and how to mend what is missing."""
     report = examine_host(host(), read_spec(file) if file.exists() else None)
-    if output == "json":
-        click.echo(json.dumps([asdict(check) for check in report.checks], indent=1))
+    if output != "text":
+        tell_data([asdict(check) for check in report.checks], output)
     else:
         click.echo(render(report))
         click.echo(f"next    {_next(report, file.exists())}")

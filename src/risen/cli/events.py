@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -10,7 +9,7 @@ import click
 
 from risen.bootstrap import CLOCK
 from risen.cli.context import cluster_option, opened, run
-from risen.cli.output import output_option, tell_data, tell_next
+from risen.cli.output import output_option, tell_document, tell_next, watch_option
 from risen.cli.watch import EventStream, applied_line, line_of, plain, plain_applied
 from risen.codec import records
 from risen.core.events import Event
@@ -38,7 +37,7 @@ class Revisions:
 
 @click.command()
 @cluster_option
-@click.option("-w", "--watch", is_flag=True, help="Go on with new events until Ctrl-C.")
+@watch_option("new events")
 @output_option("text")
 def events(name: str | None, watch: bool, output: str) -> None:
     """What happened, and why: revisions, births, joins, deaths, repairs, verdicts, alarms. As data: one document an
@@ -77,8 +76,4 @@ def _tell_one(one: Revision | Event, output: str) -> None:
         click.echo(applied_line(one) if isinstance(one, Revision) else line_of(one))
         return
     data = plain_applied(one) if isinstance(one, Revision) else plain(one)
-    if output == "json":
-        click.echo(json.dumps(data))
-    else:
-        click.echo("---")
-        tell_data(data, output)
+    tell_document(data, output)

@@ -73,16 +73,15 @@ class Looker:
 
     @classmethod
     async def open(cls, cluster: Cluster, addon_poll_seconds: float | None = None) -> Looker:
-        """Connect, and begin to fill the Kubernetes cache. Who watches add-ons being applied says how often to
-        look for them."""
+        """Without a connection yet. Who watches add-ons being applied says how often to look for them."""
         looker = cls(cluster, await look_at(cluster))
         if addon_poll_seconds is not None:
             looker.sights.kubernetes.poll_addons_every(addon_poll_seconds)
-        looker.sights.kubernetes.start()
         return looker
 
     async def look(self) -> Glimpse:
-        """One look."""
+        """One look of several: Kubernetes is followed, and not seen until all of it was listed."""
+        self.sights.kubernetes.start()
         history = await self._history()
         return await self._glimpse(history, await self.eyes.look(history, ()))
 
@@ -102,13 +101,13 @@ class Looker:
         consoles = await read_consoles(self.sights.provider, history)
         return Glimpse(self.cluster, history, picture, plan, leader, now.boot, now.unix, consoles)
 
-    async def look_in_sync(self, bound_seconds: float = LOOK_SECONDS) -> Glimpse:
-        """A look once Kubernetes can be seen, or at the bound without it; all else is looked at meanwhile.
-        Where nothing was launched yet there is nothing to wait for."""
+    async def look_once(self, bound_seconds: float = LOOK_SECONDS) -> Glimpse:
+        """One look, or the first of several, at everything: Kubernetes is listed, all else is looked at meanwhile.
+        Where nothing was launched yet there is nothing to list."""
         history = await self._history()
         launched = any(life.launched_at_unix is not None for life in history.lives.values())
-        synced = self.sights.kubernetes.synced(bound_seconds if launched else 0.0)
-        _, picture = await asyncio.gather(synced, self.eyes.look(history, ()))
+        listed = self.sights.kubernetes.list_once(bound_seconds if launched else 0.0)
+        _, picture = await asyncio.gather(listed, self.eyes.look(history, ()))
         picture = await self.eyes.look_again(picture, history, frozenset({"kubernetes"}))
         return await self._glimpse(history, picture)
 

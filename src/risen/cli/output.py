@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
+Row: TypeAlias = dict[str, object]
 
 
 def output_option(default: str, *others: str) -> Callable[[F], F]:
@@ -21,6 +23,20 @@ def output_option(default: str, *others: str) -> Callable[[F], F]:
         show_default=True,
         help="For people, or for programs.",
     )
+
+
+def watch_option(what: str) -> Callable[[F], F]:
+    """`-w/--watch`: go on with what changes."""
+    return click.option("-w", "--watch", is_flag=True, help=f"Go on with {what} until Ctrl-C.")
+
+
+def tell_document(data: object, output: str) -> None:
+    """One of several on the same output: JSON on a line of its own, or a YAML document."""
+    if output == "json":
+        click.echo(json.dumps(data, default=str))
+    else:
+        click.echo("---")
+        tell_data(data, output)
 
 
 def tell_data(data: object, output: str) -> None:
@@ -38,17 +54,39 @@ def tell_next(command: str) -> None:
     click.echo(f"next    {command}", err=True)
 
 
-def table(rows: Iterable[dict[str, object]]) -> str:
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns and their widths, for rows that come one after another."""
+
+    widths: Mapping[str, int]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], columns: Sequence[str]) -> Table:
+        """As wide as these rows need."""
+        return cls(
+            {name: max(len(name), *(len(_cell(row.get(name))) for row in rows), 0) + 2 for name in columns}
+        )
+
+    @property
+    def head(self) -> str:
+        """The columns' names."""
+        return "".join(f"{name.upper():<{width}}" for name, width in self.widths.items()).rstrip()
+
+    def line(self, row: Row) -> str:
+        """A row; `-` for nothing."""
+        cells = (f"{_cell(row.get(name)):<{width}}" for name, width in self.widths.items())
+        return "".join(cells).rstrip()
+
+
+def _cell(value: object) -> str:
+    return "-" if value in (None, "") else str(value)
+
+
+def table(rows: Iterable[Row]) -> str:
     """Rows with their keys as the head; `-` for nothing."""
     lines = list(rows)
-    columns = list(lines[0])
-    texts = [
-        [str(row[column]) if row[column] not in (None, "") else "-" for column in columns] for row in lines
-    ]
-    widths = [max(len(column), *(len(text[i]) for text in texts)) + 2 for i, column in enumerate(columns)]
-    head = "".join(f"{column.upper():<{width}}" for column, width in zip(columns, widths, strict=True))
-    body = ["".join(f"{cell:<{width}}" for cell, width in zip(text, widths, strict=True)) for text in texts]
-    return "\n".join(line.rstrip() for line in [head, *body])
+    shown = Table.of(lines, tuple(lines[0]))
+    return "\n".join([shown.head, *map(shown.line, lines)])
 
 
 def at_most(lines: list[str], most: int, head: str, where: str) -> list[str]:

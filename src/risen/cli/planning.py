@@ -113,7 +113,7 @@ def _tell_replicas(now: ClusterSpec, wanted: ClusterSpec) -> None:
 async def _look(cluster: Cluster) -> Glimpse:
     looker = await Looker.open(cluster)
     try:
-        return await looker.look_in_sync()
+        return await looker.look_once()
     finally:
         await looker.close()
 

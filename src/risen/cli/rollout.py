@@ -69,7 +69,7 @@ def _tell(glimpse: Glimpse, output: str) -> None:
 async def _look(cluster: Cluster) -> Glimpse:
     looker = await Looker.open(cluster)
     try:
-        return await looker.look_in_sync()
+        return await looker.look_once()
     finally:
         await looker.close()
 
@@ -85,7 +85,7 @@ async def _watch(cluster: Cluster, timeout: float | None) -> bool:
     looker = await Looker.open(cluster)
     end = None if timeout is None else CLOCK.boot() + timeout
     try:
-        glimpse = await looker.look_in_sync()
+        glimpse = await looker.look_once()
         while True:
             now = progress_of(view_of(glimpse))
             screen.show(rollout_lines(glimpse))

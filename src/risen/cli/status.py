@@ -8,11 +8,13 @@ from pathlib import Path
 import click
 
 from risen.authority.windows import instance_window
+from risen.bootstrap import CLOCK
 from risen.cli.context import cluster_option, opened, run
 from risen.cli.glimpse import Glimpse, Looker
-from risen.cli.output import output_option, tell_data
+from risen.cli.output import output_option, tell_data, tell_document, watch_option
 from risen.cli.progress import rollout_now
 from risen.cli.rows import InstanceRow, instance_rows
+from risen.cli.screen import Screen
 from risen.cli.views import view_of
 from risen.cli.words import blocked_words, leader_words, span, step_words, waiting_words
 from risen.core.history import Entry
@@ -24,13 +26,22 @@ from risen.core.safety.budget import MAX_UNAVAILABLE
 from risen.core.spec import PoolSpec
 
 MOST_LINES = 12
+LOOK_AGAIN_SECONDS = 1.0
 
 
 @click.command()
 @cluster_option
+@watch_option("what changes")
 @output_option("text")
-def status(name: str | None, output: str) -> None:
-    """Everything about the cluster on one screen."""
+def status(name: str | None, watch: bool, output: str) -> None:
+    """Everything about the cluster on one screen.
+
+    With -w the screen is drawn anew each second, and elsewhere than on a terminal a line that changed is told once;
+    as data: one document whenever something changed.
+    """
+    if watch:
+        run(_watch(name, output))
+        return
     glimpse = run(_look(name))
     if output == "text":
         click.echo("\n".join(_screen(glimpse)))
@@ -43,7 +54,24 @@ async def _look(name: str | None) -> Glimpse:
     assert cluster.spec.pools
     looker = await Looker.open(cluster)
     try:
-        return await looker.look_in_sync()
+        return await looker.look_once()
+    finally:
+        await looker.close()
+
+
+async def _watch(name: str | None, output: str) -> None:
+    looker, screen = await Looker.open(await opened(name)), Screen.of_terminal()
+    told: object = None
+    try:
+        glimpse = await looker.look_once()
+        while True:
+            if output == "text":
+                screen.show(_screen(glimpse))
+            elif (data := _plain(glimpse)) != told:
+                tell_document(data, output)
+                told = data
+            await CLOCK.sleep(LOOK_AGAIN_SECONDS)
+            glimpse = await looker.look()
     finally:
         await looker.close()
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import click
 
 from risen import __version__
+from risen.cli.output import output_option, tell_data
 
 
 @click.command()
-def version() -> None:
+@output_option("text")
+def version(output: str) -> None:
     """Print the version."""
-    click.echo(f"risen {__version__}")
+    if output == "text":
+        click.echo(f"risen {__version__}")
+    else:
+        tell_data({"version": __version__}, output)

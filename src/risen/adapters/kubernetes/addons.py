@@ -46,15 +46,19 @@ class Addons:
         """Poll until cancelled."""
         while True:
             try:
-                kinds = self._resources.all()
-                for first in range(0, len(kinds), AT_ONCE):
-                    await asyncio.gather(*(self._poll(kind) for kind in kinds[first : first + AT_ONCE]))
+                await self.list_once()
             except InterfaceError as error:
                 self.fault = error
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            self._polled = asyncio.get_running_loop().time()
             await asyncio.sleep(self.poll_seconds)
+
+    async def list_once(self) -> None:
+        """Tell of every kind."""
+        kinds = self._resources.all()
+        for first in range(0, len(kinds), AT_ONCE):
+            await asyncio.gather(*(self._poll(kind) for kind in kinds[first : first + AT_ONCE]))
+        self._polled = asyncio.get_running_loop().time()
 
     def applied(self, resource: Resource, metadata: Metadata) -> None:
         """An apply was answered with this object."""

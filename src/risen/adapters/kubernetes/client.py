@@ -58,6 +58,7 @@ class KubernetesClient:
             self._addons,
         )
         self._running: list[asyncio.Task[None]] = []
+        self._listed_once = False
 
     @property
     def signing(self) -> SigningClient:
@@ -74,7 +75,7 @@ class KubernetesClient:
         self._addons.poll_seconds = seconds
 
     def start(self) -> None:
-        """Begin to list and watch; `observe` does it too."""
+        """Begin to list and watch, or to watch from what was listed once; `observe` does it too where nothing was."""
         if not self._running:
             self._running = [asyncio.create_task(follower.run()) for follower in self._followers]
 
@@ -90,8 +91,25 @@ class KubernetesClient:
         """Use other credentials; running watches go on under the old ones for at most 10 s."""
         self._api.renew(credentials)
 
+    async def list_once(self, seconds: float) -> None:
+        """Fill the cache by a list of each kind and watch nothing, for callers that look once and leave: half the
+        connections. What cannot be listed, or not within `seconds`, is told by `observe`."""
+        self._listed_once = True
+        try:
+            async with asyncio.timeout(seconds):
+                kinds = [self._list_one(follower) for follower in self._followers]
+                await asyncio.gather(*kinds)
+        except TimeoutError:
+            return
+
+    async def _list_one(self, follower: Reflector[Any] | Addons) -> None:
+        try:
+            await follower.list_once()
+        except InterfaceError as error:
+            follower.fault = error
+
     async def synced(self, seconds: float) -> bool:
-        """Wait until the cache is in sync, at most `seconds`; for callers that look once and leave."""
+        """Wait until the cache is in sync, at most `seconds`."""
         self.start()
         now = asyncio.get_running_loop().time
         deadline = now() + seconds
@@ -103,7 +121,8 @@ class KubernetesClient:
 
     async def observe(self) -> KubernetesSeen:
         """See `Kubernetes.observe`. Raises Denied where that is why the cache is not in sync."""
-        self.start()
+        if not self._listed_once:
+            self.start()
         for task in self._running:
             if task.done():
                 task.result()

@@ -82,7 +82,7 @@ class Reflector(Generic[Item]):
         while True:
             try:
                 if not self.version:
-                    await self._list()
+                    await self.list_once()
                 await self._watch()
                 pause = FIRST_PAUSE_SECONDS
             except InterfaceError as error:
@@ -93,7 +93,8 @@ class Reflector(Generic[Item]):
                 await asyncio.sleep(wish if wish is not None else pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    async def _list(self) -> None:
+    async def list_once(self) -> None:
+        """Tell of everything there is; a watch may go on from here."""
         kind = self._kind
         listing = Listing(kind.path, kind.type, self._keep, kind.params, kind.page)
         kept, version = await self._api.list_all(listing)
