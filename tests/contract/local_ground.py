@@ -205,7 +205,7 @@ def request(name: str = "worker-bcdfg", user_data: bytes = b"#cloud-config\n") -
     )
 
 
-def until(true: Callable[[], bool], seconds: float = 15.0) -> bool:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether it came true in time."""
     end = time.monotonic() + seconds
     while not true():

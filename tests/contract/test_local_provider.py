@@ -29,6 +29,7 @@ from risen.adapters.local.host import boot_id, boot_seconds, file_lock, mounts_u
 from risen.adapters.local.launcher import launcher_for
 from risen.adapters.local.power import start_all, stop_all
 from risen.adapters.local.provider import LocalProvider
+from risen.adapters.local.records import read_record, write_record
 from risen.adapters.local.settings import bridge_port
 from risen.core.names import ImageDigest, InstanceName, ProviderId
 from risen.core.picture import InstanceState
@@ -316,6 +317,21 @@ async def test_after_a_power_cut_start_alone_brings_the_same_instance_back(groun
     assert (dark.state, started.state, again.provider_id, again.address) == (
         InstanceState.STOPPED, InstanceState.RUNNING, identity, dark.address,
     )  # fmt: skip
+
+
+async def test_what_a_boot_starts_is_what_has_not_run_since(ground: Ground) -> None:
+    await ground.provider.launch(request())
+    assert until(lambda: ground.proof(NAME) == ["up"])
+    home, name = ground.settings.home, ground.settings.name
+    await stop_all(home, name, 20)
+    same_boot = await start_all(home, name, after_boot=True)
+    assert (same_boot, (await ground.provider.get(NAME)).state) == ((), InstanceState.STOPPED)
+    folder = ground.settings.instances / NAME
+    record = read_record(folder)
+    assert record is not None
+    write_record(folder, replace(record, host_boot="an earlier boot"))
+    (started,) = await start_all(home, name, after_boot=True)
+    assert started.state is InstanceState.RUNNING
 
 
 async def test_a_console_that_grew_too_long_is_cut_to_its_end(ground: Ground) -> None:

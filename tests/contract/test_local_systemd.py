@@ -65,6 +65,24 @@ if is_systemd_host():
         assert (wanted_by, (UNITS / unit).exists()) == ("multi-user.target", False)
 
     @pytest.mark.root
+    async def test_the_controller_is_started_as_its_unit_and_one_that_fails_is_told(
+        ground: Ground, tmp_path: Path
+    ) -> None:
+        unit = f"{ground.settings.netns}.service"
+        serves = '[ "$0" != serve ] || exec sleep 900'
+        ends = LocalSite(replace(ground.settings, boot_command=("/bin/sh", "-c", "exit 3")))
+        lives = LocalSite(replace(ground.settings, boot_command=("/bin/sh", "-c", serves)))
+        failing = ends.start_controller(tmp_path / "log")
+        assert until(failing.ended)
+        living = lives.start_controller(tmp_path / "log")
+        assert until(lambda: out("systemctl", "show", "-p", "SubState", "--value", unit) == "running")
+        pid = out("systemctl", "show", "-p", "MainPID", "--value", unit)
+        assert not living.ended()
+        out("kill", "-9", pid)
+        assert until(living.ended)
+        assert until(lambda: out("systemctl", "show", "-p", "MainPID", "--value", unit) not in ("0", pid))
+
+    @pytest.mark.root
     async def test_a_dead_haproxy_is_started_again_by_systemd_itself(ground: Ground) -> None:
         unit = f"risen-{ground.settings.name}._endpoint.service"
         before = out("systemctl", "show", "-p", "MainPID", "--value", unit)

@@ -227,4 +227,7 @@ def test_at_boot_instances_start_without_the_store_and_only_then_the_controller(
     settings: LocalSettings,
 ) -> None:
     text = unit_text(replace(settings, boot_command=("/usr/bin/risen",)))
-    assert 'ExecStartPre=-"/usr/bin/risen" start -c dev\nExecStart="/usr/bin/risen" serve -c dev\n' in text
+    assert (
+        'ExecStartPre=-"/usr/bin/risen" start --after-boot -c dev\nExecStart="/usr/bin/risen" serve -c dev\n'
+        in text
+    )

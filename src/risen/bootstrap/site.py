@@ -40,11 +40,11 @@ async def mend_site(host: Host, name: str) -> None:
             write_site(local_settings(await open_cluster(host, name)))
 
 
-async def start_all(host: Host, name: str) -> tuple[PowerResult, ...]:
+async def start_all(host: Host, name: str, after_boot: bool = False) -> tuple[PowerResult, ...]:
     """Power every instance of a cluster on, without its store. Raises NotFound, Corrupt."""
     from risen.adapters.local import power
 
-    return await power.start_all(host.home, name)
+    return await power.start_all(host.home, name, after_boot)
 
 
 async def stop_all(host: Host, name: str) -> tuple[PowerResult, ...]:

@@ -35,12 +35,15 @@ async def _stop(place: Host, cluster: str) -> tuple[PowerResult, ...]:
 
 @click.command()
 @cluster_option
-def start(name: str | None) -> None:
+@click.option(
+    "--after-boot", is_flag=True, help="Only those that have not run since this host booted (for its unit)."
+)
+def start(name: str | None, after_boot: bool) -> None:
     """Power all instances on again, by the host alone: neither store nor controller is needed."""
     need_root("instances are systemd machines of this host")
     cluster = chosen(name)
     run(mend_site(host(), cluster))
-    _tell(run(start_all(host(), cluster)))
+    _tell(run(start_all(host(), cluster, after_boot)))
     click.echo(f"next    risen up     (starts a controller that watches over {cluster} again)")
 
 

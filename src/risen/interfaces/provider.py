@@ -61,3 +61,13 @@ class Site(Protocol):
 
     async def prepare(self) -> None: ...
     async def clear(self) -> None: ...
+
+
+class StartedController(Protocol):
+    """A controller that was started for somebody who waits until one leads.
+
+    `ended` is true once it is known to have failed. `yield_to` is told who leads: one too many ends again.
+    """
+
+    def ended(self) -> bool: ...
+    def yield_to(self, leader: str) -> None: ...

@@ -1,5 +1,5 @@
-"""A systemd unit that starts a cluster and its controller when its host boots. Written outside of /etc; removed
-with the site."""
+"""A systemd unit that runs a cluster's controller, and at a boot of its host starts the cluster first. Written
+outside of /etc; removed with the site."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from risen.adapters.local.host import is_systemd_host, run, write_file
 from risen.adapters.local.settings import LocalSettings
 from risen.interfaces.errors import OutcomeUnknown
 
+RELOAD_SECONDS = 120.0
 UNITS = Path("/usr/local/lib/systemd/system")
 """Searched by systemd and left to the administrator (systemd.unit(5))."""
 
 
 def unit_text(settings: LocalSettings) -> str:
     """The unit: `start`, which needs no store, then the controller, once the network is up.
+
+    `start` is for a boot only. Started again beside living instances the controller judges by itself which of
+    those that are off are to be powered on.
 
     Instances are ordered before it (see `launcher`), so at shutdown the controller ends first and does not
     start again what is being powered off.
@@ -29,7 +33,7 @@ def unit_text(settings: LocalSettings) -> str:
         "[Service]\nType=exec\nKillMode=mixed\nTimeoutStartSec=infinity\nRestart=on-failure\nRestartSec=2\n"
         f'Environment="RISEN_HOME={_escaped(str(settings.home))}"\n'
         f"StandardOutput=append:{log}\nStandardError=append:{log}\n"
-        f"ExecStartPre=-{command} start -c {settings.name}\n"
+        f"ExecStartPre=-{command} start --after-boot -c {settings.name}\n"
         f"ExecStart={command} serve -c {settings.name}\n\n"
         "[Install]\nWantedBy=multi-user.target\n"
     )
@@ -46,9 +50,19 @@ def _quoted(word: str) -> str:
     return f'"{escaped}"'
 
 
+def unit_name(settings: LocalSettings) -> str:
+    """`risen-NAME.service`."""
+    return f"risen-{settings.name}.service"
+
+
 def _files(settings: LocalSettings) -> tuple[Path, Path]:
-    name = f"{settings.netns}.service"
+    name = unit_name(settings)
     return UNITS / name, UNITS / "multi-user.target.wants" / name
+
+
+def _reload() -> None:
+    """systemd reads all its units again, which a busy host takes its time for."""
+    run(["systemctl", "daemon-reload"], timeout_seconds=RELOAD_SECONDS)
 
 
 def keep_boot_unit(settings: LocalSettings) -> None:
@@ -63,7 +77,7 @@ def keep_boot_unit(settings: LocalSettings) -> None:
     wanted.parent.mkdir(parents=True, exist_ok=True)
     if not wanted.is_symlink():
         os.symlink(f"../{unit.name}", wanted)
-    run(["systemctl", "daemon-reload"])
+    _reload()
 
 
 def remove_boot_unit(settings: LocalSettings) -> None:
@@ -79,4 +93,4 @@ def remove_boot_unit(settings: LocalSettings) -> None:
         if not any(file.parent.iterdir()):
             file.parent.rmdir()
     if is_systemd_host():
-        run(["systemctl", "daemon-reload"])
+        _reload()

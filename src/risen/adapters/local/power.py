@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from risen.adapters.local.disk import unmount
-from risen.adapters.local.host import boot_seconds, file_lock
+from risen.adapters.local.host import boot_id, boot_seconds, file_lock
 from risen.adapters.local.launcher import launcher_for
 from risen.adapters.local.machine import Machine
 from risen.adapters.local.provider import LocalProvider
@@ -37,17 +37,18 @@ class NoImages:
         return ()
 
 
-async def start_all(home: Path, cluster: str) -> tuple[PowerResult, ...]:
+async def start_all(home: Path, cluster: str, after_boot: bool = False) -> tuple[PowerResult, ...]:
     """Site and every instance that has a disk, up again: after a reboot of the host, or after `stop_all`.
 
-    Raises NotFound (no such cluster here) and what `prepare` raises; an instance's own trouble is in its result.
+    With `after_boot` only instances that were last started in an earlier boot of this host. Raises NotFound (no such cluster here) and what `prepare` raises; an instance's own trouble is in its result.
     """
     settings = read_site(home, cluster)
     await LocalSite(settings).prepare()
     provider = LocalProvider(settings, NoImages())
     await provider.sweep()
     seen = await _ours(provider)
-    return tuple(await asyncio.gather(*(_start(provider, instance) for instance in seen)))
+    wanted = [one for one in seen if not after_boot or one.host_boot != boot_id()]
+    return tuple(await asyncio.gather(*(_start(provider, instance) for instance in wanted)))
 
 
 async def _start(provider: LocalProvider, instance: InstanceSeen) -> PowerResult:

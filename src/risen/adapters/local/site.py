@@ -17,9 +17,18 @@ from pathlib import Path
 
 from risen.adapters.local import cgroups
 from risen.adapters.local.boot_unit import keep_boot_unit, remove_boot_unit
+from risen.adapters.local.controller import start_controller
 from risen.adapters.local.disk import disk_file
 from risen.adapters.local.haproxy import ask, endpoint_folder, read_slots, render, write_slots
-from risen.adapters.local.host import file_lock, in_netns, mounts_under, run, wait_until, write_file
+from risen.adapters.local.host import (
+    file_lock,
+    in_netns,
+    is_systemd_host,
+    mounts_under,
+    run,
+    wait_until,
+    write_file,
+)
 from risen.adapters.local.launcher import Launcher, Program, console_tail, launcher_for
 from risen.adapters.local.machine import bridge_ports, share
 from risen.adapters.local.network import clear_network, make_network, set_outside_route
@@ -27,9 +36,12 @@ from risen.adapters.local.outside import SHARED, close_outside, has_outside, ope
 from risen.adapters.local.records import write_site
 from risen.adapters.local.settings import UPLINK, LocalSettings, bridge_port
 from risen.interfaces.errors import Conflict, Invalid, OutcomeUnknown, Unreachable
+from risen.interfaces.provider import StartedController
 
 ENDPOINT_UNIT = "_endpoint"
-ENDPOINT_TIMEOUT_SECONDS = 5.0
+ENDPOINT_END_SECONDS = 5.0
+ENDPOINT_START_SECONDS = 60.0
+"""Of a program that lives: an emulated or overloaded host takes ten seconds to read a configuration."""
 MODULES = ("br_netfilter", "overlay", "vxlan", "nf_tables", "loop")
 
 
@@ -54,6 +66,15 @@ class LocalSite:
     def listen(self, address: str, port: int) -> socket.socket:
         """A TCP socket that listens inside the cluster's namespace, for a server that lives outside of it."""
         return in_netns(self.settings.netns_path, lambda: _listening(address, port))
+
+    def start_controller(self, log: Path) -> StartedController:
+        """Start the controller so that it outlives its caller. Raises what `controller.start_controller` raises."""
+        return start_controller(self.settings, log)
+
+    @property
+    def restarts_controller(self) -> bool:
+        """Whether something of this host starts a controller that failed again."""
+        return is_systemd_host()
 
     @property
     def _launcher(self) -> Launcher:
@@ -95,7 +116,7 @@ class LocalSite:
         if self._endpoint_answers() and running.exists() and running.read_text() == digest:
             return
         launcher.halt(ENDPOINT_UNIT)
-        cgroups.kill(launcher.group(ENDPOINT_UNIT), ENDPOINT_TIMEOUT_SECONDS)
+        cgroups.kill(launcher.group(ENDPOINT_UNIT), ENDPOINT_END_SECONDS)
         launcher.clear(ENDPOINT_UNIT)
         settings.runtime.mkdir(parents=True, exist_ok=True)
         write_slots(settings, tuple(slot for slot in read_slots(settings) if not slot.leaving))
@@ -103,11 +124,16 @@ class LocalSite:
         log.unlink(missing_ok=True)
         argv = ("haproxy", "-db", "-f", str(config))
         launcher.start(Program(ENDPOINT_UNIT, argv, log, settings.netns_path))
-        if not wait_until(self._endpoint_answers, ENDPOINT_TIMEOUT_SECONDS, 0.02):
+        wait_until(self._endpoint_started, ENDPOINT_START_SECONDS, 0.02)
+        if not self._endpoint_answers():
             raise OutcomeUnknown(
                 f"HAProxy does not answer: {console_tail(log, 800).decode(errors='replace')}"
             )
         write_file(running, digest.encode())
+
+    def _endpoint_started(self) -> bool:
+        """It answers, or it is known that it will not: its program ended."""
+        return self._endpoint_answers() or not cgroups.pids(self._launcher.group(ENDPOINT_UNIT))
 
     def _endpoint_answers(self) -> bool:
         try:
@@ -122,7 +148,7 @@ class LocalSite:
             for unit in sorted(launcher.units()):
                 if unit.startswith("_"):
                     launcher.halt(unit)
-                cgroups.kill(launcher.group(unit), ENDPOINT_TIMEOUT_SECONDS)
+                cgroups.kill(launcher.group(unit), ENDPOINT_END_SECONDS)
                 launcher.clear(unit)
             launcher.clear_all()
             for point in mounts_under(settings.instances):

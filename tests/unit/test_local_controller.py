@@ -1,0 +1,70 @@
+"""A controller is started so that it outlives its caller; how one that failed is known."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from risen.adapters.local.controller import DetachedController, start_detached, unit_seen
+
+
+def until(true: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 30
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def end(controller: DetachedController) -> None:
+    controller.process.kill()
+    controller.process.wait()
+
+
+def test_a_detached_one_has_a_session_of_its_own_and_its_words_are_added_to_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    controller = start_detached(("/bin/sh", "-c", "pwd; exec sleep 900"), log)
+    try:
+        assert until(lambda: log.read_text() == "before\n/\n")
+        assert os.getsid(controller.process.pid) == controller.process.pid != os.getsid(0)
+        assert not controller.ended()
+    finally:
+        end(controller)
+    assert controller.ended()
+
+
+def test_of_two_detached_ones_the_one_that_does_not_lead_ends(tmp_path: Path) -> None:
+    leads, other = (start_detached(("/bin/sleep", "900"), tmp_path / "log") for _ in range(2))
+    leader = f"host {leads.process.pid} 3 0.5"
+    try:
+        for one in (leads, other):
+            one.yield_to(leader)
+        assert other.process.wait(30) != 0
+        assert not leads.ended()
+    finally:
+        end(leads)
+        end(other)
+
+
+@pytest.mark.parametrize(
+    ("shown", "off", "restarts"),
+    [
+        ("ActiveState=inactive\nNRestarts=0\nJob=812\n", False, 0),
+        ("ActiveState=inactive\nNRestarts=0\n", True, 0),
+        ("ActiveState=activating\nNRestarts=2\nJob=0\n", False, 2),
+        ("NRestarts=0\nActiveState=failed\nJob=\n", True, 0),
+        ("NRestarts=1\nActiveState=active\n", False, 1),
+    ],
+    ids=["start queued", "never started", "started again", "failed", "runs"],
+)
+def test_a_unit_is_off_only_when_it_neither_runs_nor_is_about_to(
+    shown: str, off: bool, restarts: int
+) -> None:
+    seen = unit_seen(shown)
+    assert (seen.off, seen.restarts) == (off, restarts)
