@@ -18,7 +18,7 @@ LONGEST_LINE = 300
 _JOIN_LINE = re.compile(r"risen-join\[\d+\]: ([^\r\n]*[^\s])")
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
 """CSI and OSC sequences and single escapes (ECMA-48)."""
-_CONTROL = re.compile(r"[^ -~\u00a0-\uffff]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\U00010000-\U0010ffff]+")
 
 
 @dataclass(frozen=True, slots=True)

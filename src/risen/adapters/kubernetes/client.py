@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from risen.adapters.kubernetes import bodies
-from risen.adapters.kubernetes.addons import MANAGED_BY, Addons
+from risen.adapters.kubernetes.addons import AT_ONCE, MANAGED_BY, Addons
 from risen.adapters.kubernetes.api import APPLY_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Api, Credentials
 from risen.adapters.kubernetes.cache import Cache, Event, apply, kubernetes_seen
 from risen.adapters.kubernetes.gates import GateClient
@@ -53,10 +53,8 @@ class KubernetesClient:
         self._cache = Cache()
         self._resources = Resources(self._api)
         self._addons = Addons(self._api, self._resources, self._hear)
-        self._followers: tuple[Reflector[Any] | Addons, ...] = (
-            *(Reflector(self._api, kind, self._hear, pace) for kind in kinds()),
-            self._addons,
-        )
+        self._reflectors = tuple(Reflector(self._api, kind, self._hear, pace) for kind in kinds())
+        self._followers: tuple[Reflector[Any] | Addons, ...] = (*self._reflectors, self._addons)
         self._running: list[asyncio.Task[None]] = []
         self._listed_once = False
 
@@ -95,16 +93,19 @@ class KubernetesClient:
         """Fill the cache by a list of each kind and watch nothing, for callers that look once and leave: half the
         connections. What cannot be listed, or not within `seconds`, is told by `observe`."""
         self._listed_once = True
+        few = asyncio.Semaphore(AT_ONCE)
         try:
             async with asyncio.timeout(seconds):
-                kinds = [self._list_one(follower) for follower in self._followers]
-                await asyncio.gather(*kinds)
+                await asyncio.gather(*(self._list_one(one, few) for one in self._reflectors))
+                await self._list_one(self._addons, few)
         except TimeoutError:
             return
 
-    async def _list_one(self, follower: Reflector[Any] | Addons) -> None:
+    async def _list_one(self, follower: Reflector[Any] | Addons, few: asyncio.Semaphore) -> None:
+        """A few at a time: a connection costs more than what most lists say."""
         try:
-            await follower.list_once()
+            async with few:
+                await follower.list_once()
         except InterfaceError as error:
             follower.fault = error
 
