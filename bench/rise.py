@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from shared.phases import phases_of
 from shared.record import Figure, keep, runs_asked
-from shared.standing import KUBERNETES, NAME, down, events_of, need_root, new_cluster
+from shared.standing import KUBERNETES, NAME, Cluster, down, events_of, need_root, new_cluster
 from shared.weight import controller_mib, memory_mib
 
 SETTLED_SECONDS = 10.0
@@ -23,12 +23,17 @@ SETTLED_SECONDS = 10.0
 TOGETHER = "all five started at once on the CPUs of one host, the wait for its turn in etcd included"
 
 
-def once(found: dict[str, list[float]], folder: Path) -> None:
-    """One whole rise and fall."""
+def baked(folder: Path) -> Cluster:
+    """The files of a cluster whose images are baked: once for all rises."""
     cluster = new_cluster(folder)
+    cluster.risen("recipe", "lock", bound_seconds=600)
+    cluster.risen("bake", bound_seconds=2400)
+    return cluster
+
+
+def once(found: dict[str, list[float]], cluster: Cluster) -> None:
+    """One whole rise and fall."""
     try:
-        cluster.risen("recipe", "lock", bound_seconds=600)
-        cluster.risen("bake", bound_seconds=2400)
         began = time.monotonic()
         cluster.risen("up", "--yes", bound_seconds=900)
         found["up"].append(time.monotonic() - began)
@@ -62,9 +67,10 @@ def main() -> None:
     runs = runs_asked(__doc__)
     need_root()
     found: dict[str, list[float]] = defaultdict(list)
-    for _ in range(runs):
-        with tempfile.TemporaryDirectory() as name:
-            once(found, Path(name))
+    with tempfile.TemporaryDirectory() as name:
+        cluster = baked(Path(name))
+        for _ in range(runs):
+            once(found, cluster)
     keep("rise", figures_of(found), {"kubernetes": KUBERNETES})
 
 

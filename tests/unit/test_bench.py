@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import runpy
 import subprocess
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from builders import birth_of
+from risen.adapters.store.directory import DirectoryStore
 from risen.core.events import BecameReady, Born, Event, Joined, Launched
 from risen.core.names import InstanceName, ProviderId, Role
+from risen.engine.past import load_past
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 sys.path.append(str(BENCH))
@@ -58,6 +61,17 @@ def test_every_bench_starts_and_says_how_often_it_measures(program: str) -> None
     words = [sys.executable, str(BENCH / f"{program}.py"), "--help"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert "--runs" in done.stdout
+
+
+def test_the_past_that_is_measured_is_one_of_a_cluster_that_stands(tmp_path: Path) -> None:
+    history = runpy.run_path(str(BENCH / "history.py"))
+    asyncio.run(history["fill"](tmp_path / "store", 300))
+    past = asyncio.run(load_past(DirectoryStore(tmp_path / "store")))
+    living = [life for life in past.history.lives.values() if life.gone_at_unix is None]
+    assert (len(living), past.history.open_entries, past.seq >= 300) == (history["STANDING"], (), True)
+    figures = asyncio.run(history["read"](tmp_path / "store"))
+    assert set(figures) == {"read all", "look for news", "append one", "memory"}
+    assert all(value > 0 for value in figures.values())
 
 
 def test_compile_times_are_read_from_what_a_bake_says() -> None:
