@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from servers import EtcdMember, EtcdServers, component_binary, etcd_servers, write_identity
 
+from risen.adapters.answer_file import noted
 from risen.adapters.etcd import EtcdClient
 from risen.adapters.etcd.etcdutl import programs_of, restore
 from risen.adapters.etcd.rehearsal import KEPT, Rehearsals
@@ -26,6 +27,8 @@ from risen.codec import records
 from risen.core.names import ImageDigest, Role
 from risen.interfaces.builder import BakedImage
 from risen.interfaces.errors import Corrupt, Later, NoCapacity, NotFound, Unreachable
+from risen.interfaces.etcd import Etcd
+from risen.interfaces.store import Store
 
 pytestmark = pytest.mark.root
 
@@ -98,8 +101,9 @@ async def ground_of(servers: EtcdServers, folder: Path) -> AsyncIterator[Ground]
     (layer / "usr/bin").mkdir(parents=True)
     for program in ("etcd", "etcdutl"):
         (layer / "usr/bin" / program).symlink_to(component_binary(program))
-    client = EtcdClient(servers.identity)
-    ground = Ground(servers, folder, client, DirectoryStore.create(folder / "store"), OneImage(layer))
+    client = noted(EtcdClient(servers.identity), Etcd)
+    store = noted(DirectoryStore.create(folder / "store"), Store)
+    ground = Ground(servers, folder, client, store, OneImage(layer))
     await ground.observe()
     try:
         yield ground

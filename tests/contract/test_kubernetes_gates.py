@@ -14,12 +14,14 @@ import pytest
 from kubernetes_objects import raw
 from servers import ApiServer
 
+from risen.adapters.answer_file import noted
 from risen.adapters.kubernetes import KubernetesClient
 from risen.adapters.kubernetes.api import MERGE_PATCH, Api, Credentials
 from risen.adapters.kubernetes.gates import GateClient, job_body
 from risen.core.names import ReleaseId
 from risen.core.spec import Gate
 from risen.interfaces.errors import Invalid, Later
+from risen.interfaces.kubernetes import Kubernetes
 from risen.interfaces.tasks import TaskAnswer
 
 pytestmark = pytest.mark.root
@@ -50,7 +52,7 @@ async def api(real_api: ApiServer) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def gates(real_api: ApiServer) -> AsyncIterator[GateClient]:
-    client = KubernetesClient(Credentials(real_api.url, real_api.admin))
+    client = noted(KubernetesClient(Credentials(real_api.url, real_api.admin)), Kubernetes)
     yield client.gates
     await client.close()
 

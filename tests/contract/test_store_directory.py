@@ -38,6 +38,11 @@ def remount_read_only(folder: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
 
 
+def fill(folder: Path) -> None:
+    argv = ["dd", "if=/dev/zero", f"of={folder / 'filler'}", "bs=512"]
+    subprocess.run(argv, check=False, capture_output=True)
+
+
 def start(program: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True)
 
@@ -219,6 +224,18 @@ async def test_a_full_disk_leaves_the_old_object_whole(small_disk: Path) -> None
     assert await store.append("events", b"after") == 2
     assert await store.read("events") == ((1, b"before"), (2, b"after"))
     assert not (small_disk / "writing").exists()
+
+
+async def test_on_a_full_disk_what_is_there_stays_and_what_is_absent_is_deleted_already(
+    small_disk: Path,
+) -> None:
+    store = noted(DirectoryStore(small_disk), Store)
+    await store.put("intents/kill-1", b"x")
+    fill(small_disk)
+    with pytest.raises(NoCapacity):
+        await store.delete("intents/kill-1")
+    await store.delete("intents/kill-2")
+    assert await store.list("intents/") == ("intents/kill-1",)
 
 
 WRITER = textwrap.dedent(

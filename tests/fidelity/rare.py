@@ -256,6 +256,13 @@ def in_a_store_that(state: str, ask: str, subject: str = "") -> Asked:
     return asking
 
 
+async def delete_from_a_full_store(desk: Desk) -> None:
+    """It leaves a tombstone."""
+    await desk.store.put("x/y", b"1")
+    desk.world.store.full = True
+    await desk.store.delete("x/y")
+
+
 async def put_twice(desk: Desk) -> None:
     from risen.interfaces.store import IfAbsent
 
@@ -367,7 +374,7 @@ RARE: dict[str, Asked] = {
     "store.delete  Denied": in_a_store_that("read_only", "store.delete"),
     "store.put  NoCapacity": in_a_store_that("full", "store.put"),
     "store.append  NoCapacity": in_a_store_that("full", "store.append"),
-    "store.delete  NoCapacity": in_a_store_that("full", "store.delete"),
+    "store.delete  NoCapacity": delete_from_a_full_store,
     "store.put  Later": in_a_store_that("locked", "store.put"),
     "store.append  Later": in_a_store_that("locked", "store.append"),
 }

@@ -18,11 +18,26 @@ from risen.sim.scenario import Happening, Scenario
 from risen.sim.soak import random_faults
 from risen.sim.world import World
 
-SEEDS = (1, 2)
+RUNS = (
+    *((happening, seed) for seed in (1, 2) for happening in (Happening.NOTHING, Happening.KILL_LEADER)),
+    (Happening.KILL_WORKER, 1),
+    (Happening.KILL_FOLLOWER, 1),
+    (Happening.POWER_CUT, 1),
+    (Happening.STORM, 1),
+    (Happening.ASK_KILL_WORKER, 1),
+    (Happening.SCALE_DOWN, 1),
+    (Happening.ROLL_WORKERS, 1),
+    (Happening.ROLL_CONTROL_PLANE, 1),
+    (Happening.BUDGET_SKIPPED, 1),
+    (Happening.PROVIDER_LYING, 1),
+)
+"""Few, because every run that asks real parts ends with these; the other happenings add next to nothing."""
 STRUCK = (
     Faults(),
     Faults({1: FaultKind.UNREACHABLE}),
     Faults({1: FaultKind.UNKNOWN_DONE}),
+    Faults({1: FaultKind.CONFLICT}),
+    Faults({1: FaultKind.LATER}),
     Faults(read_error_share=1.0),
 )
 REFUSING = ("etcd", "kubernetes")
@@ -49,12 +64,11 @@ def answers_to(asked: Asked, faults: Faults, denied: tuple[str, ...] = ()) -> fr
 
 
 def of_runs() -> frozenset[Answer]:
-    """Of every happening with random crashes and errors, and of a small bring-up with each write struck."""
+    """Of the happenings above with random crashes and errors, and of a small bring-up with each write struck."""
     met: Counter[Answer] = Counter()
-    for happening in Happening:
+    for happening, seed in RUNS:
         scenario = Scenario(3, 2, happening)
-        for seed in SEEDS:
-            met += simulate(scenario, seed, random_faults(seed + 3), standing_for(scenario, seed)).answers
+        met += simulate(scenario, seed, random_faults(seed + 3), standing_for(scenario, seed)).answers
     for case in enumerate_faults(Scenario(1, 1), 1, (FaultKind.UNKNOWN_DONE, FaultKind.UNREACHABLE), 1, 4):
         met += case.trace.answers
     return frozenset(met)

@@ -59,8 +59,10 @@ class Bucket:
                 return str(self.versions)
 
     def delete(self, key: str) -> None:
-        """Absent is done. A full store can be emptied."""
+        """Absent is done. What is there leaves a tombstone, so a full store cannot be emptied either."""
         self._may_change(key)
+        if self.full and key in self.objects:
+            raise NoCapacity(f"{key}: no space left")
         self.objects.pop(key, None)
 
     def list(self, prefix: str) -> tuple[str, ...]:
