@@ -55,8 +55,6 @@ class Checker:
             self._before_node_harm(operation, InstanceName(subject))
         elif operation in ("kubernetes.evict", "kubernetes.delete_pod"):
             self.planned.before_eviction(subject, operation == "kubernetes.delete_pod")
-        elif operation == "kubernetes.free_pod":
-            self._before_freeing(subject)
 
     def after(self, operation: str, subject: str) -> None:
         """What this write may not have done."""
@@ -107,17 +105,6 @@ class Checker:
             self.world.violation(f"{operation} {name}: the Node is not ours")
         elif node is not None:
             self._need_entry(operation, name, self.world.history())
-
-    def _before_freeing(self, name: str) -> None:
-        """A pod goes only from a fenced instance, whose Node takes no pod any more."""
-        for pod in self.world.kubernetes.pods.values():
-            if pod.name != name:
-                continue
-            if pod.node in self.world.instances.all:
-                self.world.violation(f"free_pod {name}: its instance {pod.node} is not gone")
-            node = self.world.kubernetes.nodes.get(pod.node)
-            if node is not None and not any(taint.effect == "NoExecute" for taint in node.taints):
-                self.world.violation(f"free_pod {name}: Node {pod.node} still takes pods")
 
     def _need_entry(self, operation: str, name: InstanceName, history: History) -> None:
         if not any(entry.subject == name for entry in history.open_entries):

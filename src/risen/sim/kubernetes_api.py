@@ -235,8 +235,14 @@ class KubernetesTruth:
         self.wrote()
 
     def free_pod(self, name: str, uid: str) -> None:
-        """Failed, then deleted with grace 0."""
-        self.forget_pod(self.pod(name, uid).uid)
+        """Failed, then deleted with grace 0: only of a fenced instance, whose Node takes no pod any more."""
+        pod = self.pod(name, uid)
+        if pod.node in self.world.instances.all:
+            self.world.violation(f"free_pod {name}: its instance {pod.node} is not gone")
+        node = self.nodes.get(pod.node)
+        if node is not None and not any(taint.effect == "NoExecute" for taint in node.taints):
+            self.world.violation(f"free_pod {name}: Node {pod.node} still takes pods")
+        self.forget_pod(pod.uid)
 
     def delete_node(self, name: str, uid: str) -> None:
         """Its pods become garbage. NotFound is done."""
