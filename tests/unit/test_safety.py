@@ -202,6 +202,12 @@ def test_a_step_that_claims_to_hold_no_data_is_judged_by_the_facts() -> None:
 
 
 # --- foreign-untouched ------------------------------------------------------------------------------------
+def test_what_is_gone_may_be_ended_again_by_its_id_whatever_id_the_provider_makes_up_for_it() -> None:
+    cluster = Cluster.standing().lose("w-a").open("w-a")
+    cluster.instances["w-a"] = replace(cluster.instances["w-a"], provider_id=ProviderId("sim://none/w-a"))
+    assert broken(cluster, destroy("w-a", holds_data=False)) == []
+
+
 @pytest.mark.parametrize(
     "step",
     [

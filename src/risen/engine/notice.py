@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from risen.core.events import BecameReady, Event, KillDone, Launched, SeenGone
+from risen.core.events import BecameReady, Event, KillDone, Launched, ReplaceDone, SeenGone
 from risen.core.fold import apply
 from risen.core.history import History, Life
 from risen.core.picture import InstanceSeen, InstanceState, Picture, Seen
@@ -13,7 +13,7 @@ NOT_LAUNCHED = (InstanceState.UNKNOWN, InstanceState.UNFINISHED)
 
 
 async def notice(records: Records, before: History, picture: Picture, unix: float) -> History:
-    """Append an event for each instance first seen ready or gone, and for each kill that is done.
+    """Append an event for each instance first seen ready or gone, and for each kill or replacement that is done.
 
     `before` is the history from before the look: an instance that was launched during it is not gone
     because the list was read a moment earlier. Returns `before` with these events.
@@ -30,7 +30,8 @@ def noticed(history: History, picture: Picture, unix: float) -> tuple[Event, ...
     A launch whose answer was lost is known by its provider id from when it is first seen: only by that id is
     its Node ours once it is gone.
     A kill is done once its instance is gone *and* that is in the ledger: a person's kill of what is gone
-    already is what opens its entry when a storm holds repair back.
+    already is what opens its entry when a storm holds repair back. A person's wish for another in its place is
+    done once it is in the ledger, or it was gone already.
     """
     subjects = {entry.subject for entry in history.entries.values()}
     events: list[Event] = []
@@ -54,6 +55,12 @@ def noticed(history: History, picture: Picture, unix: float) -> tuple[Event, ...
     gone |= {name for name, life in history.lives.items() if life.gone_at_unix is not None}
     done = {name for name in gone if name in subjects}
     events.extend(KillDone(unix, kill.id) for kill in history.kills if kill.instance in done)
+    taken = {entry.subject for entry in history.open_entries} | gone
+    events.extend(
+        ReplaceDone(unix, asked.id)
+        for asked in history.replaces
+        if asked.instance in taken or asked.instance not in history.lives
+    )
     return tuple(events)
 
 

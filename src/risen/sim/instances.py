@@ -287,8 +287,10 @@ class Instances:
         item = self.alive(name, boot)
         if item is None:
             return
-        item.apiserver = False
         line = self.world.timeline
+        if item.apiserver:
+            item.apiserver = False
+            self.world.endpoint.look_soon()
         if item.member in self.world.etcd.members and line.now < deadline:
             line.after(0.5, self.go_down, name, boot, deadline)
             return

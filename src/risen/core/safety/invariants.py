@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from risen.core.blocked import Blocked
 from risen.core.judge.facts import Facts
 from risen.core.names import InstanceName, ProviderId, may_hold_etcd
-from risen.core.picture import MemberSeen
+from risen.core.picture import InstanceState, MemberSeen
 from risen.core.reasons import PLANNED, ROLLING
 from risen.core.safety import exposure, quorum
 from risen.core.step import (
@@ -135,10 +135,9 @@ def _foreign_untouched(facts: Facts, step: Step) -> Blocked | None:
     if name not in facts.history.lives:
         return Blocked("foreign", name, "it has no birth record here: it is not ours to touch")
     seen = facts.ours.get(name)
-    if provider_id is not None and seen is not None and seen.provider_id and seen.provider_id != provider_id:
-        return Blocked(
-            "foreign", name, f"the provider shows {seen.provider_id}, the step names {provider_id}"
-        )
+    shown = seen.provider_id if seen is not None and seen.state is not InstanceState.GONE else ""
+    if provider_id is not None and shown and shown != provider_id:
+        return Blocked("foreign", name, f"the provider shows {shown}, the step names {provider_id}")
     if provider_id is not None and provider_id not in facts.provider_ids(name):
         return Blocked("foreign", name, f"{provider_id} does not carry this cluster's uid")
     if isinstance(step, CordonNode | TaintOutOfService | DeleteNode):
