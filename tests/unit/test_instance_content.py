@@ -91,8 +91,19 @@ def test_on_shutdown_controllers_stop_before_the_apiserver_and_it_before_etcd() 
 
 def test_the_network_stays_up_until_etcd_and_the_kubelet_have_stopped() -> None:
     found = units(image_content(Role.CONTROL_PLANE))
-    for name in ("etcd.service", "kubelet.service"):
+    for name in ("etcd.service", "kubelet.service", "kube-proxy.service"):
         assert re.search(r"^After=network.target\b", found[name], re.MULTILINE), name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_on_shutdown_connections_are_passed_on_until_load_balancers_have_seen_that_kube_proxy_is_gone(
+    role: Role,
+) -> None:
+    content = image_content(role)
+    stopped = re.search(r"^ExecStopPost=/bin/sh (\S+)$", units(content)["kube-proxy.service"], re.MULTILINE)
+    assert stopped
+    script = texts(content)[stopped[1]]
+    assert re.search(r"= stopping ] \|\| exit 0\nexec sleep 3$", script, re.MULTILINE), "a restart does not wait"
 
 
 @pytest.mark.parametrize("role", ROLES)

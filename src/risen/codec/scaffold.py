@@ -95,4 +95,4 @@ def cluster_yaml_text(scaffold: Scaffold) -> str:
 def _aligned(line: str) -> str:
     """A line whose remark, after `##`, stands in one column with the others."""
     field, mark, remark = line.partition("  ## ")
-    return f"{field:<{_REMARK_COLUMN}}# {remark}" if mark else line
+    return f"{field:<{_REMARK_COLUMN - 1}} # {remark}" if mark else line

@@ -75,6 +75,7 @@ _SCRIPTS = (
     "write-resolv",
     "await-subnet",
     "press-power-button",
+    "leave-balancers",
 )
 _CONTROL_PLANE_SCRIPTS = ("await-etcd", "await-apiserver", "hold-etcd")
 _SETTINGS = (
