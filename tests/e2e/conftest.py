@@ -20,10 +20,18 @@ from fidelity.plugin import note_answers
 
 NAME = "risen-test"
 SUBNET_HEAD = "10.78.0"
+STORY = ("test_cluster.py", "test_rollout.py", "test_cluster_end.py")
+"""Files that tell the story of the one cluster, in this order; within a file from top to bottom."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The order of one file is the order of one story."""
+    """The files of the one cluster's story stand together, in its order."""
+    here = Path(__file__).parent
+    story = [item for item in items if item.path.parent == here and item.path.name in STORY]
+    if story:
+        first = items.index(story[0])
+        told = sorted(story, key=lambda item: STORY.index(item.path.name))
+        items[:] = [*items[:first], *told, *(item for item in items[first:] if item not in story)]
     for item in items:
         if item.get_closest_marker("e2e") is None and item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.cluster)

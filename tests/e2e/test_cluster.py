@@ -1,11 +1,14 @@
-"""The story of one cluster, told in order: it rises, serves, loses a worker, an etcd leader, all power, and goes."""
+"""The story of one cluster, told in order: it rises, serves, loses a worker and an etcd leader.
+
+`test_rollout.py` and then `test_cluster_end.py` go on with the same cluster.
+"""
 
 from __future__ import annotations
 
 import subprocess
 
 import pytest
-from host import end_hard, host_facts, leftovers, processes_of
+from host import end_hard, processes_of
 from load import Load
 from members import KeyHash, key_hashes
 from pieces import WEB, Cluster, Credentials, wait_for
@@ -108,27 +111,3 @@ def _key_hashes(cluster: Cluster) -> tuple[KeyHash, ...]:
     """Of all members: every instance of the control plane is asked."""
     instances = [one for one in cluster.status()["instances"] if one["pool"] == "control-plane"]
     return key_hashes(cluster.name, tuple(one["address"] for one in instances))
-
-
-def test_after_everything_ended_at_once_up_brings_the_same_cluster_back(cluster: Cluster) -> None:
-    before = cluster.status()
-    cluster.kubectl("create", "configmap", "before-the-cut", "--from-literal=kept=yes")
-    for process in processes_of(cluster.name):
-        _end(process)
-    wait_for("nothing of the cluster runs", lambda: processes_of(cluster.name) == [], 30)
-    cluster.risen("up", "--yes", bound_seconds=300)
-    after = cluster.status()
-    assert after["etcd"]["cluster_id"] == before["etcd"]["cluster_id"]
-    assert after["etcd"]["revision"] >= before["etcd"]["revision"]
-    assert {one["name"] for one in after["instances"]} == {one["name"] for one in before["instances"]}
-    assert "before-the-cut" in cluster.kubectl("get", "configmaps", "-o", "name")
-
-
-def _end(process: int) -> None:
-    subprocess.run(["kill", "-9", str(process)], capture_output=True, check=False)
-
-
-def test_down_leaves_nothing_behind(cluster: Cluster, host_before: dict[str, str]) -> None:
-    cluster.risen("down", "--yes", bound_seconds=300)
-    assert leftovers(cluster.name) == []
-    assert host_facts() == host_before

@@ -1,0 +1,35 @@
+"""The end of the one cluster's story: it loses all power at once, comes back the same, and goes without a trace."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from host import host_facts, leftovers, processes_of
+from pieces import Cluster, wait_for
+
+pytestmark = pytest.mark.root
+
+
+def test_after_everything_ended_at_once_up_brings_the_same_cluster_back(cluster: Cluster) -> None:
+    before = cluster.status()
+    cluster.kubectl("create", "configmap", "before-the-cut", "--from-literal=kept=yes")
+    for process in processes_of(cluster.name):
+        _end(process)
+    wait_for("nothing of the cluster runs", lambda: processes_of(cluster.name) == [], 30)
+    cluster.risen("up", "--yes", bound_seconds=300)
+    after = cluster.status()
+    assert after["etcd"]["cluster_id"] == before["etcd"]["cluster_id"]
+    assert after["etcd"]["revision"] >= before["etcd"]["revision"]
+    assert {one["name"] for one in after["instances"]} == {one["name"] for one in before["instances"]}
+    assert "before-the-cut" in cluster.kubectl("get", "configmaps", "-o", "name")
+
+
+def _end(process: int) -> None:
+    subprocess.run(["kill", "-9", str(process)], capture_output=True, check=False)
+
+
+def test_down_leaves_nothing_behind(cluster: Cluster, host_before: dict[str, str]) -> None:
+    cluster.risen("down", "--yes", bound_seconds=300)
+    assert leftovers(cluster.name) == []
+    assert host_facts() == host_before
