@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -138,9 +139,15 @@ def happened(ground: Ground, *events: Born | SeenGone) -> None:
 
 @contextmanager
 def watching(*words: str) -> Iterator[subprocess.Popen[str]]:
-    """A command that goes on; ended by Ctrl-C, which it must answer by 130."""
+    """A command that goes on; ended by Ctrl-C, which it must answer by 130.
+
+    A shell lets what it starts in the background ignore Ctrl-C, and whoever runs these tests may be started so.
+    """
     command = [sys.executable, "-m", "risen.cli.main", *words]
-    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    program = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     try:
         yield program
         os.kill(program.pid, signal.SIGINT)
