@@ -22,7 +22,7 @@ from load import Noted
 from pieces import Cluster, Credentials, wait_for
 from rollout_load import Http2Reader, Reader, WebClient, Writer, written
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.e2e, pytest.mark.root]
 
 ROLLOUT_BOUND_SECONDS = 900.0
 LONGEST_GAP_SECONDS = 30.0
