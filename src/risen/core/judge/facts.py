@@ -5,8 +5,9 @@ Built once a decision by `look`, which sorts everything, so that shuffled inputs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TypeVar
 
 from risen.core.history import Entry, History, Life
@@ -33,6 +34,8 @@ RECOVERED = "recovered"
 RUNS = (InstanceState.STARTING, InstanceState.RUNNING)
 ALIVE = (*RUNS, InstanceState.STOPPED, InstanceState.UNFINISHED)
 T = TypeVar("T")
+BY_NAME = attrgetter("name")
+BY_NAMESPACE_AND_NAME = attrgetter("namespace", "name", "uid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +166,7 @@ def look(picture: Picture, history: History, now: Now) -> Facts:
     lives = {name: history.lives[name] for name in sorted(history.lives) if name not in ended}
     ours, foreign = _sort_instances(picture, history, lives)
     kubernetes = value_of(picture.kubernetes)
-    nodes = sorted(kubernetes.nodes if kubernetes else (), key=lambda node: node.name)
-    pods: dict[InstanceName, list[PodSeen]] = {}
-    for pod in sorted(
-        kubernetes.pods if kubernetes else (), key=lambda pod: (pod.namespace, pod.name, pod.uid)
-    ):
-        pods.setdefault(pod.node, []).append(pod)
+    nodes = sorted(kubernetes.nodes if kubernetes else (), key=BY_NAME)
     return Facts(
         picture=picture,
         history=history,
@@ -178,9 +176,17 @@ def look(picture: Picture, history: History, now: Now) -> Facts:
         foreign=foreign,
         entries={entry.subject: entry for entry in history.open_entries},
         nodes={node.name: node for node in nodes},
-        pods={name: tuple(items) for name, items in pods.items()},
+        pods=_by_node(kubernetes.pods if kubernetes else ()),
         steps=tuple(sorted((item.step for item in picture.in_flight), key=repr)),
     )
+
+
+def _by_node(pods: Iterable[PodSeen]) -> dict[InstanceName, tuple[PodSeen, ...]]:
+    """Nodes by name, the pods of each sorted: many short sorts cost half of one of all pods of a big cluster."""
+    by_node: dict[InstanceName, list[PodSeen]] = {}
+    for pod in pods:
+        by_node.setdefault(pod.node, []).append(pod)
+    return {name: tuple(sorted(by_node[name], key=BY_NAMESPACE_AND_NAME)) for name in sorted(by_node)}
 
 
 def _alive(picture: Picture, history: History) -> set[InstanceName]:
