@@ -15,7 +15,7 @@ B ?=
 YES ?=
 SEEDS ?= 1000
 
-.PHONY: help setup python up down check test e2e soak bench reference
+.PHONY: help setup python up down check test e2e soak mutants bench reference
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ soak: python ## hours of simulation with crashes, carried on where it stopped: S
 	@$(PYTHON) -m risen.sim.soak --scenario 3+2 --enumerate --seeds 1 --out bench/results/soak-3+2-enumerate.json
 	@$(PYTHON) -m risen.sim.soak --scenario 3+2 --seeds $(SEEDS) --out bench/results/soak-3+2-random.json
 	@$(PYTEST) -q tests/fidelity
+
+mutants: python ## put each named bug into a copy of the code and see that tests or the simulator catch it; 10 minutes
+	@$(PYTHON) tools/mutants.py --out bench/results/mutants.json
 
 bench: setup ## measure (B=name for one), keep the figures in bench/results, show them against their aims; root
 	@$(PYTHON) tools/bench.py $(B)

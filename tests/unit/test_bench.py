@@ -15,6 +15,7 @@ from builders import birth_of
 from risen.adapters.store.directory import DirectoryStore
 from risen.core.events import BecameReady, Born, Event, Joined, Launched
 from risen.core.names import InstanceName, ProviderId, Role
+from risen.core.step import CordonNode
 from risen.engine.past import load_past
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
@@ -78,3 +79,13 @@ def test_compile_times_are_read_from_what_a_bake_says() -> None:
     said = "base      53.9s  base: Debian\ncompile etcd       …  the Go compiler\ncompile etcd    61.5s  etcd 3.6.16\n"
     found = runpy.run_path(str(BENCH / "compile.py"))["seconds_by_component"](said)
     assert found == {"etcd 3.6.16": 61.5}
+
+
+def test_the_decision_that_is_measured_is_one_amid_a_rollout() -> None:
+    plan = runpy.run_path(str(BENCH / "plan.py"))
+    spent, found = plan["decisions"](100, 3, 2)
+    assert len(spent) == 2
+    assert {step.node for step in found.steps if isinstance(step, CordonNode)} <= {
+        InstanceName(f"w-{number:05d}") for number in range(50, 100)
+    }
+    assert any(isinstance(step, CordonNode) for step in found.steps)
