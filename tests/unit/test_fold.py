@@ -52,6 +52,11 @@ def test_a_life_is_told_by_its_events() -> None:
     assert history.bootstraps == (Bootstrap(1, FOUNDER, "t"),)
 
 
+def test_a_closed_entry_keeps_its_first_outcome() -> None:
+    history = fold(UID, LIFE)
+    assert apply(history, EntryClosed(NOW + 60, "e-1", "recovered")) == history
+
+
 def test_each_event_met_twice_in_a_row_changes_nothing() -> None:
     history = fold(UID, ())
     for event in LIFE:

@@ -203,3 +203,10 @@ def test_names_that_ever_were_are_never_given_again() -> None:
         ),
     )
     assert not taken & {birth.instance for birth in births(cluster)}
+
+
+def test_etcd_that_was_founded_is_not_founded_again_while_it_cannot_be_seen() -> None:
+    cluster = Cluster.standing(3, 0).bury("cp-a").open("cp-a")
+    cluster.unseen["etcd"] = "Unreachable: nobody answers"
+    assert cluster.steps(WriteBootstrap) == []
+    assert "bootstrap-once" not in cluster.blocked()

@@ -58,6 +58,19 @@ def test_a_learner_that_has_not_started_is_waited_for() -> None:
     assert any(waiting.for_what == "its etcd member to start" for waiting in cluster.plan().waiting)
 
 
+def test_a_learner_that_runs_and_is_not_healthy_is_waited_for_and_not_tried() -> None:
+    plan = with_learner(healthy=False).plan()
+    assert not [step for step in plan.steps if isinstance(step, CHANGES)]
+    assert any(waiting.for_what == "its etcd member to start" for waiting in plan.waiting)
+    assert "quorum" not in {blocked.name for blocked in plan.blocked}
+
+
+def test_nothing_is_added_while_a_voter_has_not_started_though_a_quorum_is_healthy() -> None:
+    cluster = Cluster.standing(3, 0).run("cp-d")
+    cluster.members["cp-c"] = replace(cluster.members["cp-c"], name="", healthy=False)
+    assert cluster.steps(AddLearner) == []
+
+
 def test_a_learner_at_an_address_where_nobody_is_left_is_removed() -> None:
     cluster = growing().join("cp-b", learner=True)
     cluster.members["cp-b"] = replace(cluster.members["cp-b"], name="", peer_url="https://10.77.0.99:2380")

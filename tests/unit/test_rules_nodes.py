@@ -305,3 +305,12 @@ def test_a_life_that_was_born_and_not_launched_has_no_node_to_mark() -> None:
     cluster = Cluster.standing()
     cluster.lives["w-c"] = life_of("w-c", provider_id=None, launched_at_unix=None, joined_at_unix=None)
     assert cluster.steps(MarkNode, DeleteNode) == []
+
+
+def test_a_node_stays_until_no_volume_is_attached_to_it() -> None:
+    cluster = Cluster.standing(3, 2).lose("w-a").open("w-a")
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], taints=(Taint(OUT_OF_SERVICE, "", "NoExecute"),))
+    cluster.attachments = [("csi-1", InstanceName("w-a"))]
+    assert cluster.steps(DeleteNode) == []
+    cluster.attachments = []
+    assert cluster.steps(DeleteNode) == [DeleteNode(InstanceName("w-a"), "node-w-a")]

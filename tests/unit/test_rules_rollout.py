@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from builders import CP, NOW, Cluster, W, life_of, pod_of
-from risen.core.history import ReplaceIntent, RolloutIntent
+from risen.core.history import ReplaceIntent, Revoked, RolloutIntent
 from risen.core.names import ImageDigest, InstanceName, PoolName, ReleaseId, Role
 from risen.core.picture import BudgetSeen
 from risen.core.spec import Disruption, PoolRelease, PoolSpec, Share, Strategy
@@ -323,3 +323,12 @@ def test_a_cluster_that_is_as_wanted_needs_nothing(strategy: Strategy) -> None:
     pools = tuple(replace(one, strategy=strategy) if one.name == W else one for one in spec.pools)
     cluster.revision = replace(cluster.revision, spec=replace(spec, pools=pools))
     assert cluster.steps() == []
+
+
+def test_what_is_revoked_is_not_even_proposed_where_no_other_release_stood() -> None:
+    cluster = Cluster.standing(3, 2).bury("w-a").open("w-a")
+    cluster.settled, cluster.completed = (), 0
+    release = cluster.revision.release_of(W).release
+    cluster.revoked[release] = Revoked(release, W, 1, ("never Ready",), cluster.now.unix)
+    assert cluster.steps(WriteBirth) == []
+    assert {blocked.subject for blocked in cluster.plan().blocked if blocked.name == "revoked"} == {W}

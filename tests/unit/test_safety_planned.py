@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from builders import CP, NOW, Cluster, id_of
+from risen.core import deciding
 from risen.core.blocked import Blocked
 from risen.core.names import InstanceName
 from risen.core.safety.invariants import violations
@@ -130,6 +131,12 @@ def test_nor_while_the_first_entry_is_in_flight() -> None:
     assert broken(cluster, OpenEntry("cp-b-1", name("cp-b"), "expiry", (), leaves=3)) == [
         "one-control-plane-change-at-a-time"
     ]
+
+
+def test_nor_when_a_plan_itself_takes_the_first() -> None:
+    both = tuple(OpenEntry(f"cp-{one}-1", name(f"cp-{one}"), "replace", (), leaves=3) for one in "ab")
+    passed, refused = deciding._safe(Cluster.standing(5, 0).facts(), both)
+    assert (passed, [blocked.subject for blocked in refused]) == (both[:1], ["cp-b"])
 
 
 def test_a_worker_beside_it_may_be_taken_and_a_dead_one_repaired() -> None:
