@@ -227,10 +227,12 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="how many at a time")
-    parser.add_argument("--only", default="", help="bugs that have this in their name")
+    parser.add_argument(
+        "--only", action="append", help="bugs that have this in their name; may be given again"
+    )
     parser.add_argument("--out", type=Path, help="where the record goes, as JSON")
     asked = parser.parse_args(arguments)
-    chosen = [one for one in mutants() if asked.only in one.bug]
+    chosen = [one for one in mutants() if any(word in one.bug for word in asked.only or [""])]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         fates = fates_of(chosen, max(1, asked.jobs), Path(folder))

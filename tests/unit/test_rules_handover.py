@@ -111,6 +111,13 @@ def test_then_leadership_moves_to_one_that_stays_with_the_longest_log() -> None:
     assert walk(cluster) == [MoveLeader(ids["cp-a"], ids["cp-b"])]
 
 
+def test_leadership_does_not_move_to_one_that_is_to_be_ended_however_long_its_log() -> None:
+    cluster = pressed(taken()).open("cp-b", "kill")
+    cluster.members["cp-b"] = replace(cluster.members["cp-b"], raft_index=900)
+    ids = {key: member.id for key, member in cluster.members.items()}
+    assert cluster.steps(MoveLeader) == [MoveLeader(ids["cp-a"], ids["cp-z"])]
+
+
 def test_while_its_apiserver_ends_in_order_its_member_stays() -> None:
     cluster = follows(pressed(taken()))
     assert walk(cluster) == []

@@ -170,6 +170,15 @@ def test_a_control_plane_instance_is_taken_only_beside_one_more_that_votes_and_s
     assert opened(cluster) == [("cp-b", "rollout")]
 
 
+def test_one_more_that_votes_and_does_not_serve_yet_is_not_enough_and_nothing_is_refused() -> None:
+    cluster = Cluster.standing(3, 1).apply(CP)
+    cluster.passed[ReleaseId("r-cp-new")] = ("tried",)
+    assert "fault-tolerance" not in cluster.blocked()
+    cluster.serve("cp-x").of_release("cp-x")
+    cluster.nodes["cp-x"] = replace(cluster.nodes["cp-x"], ready=False)
+    assert opened(cluster) == []
+
+
 def test_the_leader_of_etcd_goes_last() -> None:
     cluster = Cluster.standing(3, 1).apply(CP)
     cluster.passed[ReleaseId("r-cp-new")] = ("tried",)
