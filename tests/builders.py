@@ -230,7 +230,8 @@ class Cluster:
 
     def stop(self, name: str, ago: float = 60.0) -> Cluster:
         """Powered off `ago` seconds ago; its member does not answer, its Node is not seen to be late yet."""
-        self.instances[name] = replace(self.instances[name], state=STOPPED, stopped_at=NOW.boot - ago)
+        seen = replace(self.instances[name], state=STOPPED, stopped_at=NOW.boot - ago)
+        self.instances[name] = replace(seen, power_pressed_at=None)
         self._member_down(name)
         return self
 

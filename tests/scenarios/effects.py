@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builders import Cluster, life_of
-from risen.core.history import Entry, Revoked
+from risen.core.history import Entry, Revoked, TaskResult
 from risen.core.names import InstanceName, MemberId, may_hold_etcd
 from risen.core.picture import BackendSeen, InstanceState, MemberSeen, NodeSeen
 from risen.core.rules.nodes import UNINITIALIZED
@@ -45,6 +45,7 @@ from risen.core.step import (
     WriteBirth,
     WriteBootstrap,
 )
+from risen.core.task import Task
 
 OUT_OF_SERVICE = Taint("node.kubernetes.io/out-of-service", "nodeshutdown", "NoExecute")
 
@@ -71,7 +72,7 @@ def carry_out(cluster: Cluster, step: Step) -> None:
                 host_boot=cluster.host_boot,
             )
         case PressPowerButton(instance=name):
-            cluster.stop(name, ago=0.0)
+            _press(cluster, name)
         case Destroy(instance=name):
             cluster.lose(name)
         case AddLearner() | PromoteMember() | MoveLeader() | RemoveMember():
@@ -80,6 +81,21 @@ def carry_out(cluster: Cluster, step: Step) -> None:
             _endpoint(cluster, step)
         case _:
             _kubernetes(cluster, step)
+
+
+def _press(cluster: Cluster, name: str) -> None:
+    """What holds etcd up for its removal goes off after that; all others at once."""
+    if name not in cluster.members:
+        cluster.stop(name, ago=0.0)
+        return
+    cluster.instances[name] = replace(cluster.instances[name], power_pressed_at=cluster.now.boot)
+    if name in cluster.backends:
+        cluster.backends[name] = replace(cluster.backends[name], up=False)
+
+
+def finish(cluster: Cluster, task: Task) -> None:
+    """Let a task outside the loop end well."""
+    cluster.results[task.key] = TaskResult(True, "as it should be", cluster.now.unix)
 
 
 def start(cluster: Cluster, name: str) -> None:
@@ -150,6 +166,8 @@ def _membership(cluster: Cluster, step: Step) -> None:
         case RemoveMember(member=member_id):
             for key in [key for key, member in cluster.members.items() if member.id == member_id]:
                 del cluster.members[key]
+                if key in cluster.instances and cluster.instances[key].power_pressed_at is not None:
+                    cluster.stop(key, ago=0.0)
         case MoveLeader(to=to):
             for key, member in cluster.members.items():
                 cluster.members[key] = replace(member, leader=member.id == to)

@@ -6,7 +6,8 @@ Commands, one a line:
     start NAME…                       join is answered and all services come up
     pod NAME NODE [stateful] · replicas POOL COUNT · unseen SECTION · seen SECTION · host-boot ID
     apply POOL… [as=SUFFIX]           the next revision, with a new release for these pools
-    order WORD · fail POD REASON · heal POD · protect POD
+    order WORD · replace NAME · fail POD REASON · heal POD · protect POD
+    ended NAME                        its apiserver takes no connections any more
     wait SECONDS                      time passes, kubelets renew their leases
     plan                              decide, and show it
     do                                decide, show it, and let every step have its effect
@@ -20,12 +21,12 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 
 import pytest
-from effects import carry_out, start
+from effects import carry_out, finish, start
 
 from builders import NOW, Cluster, pod_of
 from risen.core.blocked import Waiting
-from risen.core.history import RolloutIntent
-from risen.core.names import PoolName
+from risen.core.history import ReplaceIntent, RolloutIntent
+from risen.core.names import InstanceName, PoolName
 from risen.core.picture import InstanceState
 from risen.core.plan import Now, Plan
 from risen.core.safety.invariants import violations
@@ -52,6 +53,8 @@ class Transcript:
             if word == "do":
                 for step in plan.steps:
                     carry_out(self.cluster, step)
+                for task in plan.tasks:
+                    finish(self.cluster, task)
             return shown(plan, self.cluster.now)
         COMMANDS[word](self, rest)
         return ""
@@ -122,6 +125,11 @@ def _change_pod(transcript: Transcript, name: str, **changes: object) -> None:
     transcript.cluster.pods = [replace(pod, **changes) if pod.name == name else pod for pod in pods]  # type: ignore[arg-type]
 
 
+def _change_backend(transcript: Transcript, name: str, **changes: bool) -> None:
+    backends = transcript.cluster.backends
+    backends[name] = replace(backends[name], **changes)
+
+
 def _host_boot(transcript: Transcript, words: list[str]) -> None:
     transcript.cluster.host_boot = words[0]
 
@@ -134,10 +142,14 @@ COMMANDS: dict[str, Callable[[Transcript, list[str]], object]] = {
     "start": _start,
     "pod": _pod,
     "replicas": _replicas,
+    "replace": lambda transcript, words: transcript.cluster.replaces.append(
+        ReplaceIntent("replace-1", InstanceName(words[0]), "jane", "because")
+    ),
     "wait": _wait,
     "host-boot": _host_boot,
     "apply": _apply,
     "order": _order,
+    "ended": lambda transcript, words: _change_backend(transcript, words[0], up=False, silent=True),
     "fail": lambda transcript, words: _change_pod(transcript, words[0], ready=False, failing=words[1]),
     "heal": lambda transcript, words: _change_pod(transcript, words[0], ready=True, failing=""),
     "protect": lambda transcript, words: _change_pod(transcript, words[0], protected=True),
@@ -154,6 +166,7 @@ COMMANDS: dict[str, Callable[[Transcript, list[str]], object]] = {
 def shown(plan: Plan, now: Now) -> str:
     """A plan as lines."""
     lines = [step_line(step) for step in plan.steps]
+    lines += [f"task {task.key}" for task in plan.tasks]
     lines += [f"waiting {waiting_line(waiting, now)}" for waiting in plan.waiting]
     lines += [f"blocked {one.name} {one.subject}: {one.why}" for one in plan.blocked]
     if plan.recheck_at is not None:
@@ -185,7 +198,8 @@ def words_of(value: object) -> Iterator[str]:
                 ", ".join(str(part) for part in inner if isinstance(part, str)) or f"{one.name}={len(inner)}"
             )
         elif one.name not in HIDDEN and inner != "" and (one.name, inner) != ("leaves", 0):
-            yield f"{one.name}={inner}" if isinstance(inner, bool) else str(inner)
+            named = isinstance(inner, bool) or one.name == "leaves"
+            yield f"{one.name}={inner}" if named else str(inner)
 
 
 def answered(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from builders import NOW, Cluster, W, life_of, pod_of
+from builders import CP, NOW, Cluster, W, life_of, pod_of
 from risen.core.history import TaskResult
 from risen.core.judge.release import ready_bound
 from risen.core.names import ReleaseId, Role
@@ -84,6 +84,17 @@ def test_not_while_a_pod_of_its_is_not_ready() -> None:
 def test_not_ready_within_its_bound() -> None:
     assert revoked(tried(ready_ago=None, launched_ago=59)) == []
     assert revoked(tried(ready_ago=None, launched_ago=60)) == ["w-x was not Ready within 60 s of its launch"]
+
+
+def test_a_learner_that_we_keep_from_voting_beside_an_only_voter_is_not_late_by_its_own_fault() -> None:
+    cluster = Cluster.standing(1, 1).apply(CP).run("cp-x").join("cp-x", learner=True).of_release("cp-x")
+    born = NOW.unix - 700
+    cluster.lives["cp-x"] = replace(
+        cluster.lives["cp-x"], launched_at_unix=born, joined_at_unix=born + 5, ready_at_unix=None
+    )
+    assert revoked(cluster) == []
+    cluster.results["snapshot/cp-a/1"] = TaskResult(True, "revision 7", NOW.unix - 60)
+    assert revoked(cluster) == ["cp-x was not Ready within 60 s of its launch"]
 
 
 def test_silent_after_it_was_ready() -> None:

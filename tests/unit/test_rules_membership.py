@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from builders import NOW, Cluster, life_of
+from risen.core.history import TaskResult
 from risen.core.names import InstanceName, MemberId
 from risen.core.picture import InstanceState
 from risen.core.step import (
@@ -18,6 +19,7 @@ from risen.core.step import (
     RemoveMember,
     Step,
 )
+from risen.core.task import RehearseSnapshot
 
 CHANGES = (AddLearner, PromoteMember, RemoveMember)
 
@@ -180,3 +182,33 @@ def test_an_unseen_endpoint_is_a_refusal_not_an_empty_one() -> None:
     cluster.unseen["endpoint"] = "Unreachable: no socket"
     assert cluster.steps(AddBackend) == []
     assert cluster.blocked()["cannot-see"] == "Unreachable: no socket"
+
+
+# --- one voter wanted ---------------------------------------------------------------------------------------
+def solo(joined_ago: float = 30.0) -> Cluster:
+    """The only voter, and the learner that is to take its place."""
+    cluster = Cluster.standing(1, 0).run("cp-z").join("cp-z", learner=True)
+    cluster.lives["cp-z"] = replace(cluster.lives["cp-z"], joined_at_unix=NOW.unix - joined_ago)
+    return cluster
+
+
+def test_beside_an_only_voter_a_learner_soaks_before_it_votes() -> None:
+    cluster = solo(joined_ago=4.0)
+    cluster.results["snapshot/cp-a/1"] = TaskResult(True, "revision 7", NOW.unix - 60)
+    plan = cluster.plan()
+    assert [step for step in plan.steps if isinstance(step, PromoteMember)] == []
+    assert "its soak as a learner" in {waiting.for_what for waiting in plan.waiting}
+    assert plan.recheck_at == NOW.boot + 6
+
+
+def test_then_a_snapshot_is_rehearsed_and_only_with_it_the_learner_votes() -> None:
+    cluster = solo()
+    assert (cluster.steps(PromoteMember), cluster.plan().tasks) == ([], (RehearseSnapshot("cp-a", 1),))
+    cluster.results["snapshot/cp-a/1"] = TaskResult(True, "revision 7", NOW.unix - 60)
+    assert [type(step) for step in cluster.steps(*CHANGES)] == [PromoteMember]
+
+
+def test_where_more_voters_are_wanted_a_learner_votes_at_once() -> None:
+    cluster = with_learner()
+    assert [type(step) for step in cluster.steps(*CHANGES)] == [PromoteMember]
+    assert cluster.plan().tasks == ()

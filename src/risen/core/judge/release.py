@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from risen.core.history import Life
 from risen.core.judge.facts import Facts
+from risen.core.judge.snapshot import is_held_as_learner
 from risen.core.judge.verdict import Judgement, Verdict, lease_is_stale
 from risen.core.names import InstanceName, Role
 from risen.core.picture import InstanceState, NodeSeen, PodSeen
@@ -142,6 +143,8 @@ def _boots(facts: Facts, verdicts: Verdicts, life: Life) -> ReleaseVerdict:
         return Bad((f"{name} never became Ready", *judged.evidence))
     if life.launched_at_unix is None:
         return NotYet(f"{name} to be launched")
+    if is_held_as_learner(facts, name):
+        return NotYet(f"{name} to vote, with a snapshot")
     bound = ready_bound(facts, life.birth.role)
     until = max(life.launched_at_unix, facts.now.leading_since_unix) + bound
     if facts.now.unix < until:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Entry, Life
+from risen.core.judge.snapshot import verified_snapshot
 from risen.core.names import InstanceName, may_hold_etcd
 from risen.core.picture import InstanceSeen, InstanceState, MemberSeen, NodeSeen
 from risen.core.reasons import PLANNED
 from risen.core.rules.drain import POWER_OFF_BOUND_SECONDS, destroy, move_pods
 from risen.core.rules.power import JudgeLater, PowerOnBecause, outages, what_stop_means
-from risen.core.rules.rehearsal import rehearse, verified
+from risen.core.rules.rehearsal import rehearse
 from risen.core.rules.repair import wanted_without
 from risen.core.rules.target import outdated
 from risen.core.rules.view import RuleOutput, View, gather
@@ -111,7 +112,7 @@ def _press(view: View, name: InstanceName, member: MemberSeen) -> RuleOutput:
     if len(others) < needed:
         why = f"{len(others)} other apiservers are up behind the endpoint, {needed} are needed"
         return RuleOutput(blocked=(Blocked("fault-tolerance", name, why),))
-    if member.healthy and verified(view) is None:
+    if member.healthy and verified_snapshot(view.facts) is None:
         return RuleOutput()
     if any(one.name == name and not one.draining for one in backends):
         return RuleOutput(steps=(DrainBackend(name),))

@@ -1,21 +1,28 @@
 """etcd's membership, one change at a time: remove the dead, then promote, then add.
 
 etcd 3.6 refuses an addition while a voter is unconnected and allows one learner, so what is stale goes
-first. A member goes only when its instance is proven gone. Nothing changes before the cluster id is recorded.
+first. A member goes only when its instance is proven gone (or by `handover.py`). Nothing changes before the
+cluster id is recorded. Of two voters both are needed: beside an only voter a learner soaks, and is promoted no
+sooner than the other could go.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life
 from risen.core.judge.facts import Facts, peer_url
 from risen.core.names import InstanceName, may_hold_etcd
 from risen.core.picture import EtcdSeen, InstanceState, MemberSeen
+from risen.core.rules.rehearsal import rehearse
 from risen.core.rules.view import RuleOutput, View
 from risen.core.safety.quorum import quorum_lost, quorum_of
 from risen.core.step import AddLearner, PromoteMember, RemoveMember, Step
 
 PROMOTE_AGAIN_SECONDS = 0.5
+SOLO_SOAK_SECONDS = 10.0
+"""So long a learner has followed an only voter before it votes: from then on both are needed."""
 
 
 def propose(view: View) -> RuleOutput:
@@ -34,7 +41,7 @@ def propose(view: View) -> RuleOutput:
     if lost is not None:
         return RuleOutput(blocked=(lost, *strangers))
     output = _next_change(view, etcd)
-    return RuleOutput(output.steps, output.waiting, output.blocked + strangers, output.recheck_at)
+    return replace(output, blocked=output.blocked + strangers)
 
 
 def _next_change(view: View, etcd: EtcdSeen) -> RuleOutput:
@@ -85,9 +92,28 @@ def _with_learner(view: View, learner: MemberSeen) -> RuleOutput:
         return RuleOutput(waiting=(Waiting(name, "its end, to remove its learner", since),))
     if not learner.name or not learner.healthy:
         return RuleOutput(waiting=(Waiting(name, "its etcd member to start", since),))
+    held = _held_beside_solo(view, owner)
+    if held is not None:
+        return held
     return RuleOutput(
         steps=(PromoteMember(learner.id, name),), recheck_at=facts.now.boot + PROMOTE_AGAIN_SECONDS
     )
+
+
+def _held_beside_solo(view: View, owner: Life) -> RuleOutput | None:
+    """Why a healthy learner is not promoted yet where one voter is wanted and one is there: it has not followed for
+    long, or etcd's data do not lie in a fresh snapshot."""
+    pool = view.pool(owner.birth.pool)
+    voters = [member for member in view.facts.etcd.members if not member.learner] if view.facts.etcd else []
+    if pool is None or pool.replicas != 1 or len(voters) != 1 or owner.joined_at_unix is None:
+        return None
+    now, name = view.facts.now, owner.birth.instance
+    since = view.facts.boot_of(owner.joined_at_unix)
+    until = since + SOLO_SOAK_SECONDS
+    if now.boot < until:
+        return RuleOutput(waiting=(Waiting(name, "its soak as a learner", since, until),), recheck_at=until)
+    rehearsal = rehearse(view, InstanceName(voters[0].name))
+    return rehearsal if rehearsal != RuleOutput() else None
 
 
 def owner_of(facts: Facts, member: MemberSeen) -> Life | None:

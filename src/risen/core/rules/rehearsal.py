@@ -1,4 +1,4 @@
-"""Snapshots that were restored in a sandbox and compared: whether one is fresh enough, and the next one asked for.
+"""Snapshots that are restored in a sandbox and compared: the next one asked for, where there is no fresh one.
 
 It takes none and decides nothing about instances: who needs one asks here.
 """
@@ -7,29 +7,18 @@ from __future__ import annotations
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import TaskResult
+from risen.core.judge.snapshot import verified_snapshot
 from risen.core.names import InstanceName
 from risen.core.rules.view import RuleOutput, View
 from risen.core.task import SNAPSHOT, RehearseSnapshot
 
-FRESH_SECONDS = 600.0
-"""A planned change of etcd's members goes with a verified snapshot younger than this."""
 FIRST_BACK_OFF_SECONDS = 5.0
 LONGEST_BACK_OFF_SECONDS = 300.0
 
 
-def verified(view: View) -> TaskResult | None:
-    """The newest verified snapshot that is fresh, whoever's replacement it was taken for."""
-    results = [
-        result
-        for key, result in view.facts.history.results.items()
-        if key.startswith(SNAPSHOT) and result.ok and view.facts.now.unix - result.unix < FRESH_SECONDS
-    ]
-    return max(results, key=lambda result: result.unix, default=None)
-
-
 def rehearse(view: View, purpose: InstanceName) -> RuleOutput:
     """The task, the wait for it, or the refusal while a failed one is not tried again yet; empty where one is fresh."""
-    if verified(view) is not None:
+    if verified_snapshot(view.facts) is not None:
         return RuleOutput()
     now, tried = view.facts.now, _tried(view, purpose)
     number = max(tried, default=0) + 1
