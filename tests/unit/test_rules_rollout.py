@@ -301,6 +301,22 @@ def test_volumes_are_seen_detached_before_the_power_button_is_pressed() -> None:
     assert [type(step) for step in cluster.steps(PressPowerButton)] == [PressPowerButton]
 
 
+def test_what_a_rollout_took_is_let_live_once_it_is_what_is_wanted_after_all() -> None:
+    cluster = draining(opened_ago=10)
+    cluster.orders[2] = RolloutIntent("i", 2, "abort", "jane")
+    assert cluster.steps(EvictPod) == []
+    assert [type(step) for step in cluster.steps(UncordonNode, CloseEntry)] == [UncordonNode]
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=False)
+    assert cluster.steps(CloseEntry) == [CloseEntry("w-a-1", "called off")]
+
+
+def test_there_is_no_way_back_once_the_power_button_is_pressed() -> None:
+    cluster = draining(opened_ago=10)
+    cluster.orders[2] = RolloutIntent("i", 2, "abort", "jane")
+    cluster.instances["w-a"] = replace(cluster.instances["w-a"], power_pressed_at=NOW.boot - 1)
+    assert cluster.steps(UncordonNode, CloseEntry) == []
+
+
 def test_what_was_told_to_end_where_no_kubelet_runs_holds_nothing_up() -> None:
     cluster = draining(opened_ago=10)
     cluster.pods = [pod_of("db-0", "w-a", terminating=True, stateful=True)]

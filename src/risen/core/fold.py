@@ -229,7 +229,7 @@ def _bounded_lives(history: History) -> History:
     ]
     if len(gone) <= KEEP_GONE_LIVES:
         return history
-    held = {entry.subject for entry in history.open_entries}
+    held = {entry.subject for entry in history.entries.values() if entry.closed_unix is None}
     forget = {name for _, name in sorted(gone)[:-KEEP_GONE_LIVES] if name not in held}
     return replace(history, lives=_without(history.lives, forget))
 
@@ -245,4 +245,7 @@ def _bounded_entries(history: History) -> History:
 
 
 def _without(mapping: Mapping[K, V], forget: set[K]) -> dict[K, V]:
-    return {key: value for key, value in mapping.items() if key not in forget}
+    kept = dict(mapping)
+    for key in forget:
+        kept.pop(key, None)
+    return kept

@@ -15,7 +15,7 @@ from risen.core.picture import InstanceState, PodSeen
 from risen.core.reasons import PLANNED, ROLLBACK, SCALE_DOWN
 from risen.core.rules.repair import open_entry
 from risen.core.rules.rollout import most_surge, pods_to_move, protected
-from risen.core.rules.target import SKIPPED, outdated
+from risen.core.rules.target import CALLED_OFF, SKIPPED, outdated, wanted_again
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.safety.budget import budget_blocks
 from risen.core.safety.claims import MOST_IN_FLIGHT
@@ -120,15 +120,24 @@ def _drain(view: View, life: Life) -> RuleOutput:
     node = facts.nodes.get(name)
     if state is InstanceState.STOPPED or node is None:
         return RuleOutput(steps=(destroy(view, name),))
-    if may_be_skipped(view, entry):
-        called_off: Step = (
-            UncordonNode(name, node.uid) if node.unschedulable else CloseEntry(entry.id, SKIPPED)
-        )
-        return RuleOutput(steps=(called_off,))
+    outcome = _called_off(view, entry)
+    if outcome is not None:
+        step: Step = UncordonNode(name, node.uid) if node.unschedulable else CloseEntry(entry.id, outcome)
+        return RuleOutput(steps=(step,))
     if not node.unschedulable:
         return RuleOutput(steps=(CordonNode(name, node.uid),))
     moving = move_pods(view, entry)
     return moving if moving is not None else _power_off(view, name)
+
+
+def _called_off(view: View, entry: Entry) -> str | None:
+    """With what outcome it is let live after all; None while it goes. Once its button is pressed there is no way back."""
+    seen = view.facts.ours.get(entry.subject)
+    if seen is None or seen.power_pressed_at is not None:
+        return None
+    if wanted_again(view, entry):
+        return CALLED_OFF
+    return SKIPPED if may_be_skipped(view, entry) else None
 
 
 def may_be_skipped(view: View, entry: Entry) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from risen.core.history import Life
+from risen.core.history import Entry, Life
 from risen.core.names import InstanceName, PoolName, ReleaseId
 from risen.core.reasons import EXPIRY, REPLACE, ROLLBACK, ROLLING, ROLLOUT
 from risen.core.rules.view import View
@@ -18,6 +18,8 @@ PAUSE, RESUME, ABORT = "pause", "resume", "abort"
 """Orders of people on a revision's rollout; the last one holds."""
 SKIPPED = "skipped"
 """Outcome of an entry that was called off because its drain took too long."""
+CALLED_OFF = "called off"
+"""Outcome of an entry whose subject is what is headed for after all."""
 
 
 def going_back(view: View) -> str | None:
@@ -136,6 +138,15 @@ def outdated(view: View, pool: PoolName) -> tuple[Outdated, ...]:
             continue
         found.append(Outdated(life, reason, evidence))
     return tuple(found)
+
+
+def wanted_again(view: View, entry: Entry) -> bool:
+    """Whether what a rollout took is what is headed for after all: it was gone back from, or another was applied."""
+    life = view.facts.lives.get(entry.subject)
+    if life is None or entry.reason not in (ROLLOUT, ROLLBACK):
+        return False
+    wanted = target(view, life.birth.pool)
+    return wanted is not None and wanted.release == life.birth.release
 
 
 def _expired_age(view: View, life: Life, pool: PoolSpec) -> str | None:
