@@ -219,9 +219,12 @@ class Instances:
             raise Later(f"{item.name} has not been started yet", after_seconds=1.0)
         if item.power is Power.OFF or item.stopping:
             return
-        line = self.world.timeline
+        line, api = self.world.timeline, self.world.kubernetes
+        node = api.nodes.get(item.name)
+        if node is not None and item.kubelet and api.reachable_from(item.name):
+            node.set_ready(False, line.now)  # the kubelet's own last word: it is shutting down
         item.stopping, item.pressed_at, item.kubelet = True, line.now, False
-        for pod in self.world.kubernetes.pods.values():
+        for pod in api.pods.values():
             if pod.node == item.name:
                 pod.set_ready(None)
         held = item.member in self.world.etcd.members and len(self.world.etcd.members) > 1
