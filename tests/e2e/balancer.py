@@ -32,6 +32,8 @@ class Balancer:
     """Address by Node, of those that are well."""
     used: dict[str, int] = field(default_factory=dict)
     """Connections by Node."""
+    last: str = ""
+    """The Node that the last connection went to."""
     turns: list[str] = field(default_factory=list)
     """When a Node came in and went out."""
     _checks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -108,6 +110,7 @@ class Balancer:
         self._next += 1
         name = names[self._next % len(names)]
         self.used[name] = self.used.get(name, 0) + 1
+        self.last = name
         with suppress(OSError):
             there, back = await asyncio.open_connection(self.well[name], self.node_port)
             try:

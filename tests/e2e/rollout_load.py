@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -171,6 +172,8 @@ class WebClient:
     """A connection a request, and nothing is tried twice: what is not answered well is lost."""
 
     url: str
+    way: Callable[[], str] = lambda: ""
+    """By which Node the last request went, where somebody knows."""
     answered: int = 0
     lost: list[str] = field(default_factory=list)
     longest_seconds: float = 0.0
@@ -189,7 +192,7 @@ class WebClient:
                     self.answered += 1
                     self.longest_seconds = max(self.longest_seconds, time.monotonic() - began)
                 elif pod is None or not await stopped_within(pod.ended, SETTLED_SECONDS):
-                    where = f" on {pod.node}" if pod else ""
+                    where = f" on {pod.node}" if pod else f" by {self.way()}"
                     self.lost.append(
                         f"{time.strftime('%X')} {failed} after {time.monotonic() - began:.1f} s{where}"
                     )

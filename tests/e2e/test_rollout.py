@@ -109,6 +109,7 @@ def asked_all_the_time(cluster: Cluster, credentials: Credentials, prefix: str) 
     """All clients ask while this lasts; every line of what they saw is printed at its end."""
     endpoint = cluster.endpoint
     service = _cluster_address(cluster, "shop")
+    balancer = Balancer(endpoint, credentials, NODE_PORT, BALANCER_PORT)
     asked = Asked(
         Writer(endpoint, credentials, prefix),
         {
@@ -120,10 +121,10 @@ def asked_all_the_time(cluster: Cluster, credentials: Credentials, prefix: str) 
             "in pods": Http2Reader(SERVICE_ADDRESS, credentials, 443),
         },
         {
-            "from outside": WebClient(f"http://127.0.0.1:{BALANCER_PORT}/"),
+            "from outside": WebClient(f"http://127.0.0.1:{BALANCER_PORT}/", lambda: balancer.last),
             "from pods": WebClient(f"http://{service}/"),
         },
-        Balancer(endpoint, credentials, NODE_PORT, BALANCER_PORT),
+        balancer,
         BudgetRecorder(endpoint, credentials, "app=shop"),
     )
 
@@ -231,7 +232,9 @@ def test_the_good_recipe_applied_again_finds_everything_in_place(shop: Cluster) 
 def _no_web_request_lost(asked: Asked) -> None:
     for where, web in asked.webs.items():
         assert web.answered > 100, f"{where}: {web}"
-        assert web.lost == [], f"{where}: {len(web.lost)} of {web.answered + len(web.lost)} were lost"
+        assert web.lost == [], (
+            f"{where}: {len(web.lost)} of {web.answered + len(web.lost)} were lost: {web.lost[:20]}"
+        )
 
 
 def _every_acknowledged_write_is_found(cluster: Cluster, credentials: Credentials, asked: Asked) -> None:

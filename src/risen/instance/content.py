@@ -74,6 +74,7 @@ _SCRIPTS = (
     "write-cni",
     "write-resolv",
     "await-subnet",
+    "await-routes",
     "press-power-button",
     "leave-balancers",
 )
