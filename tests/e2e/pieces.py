@@ -120,6 +120,11 @@ class Cluster:
         """`risen status -o json`."""
         return json.loads(self.risen("status", "-o", "json"))
 
+    def events(self, kind: str) -> list[dict]:
+        """Events of a kind, oldest first."""
+        lines = self.risen("events", "-o", "json").splitlines()
+        return [event for line in lines if (event := json.loads(line))["kind"] == kind]
+
 
 def add_test_image(folder: Path) -> None:
     """Put a busybox image into the recipe, made from this host's static busybox."""

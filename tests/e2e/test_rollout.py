@@ -22,7 +22,7 @@ from load import Noted
 from pieces import Cluster, Credentials, wait_for
 from rollout_load import Http2Reader, Reader, WebClient, Writer, written
 
-pytestmark = [pytest.mark.e2e, pytest.mark.root]
+pytestmark = pytest.mark.root
 
 ROLLOUT_BOUND_SECONDS = 900.0
 LONGEST_GAP_SECONDS = 30.0
@@ -205,12 +205,12 @@ def test_a_bad_worker_release_reaches_one_instance_is_revoked_and_harms_nobody(
     with asked_all_the_time(shop, credentials, "bad") as asked:
         shop.risen("apply", "--yes", "--reason", "a kubelet that ends at once", bound_seconds=300)
         watched = shop.run("rollout", "status", "-w", "--timeout", "600", bound_seconds=660)
-        wait_for("the release is revoked", lambda: _events(shop, "ReleaseRevoked"), 30)
+        wait_for("the release is revoked", lambda: shop.events("ReleaseRevoked"), 30)
         wait_for("what was launched is gone", lambda: _names(shop) == before, 120)
     recipe.write_text(good)
     shop.risen("recipe", "lock")
-    (revoked,) = _events(shop, "ReleaseRevoked")
-    born = [one for one in _events(shop, "Born") if one["birth"]["release"] == revoked["release"]]
+    (revoked,) = shop.events("ReleaseRevoked")
+    born = [one for one in shop.events("Born") if one["birth"]["release"] == revoked["release"]]
     assert watched.returncode == 1, f"it was gone back from\n{watched.stdout}\n{watched.stderr}"
     assert len(born) == 1, f"one instance ever had it: {born}"
     assert shop.ready_nodes() == set(before), "nothing that served was taken"
@@ -268,12 +268,6 @@ def _names(cluster: Cluster, pool: str = "") -> list[str]:
 
 def _nodes(cluster: Cluster, pool: str) -> list[dict]:
     return cluster.objects("nodes", "-l", f"risen.dev/pool={pool}")
-
-
-def _events(cluster: Cluster, kind: str) -> list[dict]:
-    """Events of a kind, as `risen events -o json` tells them, one a line."""
-    lines = cluster.risen("events", "-o", "json").splitlines()
-    return [event for line in lines if (event := json.loads(line))["kind"] == kind]
 
 
 def _cluster_address(cluster: Cluster, service: str) -> str:
