@@ -126,6 +126,13 @@ def test_without_surge_one_is_taken_first_and_what_replaces_it_is_the_new_releas
     assert born(cluster) == [("w", "r-w-new")]
 
 
+def test_without_surge_what_is_taken_takes_its_place_until_it_is_gone() -> None:
+    cluster = rolling(3, max_surge=Share(0), max_unavailable=Share(1)).open("w-a", "rollout")
+    assert born(cluster) == []
+    cluster.bury("w-a")
+    assert born(cluster) == [("w", "r-w-new")]
+
+
 def test_nobody_is_taken_before_the_launched_one_has_been_ready_for_long_enough() -> None:
     cluster = rolling(2)
     cluster.serve("w-x", ready_at_unix=NOW.unix - 9).of_release("w-x")

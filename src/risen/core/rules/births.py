@@ -17,8 +17,8 @@ from risen.core.names import InstanceName, PoolName, Role
 from risen.core.reasons import NEVER_JOINED, ROLLING, SCALE_DOWN
 from risen.core.rules.bringup import lacks_founder
 from risen.core.rules.names import fresh_names
-from risen.core.rules.rollout import surge
-from risen.core.rules.target import exposed, has_passed, launch_release, may_expose, target
+from risen.core.rules.rollout import most_surge, surge
+from risen.core.rules.target import exposed, has_passed, launch_release, leaving, may_expose, target
 from risen.core.rules.view import RuleOutput, View
 from risen.core.safety.quorum import quorum_lost
 from risen.core.spec import PoolRelease, PoolSpec
@@ -64,7 +64,10 @@ def propose(view: View) -> RuleOutput:
 
 
 def missing(view: View, pool: PoolSpec) -> int:
-    """How many instances of a pool are wanted and neither exist nor are being born."""
+    """How many instances of a pool are wanted and neither exist nor are being born.
+
+    What is replaced by plan takes its place until it is gone: a host without room for a surge has none for both.
+    """
     there = len(view.staying(pool.name)) + len(view.births_in_flight(pool.name))
     if pool.role is Role.CONTROL_PLANE:
         there += sum(
@@ -72,7 +75,9 @@ def missing(view: View, pool: PoolSpec) -> int:
             for life in view.of_pool(pool.name)
             if life.birth.instance in view.facts.entries and not view.facts.is_gone(life)
         )
-    return pool.replicas - there
+        return pool.replicas - there
+    room = pool.replicas + most_surge(pool) - there - len(leaving(view, pool.name))
+    return min(pool.replicas - there, room)
 
 
 def _held_back(view: View, pool: PoolSpec) -> Blocked | Waiting | None:
