@@ -52,7 +52,7 @@ soak: python ## hours of simulation with crashes, carried on where it stopped: S
 	@$(PYTHON) -m risen.sim.soak --scenario 3+2 --seeds $(SEEDS) --out bench/results/soak-3+2-random.json
 	@$(PYTEST) -q tests/fidelity
 
-mutants: python ## put each named bug into a copy of the code and see that tests or the simulator catch it; 10 minutes
+mutants: python ## put each named bug into a copy of the code and see that tests or the simulator catch it; 20 minutes beside other work
 	@$(PYTHON) tools/mutants.py --out bench/results/mutants.json
 
 bench: setup ## measure (B=name for one), keep the figures in bench/results, show them against their aims; root
