@@ -74,6 +74,7 @@ if is_systemd_host():
         lives = LocalSite(replace(ground.settings, boot_command=("/bin/sh", "-c", serves)))
         failing = ends.start_controller(tmp_path / "log")
         assert until(failing.ended)
+        assert until(lambda: out("systemctl", "show", "-p", "SubState", "--value", unit) == "auto-restart")
         living = lives.start_controller(tmp_path / "log")
         assert until(lambda: out("systemctl", "show", "-p", "SubState", "--value", unit) == "running")
         pid = out("systemctl", "show", "-p", "MainPID", "--value", unit)

@@ -55,11 +55,11 @@ def test_of_two_detached_ones_the_one_that_does_not_lead_ends(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("shown", "off", "restarts"),
     [
-        ("ActiveState=inactive\nNRestarts=0\nJob=812\n", False, 0),
-        ("ActiveState=inactive\nNRestarts=0\n", True, 0),
-        ("ActiveState=activating\nNRestarts=2\nJob=0\n", False, 2),
-        ("NRestarts=0\nActiveState=failed\nJob=\n", True, 0),
-        ("NRestarts=1\nActiveState=active\n", False, 1),
+        ("ActiveState=inactive\nSubState=dead\nNRestarts=0\nJob=812\n", False, 0),
+        ("ActiveState=inactive\nSubState=dead\nNRestarts=0\n", True, 0),
+        ("ActiveState=activating\nSubState=start-pre\nNRestarts=2\nJob=0\n", False, 2),
+        ("NRestarts=0\nSubState=failed\nActiveState=failed\nJob=\n", True, 0),
+        ("NRestarts=1\nSubState=running\nActiveState=active\n", False, 1),
     ],
     ids=["start queued", "never started", "started again", "failed", "runs"],
 )
@@ -68,3 +68,9 @@ def test_a_unit_is_off_only_when_it_neither_runs_nor_is_about_to(
 ) -> None:
     seen = unit_seen(shown)
     assert (seen.off, seen.restarts) == (off, restarts)
+
+
+@pytest.mark.parametrize(("state", "fell"), [("auto-restart", True), ("start-pre", False), ("start", False)])
+def test_of_units_on_their_way_only_one_that_failed_and_waits_has_fallen(state: str, fell: bool) -> None:
+    shown = f"ActiveState=activating\nSubState={state}\nNRestarts=1\nJob=\n"
+    assert (unit_seen(shown).off, unit_seen(shown).fell) == (False, fell)

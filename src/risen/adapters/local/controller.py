@@ -52,6 +52,10 @@ def start_controller(settings: LocalSettings, log: Path) -> StartedController:
         return start_detached((*settings.boot_command, "serve", "-c", settings.name), log)
     keep_boot_unit(settings)
     unit = unit_name(settings)
+    if _seen(unit).fell:
+        # A start now would wait for the restart and count as it: the new one would be taken for failed.
+        run(["systemctl", "stop", unit])
+        run(["systemctl", "reset-failed", unit])
     restarts = _seen(unit).restarts
     run(["systemctl", "start", "--no-block", unit])
     return UnitController(unit, restarts)
@@ -68,19 +72,23 @@ def start_detached(argv: Sequence[str], log: Path) -> DetachedController:
 
 @dataclass(frozen=True, slots=True)
 class UnitSeen:
-    """What systemd shows of a unit. `off` when it neither runs nor is about to."""
+    """What systemd shows of a unit. `off` when it neither runs nor is about to; `fell` while systemd waits before it
+    starts it again by itself."""
 
     off: bool
+    fell: bool
     restarts: int
     """How often systemd started it again by itself."""
 
 
 def unit_seen(shown: str) -> UnitSeen:
-    """From `systemctl show -p ActiveState,NRestarts,Job`; a queued start is a Job, and its unit still inactive."""
+    """From `systemctl show -p ActiveState,SubState,NRestarts,Job`; a queued start is a Job, and its unit still
+    inactive."""
     values = dict(line.split("=", 1) for line in shown.splitlines())
     queued = values.get("Job", "") not in ("", "0")
-    return UnitSeen(not queued and values["ActiveState"] in ("failed", "inactive"), int(values["NRestarts"]))
+    off = not queued and values["ActiveState"] in ("failed", "inactive")
+    return UnitSeen(off, values["SubState"] == "auto-restart", int(values["NRestarts"]))
 
 
 def _seen(unit: str) -> UnitSeen:
-    return unit_seen(run(["systemctl", "show", "-p", "ActiveState,NRestarts,Job", unit]))
+    return unit_seen(run(["systemctl", "show", "-p", "ActiveState,SubState,NRestarts,Job", unit]))
