@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,7 +15,7 @@ from risen.adapters.local.host import in_netns, ip_json, run
 from risen.adapters.local.settings import UPLINK, LocalSettings
 from risen.interfaces.errors import Conflict, OutcomeUnknown
 
-BRIDGE = "br0"
+BRIDGE, LOOPBACK = "br0", "lo"
 UNLABELLED = "unlabelled"
 """A link is made under this name inside the namespace, labelled, and only then gets its own: the kernel takes
 no alias when a link is made, and a crash in between must leave nothing that looks like somebody else's."""
@@ -177,6 +178,17 @@ def _make_uplink(settings: LocalSettings) -> None:
         f"addr replace {settings.host_address}/{prefix} dev {settings.host_link} noprefixroute",
         f"route replace {settings.network} dev {settings.host_link} src {settings.host_address}",
     )
+
+
+def names_inside(settings: LocalSettings) -> frozenset[str]:
+    """Names of all links in the cluster's namespace, none where there is none. Runs no program: it is asked in
+    every look. Raises OutcomeUnknown."""
+    try:
+        return in_netns(settings.netns_path, lambda: frozenset(name for _, name in socket.if_nameindex()))
+    except FileNotFoundError:
+        return frozenset()
+    except OSError as error:
+        raise OutcomeUnknown(f"namespace {settings.netns}: {error}") from error
 
 
 def _delete_link(name: str) -> None:

@@ -25,6 +25,7 @@ from risen.adapters.local.machine import (
     start,
     sweep,
 )
+from risen.adapters.local.network import BRIDGE, LOOPBACK, names_inside
 from risen.adapters.local.records import (
     NONCE_CHARACTERS,
     Record,
@@ -120,6 +121,8 @@ class LocalProvider:
 
     def _foreign(self) -> tuple[InstanceSeen, ...]:
         ours = {bridge_port(self.settings.name, name) for name in self._names()} | {UPLINK}
+        if names_inside(self.settings) <= ours | {LOOPBACK, BRIDGE}:
+            return ()
         return tuple(
             InstanceSeen(InstanceName(port), ProviderId(f"link://{port}"), None, InstanceState.RUNNING)
             for port in bridge_ports(self.settings)
