@@ -26,6 +26,9 @@ from risen.core.spec import ClusterSpec
 from risen.interfaces.provider import StartedController
 
 LOOK_AGAIN_SECONDS = 0.5
+PATIENCE = 4.0
+"""A look is followed by so many times as long without: on a slow host what is watched needs the processor more."""
+MOST_PATIENCE_SECONDS = 10.0
 ADDON_POLL_SECONDS = 1.0
 STARTUP_SECONDS = 300.0
 """Python alone takes 10 s where the processor is emulated; what hangs is ended by a person."""
@@ -121,6 +124,7 @@ async def _watch(cluster: Cluster, timeout: float) -> Glimpse:
     end = led_at + timeout
     try:
         while True:
+            began = CLOCK.boot()
             glimpse = await looker.look()
             lines = [line for event in await stream.new() for line in rising.lines(event, glimpse.picture)]
             for line in lines or rising.quiet(glimpse):
@@ -135,7 +139,8 @@ async def _watch(cluster: Cluster, timeout: float) -> Glimpse:
                 led_at = CLOCK.boot()
             if CLOCK.boot() > end:
                 raise click.ClickException(_still_missing(glimpse, timeout))
-            await CLOCK.sleep(LOOK_AGAIN_SECONDS)
+            took = CLOCK.boot() - began
+            await CLOCK.sleep(max(LOOK_AGAIN_SECONDS, min(PATIENCE * took, MOST_PATIENCE_SECONDS)))
     finally:
         await looker.close()
 
