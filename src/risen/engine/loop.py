@@ -31,6 +31,8 @@ LOOK_AGAIN_SECONDS = 1.0
 BUSY_LOOK_SECONDS = 0.25
 DEBOUNCE_SECONDS = 0.1
 LONGEST_BACK_OFF_SECONDS = 10.0
+MOST_BREATH_SECONDS = 2.0
+"""A cycle is followed by as long without one, up to this: on a slow host the instances need the processor more."""
 SETTLE_SECONDS = 1.0
 """What was done is not sent again before a watcher's cache may be expected to show it."""
 
@@ -196,14 +198,16 @@ class Engine:
             pause = min(pause, max(0.0, plan.recheck_at - now))
         return max(pause, 0.05)
 
-    async def rest(self, seconds: float) -> None:
-        """Until a step ends, something is heard to have changed (and 0.1 s more), or so long."""
+    async def rest(self, seconds: float, took: float = 0.0) -> None:
+        """Until a step ends, something is heard to have changed (and 0.1 s more), or so long; at least as long as
+        the cycle before `took`, up to 2 s."""
+        breath = min(took, MOST_BREATH_SECONDS)
         start = asyncio.get_running_loop().create_task
         ended, changed = start(self.ended.wait()), start(self.changed.wait())
-        tasks = {start(self.world.clock.sleep(seconds)), ended, changed}
+        tasks = {start(self.world.clock.sleep(max(seconds, breath))), ended, changed}
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if changed.done() and not ended.done():
-            await self.world.clock.sleep(DEBOUNCE_SECONDS)
+            await self.world.clock.sleep(max(DEBOUNCE_SECONDS, breath))
         for task in tasks:
             task.cancel()
         self.ended.clear()
@@ -216,7 +220,9 @@ class Engine:
                 why = f"{self.world.holder} does not lead any more: start it again to wait for its turn"
                 self.world.observer.said(Blocked("leadership", "engine", why))
                 break
-            await self.rest(await self.cycle_or_say())
+            began = self.world.clock.boot()
+            pause = await self.cycle_or_say()
+            await self.rest(pause, self.world.clock.boot() - began)
         await self.jobs.drop()
         if self.running:
             await asyncio.wait(set(self.running))
