@@ -29,14 +29,17 @@ spec:
   kubernetes:
     version: "1.35.4"
     apiServer: {certSANs: [api.prod-eu.acme.net, 192.0.2.7], extraArgs: {v: "4", audit-log-maxage: "30"}}
+    controllerManager: {extraArgs: {leader-elect-lease-duration: 120s}}
+    scheduler: {extraArgs: {v: "3"}}
     serviceAccountIssuer: https://oidc.acme.net/prod-eu
+  etcd: {extraArgs: {heartbeat-interval: "500", election-timeout: "5000"}}
   networking:
     cni: none
     kubeProxy: {enabled: false}
     podSubnet: 10.32.0.0/16
     serviceSubnet: 10.33.0.0/20
     dnsDomain: acme.local
-  provider: {local: {subnet: 10.78.0.0/24, disk: 12Gi}}
+  provider: {local: {subnet: 10.78.0.0/24, disk: 12Gi, endpoint: {checkEvery: 1s500ms}}}
   repair: {mode: observe, maxUnhealthy: 20%}
   pools:
   - {name: cp, role: control-plane, replicas: 5, image: {recipe: ./cp/recipe.yaml}}
@@ -77,7 +80,10 @@ def test_every_field_arrives_in_the_spec() -> None:
     assert spec.service_account_issuer == "https://oidc.acme.net/prod-eu"
     assert (spec.networking.cni, spec.networking.kube_proxy) == ("none", False)
     assert (spec.networking.dns_address, spec.networking.dns_domain) == ("10.33.0.10", "acme.local")
-    assert spec.provider == LocalProvider("10.78.0.0/24", 12)
+    assert spec.provider == LocalProvider("10.78.0.0/24", 12, 1.5)
+    assert spec.controller_manager_extra_args == (("leader-elect-lease-duration", "120s"),)
+    assert spec.scheduler_extra_args == (("v", "3"),)
+    assert spec.etcd_extra_args == (("election-timeout", "5000"), ("heartbeat-interval", "500"))
     assert (spec.repair.mode, spec.repair.max_unhealthy_percent) == ("observe", 20)
     control_plane, general = spec.pools
     assert (control_plane.recipe, control_plane.replicas) == ("cp/recipe.yaml", 5)
@@ -261,6 +267,34 @@ def test_flags_that_would_break_the_api_server_are_refused(argument: str, expect
         _with('{version: "1.36.3"}', f'{{version: "1.36.3", apiServer: {{extraArgs: {{{argument}}}}}}}')
     )
     assert expected in found
+
+
+@pytest.mark.parametrize(
+    ("program", "argument", "expected"),
+    [
+        ("controllerManager", "leader-elect: 'false'", 'Risen sets "leader-elect" itself'),
+        ("scheduler", "--v: '4'", 'write the flag without dashes: "v"'),
+        ("scheduler", "V: '4'", '"V" is no flag of kube-scheduler'),
+    ],
+)
+def test_flags_that_would_break_the_controllers_are_refused(
+    program: str, argument: str, expected: str
+) -> None:
+    (found,) = _refused(
+        _with('{version: "1.36.3"}', f'{{version: "1.36.3", {program}: {{extraArgs: {{{argument}}}}}}}')
+    )
+    assert expected in found
+
+
+def test_flags_that_would_break_etcd_are_refused() -> None:
+    (found,) = _refused(_with("spec:\n", "spec:\n  etcd: {extraArgs: {force-new-cluster: 'true'}}\n"))
+    assert 'Risen sets "force-new-cluster" itself' in found
+
+
+@pytest.mark.parametrize("every", ["50ms", "11s", "fast", "1ms5s"])
+def test_a_period_of_the_endpoints_checks_that_is_none_is_refused(every: str) -> None:
+    (found,) = _refused(_with("local: {}", f"local: {{endpoint: {{checkEvery: {every}}}}}"))
+    assert "must be a duration from 100ms to 10s" in found
 
 
 def test_more_instances_than_addresses_are_refused() -> None:

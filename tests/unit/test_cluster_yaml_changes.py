@@ -53,6 +53,22 @@ def test_equal_specs_differ_in_nothing() -> None:
             Effect.ROLLS,
         ),
         (
+            replace(_spec(), controller_manager_extra_args=(("v", "4"),)),
+            "spec.kubernetes.controllerManager.extraArgs",
+            Effect.ROLLS,
+        ),
+        (
+            replace(_spec(), scheduler_extra_args=(("v", "4"),)),
+            "spec.kubernetes.scheduler.extraArgs",
+            Effect.ROLLS,
+        ),
+        (replace(_spec(), etcd_extra_args=(("v", "4"),)), "spec.etcd.extraArgs", Effect.ROLLS),
+        (
+            replace(_spec(), provider=LocalProvider(endpoint_check_seconds=2.5)),
+            "spec.provider.local.endpoint.checkEvery",
+            Effect.FIXED,
+        ),
+        (
             replace(_spec(), networking=Networking(pod_subnet="10.9.0.0/16")),
             "spec.networking.podSubnet",
             Effect.FIXED,

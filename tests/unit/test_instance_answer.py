@@ -135,12 +135,21 @@ def test_the_lease_is_released_on_exit_where_kubernetes_knows_the_gate(version: 
     assert ("ControllerManagerReleaseLeaderElectionLockOnExit=true" in gates) is expected
 
 
-def test_a_users_own_apiserver_flags_come_last_and_a_line_break_in_one_is_refused() -> None:
-    spec = replace(SPEC, api_server_extra_args=(("event-ttl", "2h"),))
-    text = answer(CONTROL_PLANE, spec)["/etc/kubernetes/kube-apiserver.flags"].data
-    assert text.endswith(b"--event-ttl=2h\n")
+@pytest.mark.parametrize(
+    ("field", "file"),
+    [
+        ("api_server_extra_args", "kube-apiserver.flags"),
+        ("controller_manager_extra_args", "kube-controller-manager.flags"),
+        ("scheduler_extra_args", "kube-scheduler.flags"),
+        ("etcd_extra_args", "etcd.flags"),
+    ],
+)
+def test_a_users_own_flags_come_last_and_a_line_break_in_one_is_refused(field: str, file: str) -> None:
+    found = answer(CONTROL_PLANE, replace(SPEC, **{field: (("own", "2h"),)}))
+    (text,) = (value.data for path, value in found.items() if path.endswith(f"/{file}"))
+    assert text.endswith(b"--own=2h\n")
     with pytest.raises(ValueError, match="line break"):
-        answer(CONTROL_PLANE, replace(SPEC, api_server_extra_args=(("event-ttl", "2h\n--v=9"),)))
+        answer(CONTROL_PLANE, replace(SPEC, **{field: (("own", "2h\n--v=9"),)}))
 
 
 def test_without_flannel_and_kube_proxy_neither_is_given_a_file() -> None:

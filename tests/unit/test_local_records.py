@@ -58,7 +58,9 @@ def test_a_damaged_record_is_corrupt_and_never_absent(tmp_path: Path) -> None:
 
 
 def test_a_site_is_read_as_it_was_written_but_for_the_ca(settings: LocalSettings) -> None:
-    wanted = replace(settings, boot_command=("/usr/bin/python3", "-m", "risen.cli.main"))
+    wanted = replace(
+        settings, boot_command=("/usr/bin/python3", "-m", "risen.cli.main"), endpoint_check_seconds=1.5
+    )
     write_site(replace(wanted, cluster_ca=b"pem"))
     assert read_site(settings.home, "dev") == wanted
 
@@ -199,6 +201,13 @@ def test_checks_are_verified_against_the_cluster_ca(settings: LocalSettings) -> 
     assert f"verify required ca-file {settings.folder}/endpoint/cluster-ca.crt" in text
     assert "verifyhost kubernetes inter 250ms fastinter 250ms downinter 250ms fall 2 rise 1" in text
     assert "on-marked-down shutdown-sessions" in text
+    assert "timeout connect 2000ms" in text and "timeout check 2000ms" in text
+
+
+def test_on_a_slow_host_checks_are_rarer_and_have_longer(settings: LocalSettings) -> None:
+    text = render(replace(settings, endpoint_check_seconds=3.0), ())
+    assert "inter 3000ms fastinter 3000ms downinter 3000ms" in text
+    assert "timeout connect 3000ms" in text and "timeout check 24000ms" in text
 
 
 def test_damaged_backends_are_corrupt(settings: LocalSettings) -> None:

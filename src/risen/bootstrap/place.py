@@ -151,8 +151,9 @@ def local_settings(cluster: Cluster, authorities: Authorities | None = None) -> 
     local = cluster.spec.provider
     ca = None if authorities is None else authorities.cluster.certificate.encode()
     at_boot = (sys.executable, "-m", "risen.cli.main")
+    every = local.endpoint_check_seconds
     return LocalSettings(
-        cluster.name, cluster.uid, cluster.host.home, local.subnet, local.disk_gib, ca, at_boot
+        cluster.name, cluster.uid, cluster.host.home, local.subnet, local.disk_gib, ca, at_boot, every
     )
 
 

@@ -34,7 +34,10 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "spec.kubernetes.version": Effect.FIXED,
         "spec.kubernetes.apiServer.certSANs": Effect.ROLLS,
         "spec.kubernetes.apiServer.extraArgs": Effect.ROLLS,
+        "spec.kubernetes.controllerManager.extraArgs": Effect.ROLLS,
+        "spec.kubernetes.scheduler.extraArgs": Effect.ROLLS,
         "spec.kubernetes.serviceAccountIssuer": Effect.FIXED,
+        "spec.etcd.extraArgs": Effect.ROLLS,
         "spec.networking.cni": Effect.ROLLS,
         "spec.networking.kubeProxy.enabled": Effect.ROLLS,
         "spec.networking.podSubnet": Effect.FIXED,
@@ -42,6 +45,7 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "spec.networking.dnsDomain": Effect.FIXED,
         "spec.provider.local.subnet": Effect.FIXED,
         "spec.provider.local.disk": Effect.FIXED,
+        "spec.provider.local.endpoint.checkEvery": Effect.FIXED,
         "spec.repair.mode": Effect.NOTHING,
         "spec.repair.maxUnhealthy": Effect.NOTHING,
         "spec.disruption.drainTimeout": Effect.NOTHING,
@@ -138,7 +142,10 @@ def _fields(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
     yield "spec.kubernetes.version", spec.kubernetes_version
     yield "spec.kubernetes.apiServer.certSANs", ", ".join(spec.cert_sans)
     yield "spec.kubernetes.apiServer.extraArgs", _pairs(spec.api_server_extra_args)
+    yield "spec.kubernetes.controllerManager.extraArgs", _pairs(spec.controller_manager_extra_args)
+    yield "spec.kubernetes.scheduler.extraArgs", _pairs(spec.scheduler_extra_args)
     yield "spec.kubernetes.serviceAccountIssuer", spec.service_account_issuer
+    yield "spec.etcd.extraArgs", _pairs(spec.etcd_extra_args)
     yield "spec.networking.cni", networking.cni
     yield "spec.networking.kubeProxy.enabled", _flag(networking.kube_proxy)
     yield "spec.networking.podSubnet", networking.pod_subnet
@@ -146,6 +153,7 @@ def _fields(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
     yield "spec.networking.dnsDomain", networking.dns_domain
     yield "spec.provider.local.subnet", spec.provider.subnet
     yield "spec.provider.local.disk", f"{spec.provider.disk_gib}Gi"
+    yield "spec.provider.local.endpoint.checkEvery", duration_text(spec.provider.endpoint_check_seconds)
     yield "spec.repair.mode", spec.repair.mode
     yield "spec.repair.maxUnhealthy", f"{spec.repair.max_unhealthy_percent}%"
     yield "spec.disruption.drainTimeout", duration_text(spec.disruption.drain_timeout_seconds)

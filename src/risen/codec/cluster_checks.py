@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from risen.codec.rollout_checks import pools_of
@@ -23,18 +23,43 @@ MAX_NAME = 20
 """An instance's name is POOL-xxxxx, a network namespace risen-CLUSTER; both leave room for more."""
 MAX_INSTANCES = 200
 """A /24 gives instances .10 to .250; the rest is kept for replacements."""
-API_SERVER_FLAGS_TAKEN = frozenset(
+_CONTROLLER_FLAGS = frozenset(
     {
-        "advertise-address", "allow-privileged", "anonymous-auth", "authentication-config", "authorization-config",
-        "authorization-mode", "bind-address", "client-ca-file", "enable-admission-plugins",
-        "encryption-provider-config", "etcd-cafile", "etcd-certfile", "etcd-keyfile", "etcd-servers",
-        "kubelet-certificate-authority", "kubelet-client-certificate", "kubelet-client-key",
-        "kubelet-preferred-address-types", "proxy-client-cert-file", "proxy-client-key-file",
-        "requestheader-allowed-names", "requestheader-client-ca-file", "requestheader-extra-headers-prefix",
-        "requestheader-group-headers", "requestheader-username-headers", "secure-port", "service-account-issuer",
-        "service-account-key-file", "service-account-signing-key-file", "service-cluster-ip-range",
-        "shutdown-delay-duration", "shutdown-send-retry-after", "shutdown-watch-termination-grace-period",
-        "tls-cert-file", "tls-private-key-file",
+        "authentication-kubeconfig", "authorization-kubeconfig", "bind-address", "client-ca-file", "config",
+        "kubeconfig", "leader-elect", "secure-port", "tls-cert-file", "tls-private-key-file",
+    }
+)  # fmt: skip
+FLAGS_TAKEN: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "kube-apiserver": frozenset(
+            {
+                "advertise-address", "allow-privileged", "anonymous-auth", "authentication-config", "authorization-config",
+                "authorization-mode", "bind-address", "client-ca-file", "enable-admission-plugins",
+                "encryption-provider-config", "etcd-cafile", "etcd-certfile", "etcd-keyfile", "etcd-servers",
+                "kubelet-certificate-authority", "kubelet-client-certificate", "kubelet-client-key",
+                "kubelet-preferred-address-types", "proxy-client-cert-file", "proxy-client-key-file",
+                "requestheader-allowed-names", "requestheader-client-ca-file", "requestheader-extra-headers-prefix",
+                "requestheader-group-headers", "requestheader-username-headers", "secure-port", "service-account-issuer",
+                "service-account-key-file", "service-account-signing-key-file", "service-cluster-ip-range",
+                "shutdown-delay-duration", "shutdown-send-retry-after", "shutdown-watch-termination-grace-period",
+                "tls-cert-file", "tls-private-key-file",
+            }
+        ),
+        "kube-controller-manager": _CONTROLLER_FLAGS
+        | {
+            "allocate-node-cidrs", "cluster-cidr", "feature-gates", "root-ca-file", "service-account-private-key-file",
+            "service-cluster-ip-range", "use-service-account-credentials",
+        },
+        "kube-scheduler": _CONTROLLER_FLAGS,
+        "etcd": frozenset(
+            {
+                "advertise-client-urls", "cert-file", "client-cert-auth", "config-file", "data-dir", "feature-gates",
+                "force-new-cluster", "initial-advertise-peer-urls", "initial-cluster", "initial-cluster-state",
+                "initial-cluster-token", "key-file", "listen-client-urls", "listen-peer-urls", "name",
+                "peer-cert-file", "peer-client-cert-auth", "peer-key-file", "peer-trusted-ca-file",
+                "trusted-ca-file", "wal-dir",
+            }
+        ),
     }
 )  # fmt: skip
 """Flags that hold the cluster together: identity, trust, and the order of a graceful stop."""
@@ -123,15 +148,19 @@ def cert_san(value: str) -> str:
     return value
 
 
-def api_server_flag(value: str) -> str:
-    """A flag of kube-apiserver, without dashes, that Risen does not set itself."""
-    if value.startswith("-"):
-        raise ValueError(f'write the flag without dashes: "{value.lstrip("-")}"')
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", value):
-        raise ValueError(f'"{value}" is no flag of kube-apiserver')
-    if value in API_SERVER_FLAGS_TAKEN:
-        raise ValueError(f'Risen sets "{value}" itself; it cannot be overridden')
-    return value
+def flag_of(program: str) -> Callable[[str], str]:
+    """A check of flags of a program, written without dashes, that Risen does not set itself."""
+
+    def check(value: str) -> str:
+        if value.startswith("-"):
+            raise ValueError(f'write the flag without dashes: "{value.lstrip("-")}"')
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", value):
+            raise ValueError(f'"{value}" is no flag of {program}')
+        if value in FLAGS_TAKEN[program]:
+            raise ValueError(f'Risen sets "{value}" itself; it cannot be overridden')
+        return value
+
+    return check
 
 
 def one_line(value: str) -> str:

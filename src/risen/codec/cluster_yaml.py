@@ -45,7 +45,10 @@ Name = Annotated[str, AfterValidator(must.name)]
 LabelKey = Annotated[str, AfterValidator(must.label_key)]
 LabelValue = Annotated[str, AfterValidator(must.label_value)]
 CertSan = Annotated[str, AfterValidator(must.cert_san)]
-Flag = Annotated[str, AfterValidator(must.api_server_flag)]
+ApiServerFlag = Annotated[str, AfterValidator(must.flag_of("kube-apiserver"))]
+ControllerManagerFlag = Annotated[str, AfterValidator(must.flag_of("kube-controller-manager"))]
+SchedulerFlag = Annotated[str, AfterValidator(must.flag_of("kube-scheduler"))]
+EtcdFlag = Annotated[str, AfterValidator(must.flag_of("etcd"))]
 FlagValue = Annotated[str, AfterValidator(must.one_line)]
 NotBuilt: TypeAlias = Mapping[str, str]
 
@@ -64,8 +67,24 @@ class ApiServerWritten(Written):
         alias="certSANs",
         description="further DNS names and addresses in the API server's certificate",
     )
-    extra_args: dict[Flag, FlagValue] = Field(
+    extra_args: dict[ApiServerFlag, FlagValue] = Field(
         default_factory=dict, description="further flags of kube-apiserver, without dashes"
+    )
+
+
+class ControllerManagerWritten(Written):
+    """kube-controller-manager."""
+
+    extra_args: dict[ControllerManagerFlag, FlagValue] = Field(
+        default_factory=dict, description="further flags of kube-controller-manager, without dashes"
+    )
+
+
+class SchedulerWritten(Written):
+    """kube-scheduler."""
+
+    extra_args: dict[SchedulerFlag, FlagValue] = Field(
+        default_factory=dict, description="further flags of kube-scheduler, without dashes"
     )
 
 
@@ -75,8 +94,6 @@ class KubernetesWritten(Written):
     not_built: ClassVar[NotBuilt] = MappingProxyType(
         {
             "cloudProvider": "none (instances on this host need none)",
-            "controllerManager": "apiServer",
-            "scheduler": "apiServer",
             "featureGates": 'apiServer.extraArgs with "feature-gates"',
         }
     )
@@ -84,6 +101,10 @@ class KubernetesWritten(Written):
         description=f"the version, in quotes: {' or '.join(must.KUBERNETES_VERSIONS)}"
     )
     api_server: ApiServerWritten = Field(default_factory=ApiServerWritten, description="kube-apiserver")
+    controller_manager: ControllerManagerWritten = Field(
+        default_factory=ControllerManagerWritten, description="kube-controller-manager"
+    )
+    scheduler: SchedulerWritten = Field(default_factory=SchedulerWritten, description="kube-scheduler")
     service_account_issuer: Annotated[str, AfterValidator(must.issuer)] = Field(
         default="https://kubernetes.default.svc", description="issuer in service accounts' tokens"
     )
@@ -97,6 +118,9 @@ class EtcdWritten(Written):
             "external": "a member on each control-plane instance",
             "snapshots": "none; a lone member is given up only by --accept-data-loss",
         }
+    )
+    extra_args: dict[EtcdFlag, FlagValue] = Field(
+        default_factory=dict, description="further flags of etcd, without dashes, equal for all members"
     )
 
 
@@ -130,6 +154,16 @@ class NetworkingWritten(Written):
     )
 
 
+class EndpointWritten(Written):
+    """The one address of all API servers, HAProxy on this host."""
+
+    check_every: Annotated[str, BeforeValidator(rolling.duration("100ms", "10s"))] = Field(
+        default=rolling.duration_text(_LOCAL.endpoint_check_seconds),
+        description="how often each API server is asked whether it is ready, and how long a connection to it may "
+        "take; longer on a slow host",
+    )
+
+
 class LocalWritten(Written):
     """Instances as systemd machines on this host."""
 
@@ -139,6 +173,7 @@ class LocalWritten(Written):
     disk: Annotated[str, AfterValidator(must.disk)] = Field(
         default=f"{_LOCAL.disk_gib}Gi", description="bound of each instance's own file system"
     )
+    endpoint: EndpointWritten = Field(default_factory=EndpointWritten, description="the API endpoint")
 
 
 class ProviderWritten(Written):
@@ -296,15 +331,27 @@ def _cluster(written: ClusterWritten, jobs: Mapping[str, str]) -> ClusterSpec:
             cni=networking.cni,
             kube_proxy=networking.kube_proxy.enabled,
         ),
-        provider=LocalProvider(subnet=local.subnet, disk_gib=int(local.disk.removesuffix("Gi"))),
+        provider=_local(local),
         repair=Repair(repair.mode, int(repair.max_unhealthy.removesuffix("%"))),
         disruption=spec.disruption.value(),
         gates=tuple(gate.value(jobs) for gate in spec.gates),
         deletion_protection=spec.deletion_protection,
         cert_sans=tuple(spec.kubernetes.api_server.cert_sans),
-        api_server_extra_args=tuple(sorted(spec.kubernetes.api_server.extra_args.items())),
+        api_server_extra_args=_pairs(spec.kubernetes.api_server.extra_args),
+        controller_manager_extra_args=_pairs(spec.kubernetes.controller_manager.extra_args),
+        scheduler_extra_args=_pairs(spec.kubernetes.scheduler.extra_args),
+        etcd_extra_args=_pairs(spec.etcd.extra_args),
         service_account_issuer=spec.kubernetes.service_account_issuer,
     )
+
+
+def _pairs(written: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(written.items()))
+
+
+def _local(written: LocalWritten) -> LocalProvider:
+    every = rolling.seconds_of(written.endpoint.check_every) or 0.0
+    return LocalProvider(written.subnet, int(written.disk.removesuffix("Gi")), every)
 
 
 def _pool(written: PoolWritten) -> PoolSpec:
@@ -314,7 +361,7 @@ def _pool(written: PoolWritten) -> PoolSpec:
         role=Role(written.role),
         replicas=written.replicas if written.replicas is not None else written.min_replicas or 0,
         recipe=must.recipe_path(written.image.recipe),
-        labels=tuple(sorted(written.labels.items())),
+        labels=_pairs(written.labels),
         taints=tuple(sorted(Taint(taint.key, taint.value, taint.effect) for taint in written.taints)),
         max_pods=written.kubelet.max_pods,
         strategy=written.strategy.value(),

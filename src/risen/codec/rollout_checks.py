@@ -18,8 +18,9 @@ Beside = Callable[[str], str]
 """The text of a file beside cluster.yaml. Raises OSError, UnicodeDecodeError."""
 MOST = 200
 """No pool has more instances, so no share is larger."""
-_UNITS = (("h", 3600), ("m", 60), ("s", 1))
-_DURATION = re.compile(r"(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s)?")
+_UNITS = (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+"""With their milliseconds."""
+_DURATION = re.compile(r"(?:(\d{1,5})h)?(?:(\d{1,5})m(?!s))?(?:(\d{1,6})s)?(?:(\d{1,6})ms)?")
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/\S*)?")
 
 
@@ -65,12 +66,12 @@ def seconds_of(text: str) -> float | None:
     found = _DURATION.fullmatch(text)
     if found is None or not text:
         return None
-    return float(sum(int(found[i] or 0) * unit for i, (_, unit) in enumerate(_UNITS, 1)))
+    return sum(int(found[i] or 0) * unit for i, (_, unit) in enumerate(_UNITS, 1)) / 1000
 
 
 def duration_text(seconds: float) -> str:
     """`5400.0` → `1h30m`."""
-    left, text = round(seconds), ""
+    left, text = round(seconds * 1000), ""
     for name, unit in _UNITS:
         count, left = divmod(left, unit)
         text += f"{count}{name}" if count else ""

@@ -22,7 +22,7 @@ spec:
     version: "{version}"  ## in quotes; this Risen has {versions}
     # apiServer:
     #   certSANs: [api.example.com]  ## further names and addresses of the API server
-    #   extraArgs: {{v: "2"}}  ## further flags of kube-apiserver
+    #   extraArgs: {{v: "2"}}  ## further flags of kube-apiserver; controllerManager and scheduler have them too
   provider:
     local:  ## instances are systemd machines on this host
       subnet: {subnet}  ## a /24 that nothing on this host uses

@@ -84,10 +84,12 @@ class Networking:
 
 @dataclass(frozen=True, slots=True)
 class LocalProvider:
-    """One Linux host: systemd machines on `subnet`; `disk_gib` bounds each instance's file system."""
+    """One Linux host: systemd machines on `subnet`; `disk_gib` bounds each instance's file system, and the API
+    endpoint asks each API server every `endpoint_check_seconds`."""
 
     subnet: str = "10.77.0.0/24"
     disk_gib: int = 8
+    endpoint_check_seconds: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,9 @@ class ClusterSpec:
     deletion_protection: bool = False
     cert_sans: tuple[str, ...] = ()
     api_server_extra_args: tuple[tuple[str, str], ...] = ()
+    controller_manager_extra_args: tuple[tuple[str, str], ...] = ()
+    scheduler_extra_args: tuple[tuple[str, str], ...] = ()
+    etcd_extra_args: tuple[tuple[str, str], ...] = ()
     service_account_issuer: str = "https://kubernetes.default.svc"
 
     def pool(self, name: PoolName) -> PoolSpec | None:

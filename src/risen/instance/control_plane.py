@@ -44,13 +44,11 @@ class SharedSecrets:
 def control_plane_files(spec: ClusterSpec, identity: Identity, etcd: EtcdJoin) -> tuple[AnswerFile, ...]:
     """Flags, kubeconfigs and policies; secrets are apart (`secret_files`)."""
     return (
-        _etcd(identity, etcd),
+        _etcd(spec, identity, etcd),
         _apiserver(spec, identity),
         _controller_manager(spec),
         kubeconfig("controller-manager.conf", identity.api_url, "controller-manager-client"),
-        flags_file(
-            "kube-scheduler", _controller_flags("scheduler", SCHEDULER_PORT, (("leader-elect", "true"),))
-        ),
+        _scheduler(spec),
         kubeconfig("scheduler.conf", identity.api_url, "scheduler-client"),
         json_file("authentication.yaml", _authentication()),
         json_file("audit-policy.yaml", _audit_policy()),
@@ -84,7 +82,7 @@ def secret_files(secrets: SharedSecrets) -> tuple[AnswerFile, ...]:
     )
 
 
-def _etcd(identity: Identity, etcd: EtcdJoin) -> AnswerFile:
+def _etcd(spec: ClusterSpec, identity: Identity, etcd: EtcdJoin) -> AnswerFile:
     client, peer = f"https://{identity.address}:{CLIENT_PORT}", f"https://{identity.address}:{PEER_PORT}"
     return flags_file(
         "etcd",
@@ -110,6 +108,7 @@ def _etcd(identity: Identity, etcd: EtcdJoin) -> AnswerFile:
             ("auto-compaction-mode", "periodic"),
             ("auto-compaction-retention", "1h"),
             ("feature-gates", "InitialCorruptCheck=true"),
+            *spec.etcd_extra_args,
         ),
     )
 
@@ -231,7 +230,12 @@ def _controller_manager(spec: ClusterSpec) -> AnswerFile:
         # Else the lease of a stopped leader is held for 15 s, in which no EndpointSlice changes.
         more = (*more, ("feature-gates", "ControllerManagerReleaseLeaderElectionLockOnExit=true"))
     flags = _controller_flags("controller-manager", CONTROLLER_MANAGER_PORT, more)
-    return flags_file("kube-controller-manager", flags)
+    return flags_file("kube-controller-manager", (*flags, *spec.controller_manager_extra_args))
+
+
+def _scheduler(spec: ClusterSpec) -> AnswerFile:
+    flags = _controller_flags("scheduler", SCHEDULER_PORT, (("leader-elect", "true"),))
+    return flags_file("kube-scheduler", (*flags, *spec.scheduler_extra_args))
 
 
 def minor_of(version: str) -> int:

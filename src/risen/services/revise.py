@@ -78,6 +78,9 @@ def going_back(newest: Revision, former: Revision) -> Revision:
         networking=replace(spec.networking, cni=then.networking.cni, kube_proxy=then.networking.kube_proxy),
         cert_sans=then.cert_sans,
         api_server_extra_args=then.api_server_extra_args,
+        controller_manager_extra_args=then.controller_manager_extra_args,
+        scheduler_extra_args=then.scheduler_extra_args,
+        etcd_extra_args=then.etcd_extra_args,
         pools=pools,
     )
     releases = {release.pool: release for release in (*newest.releases, *former.releases)}

@@ -102,22 +102,28 @@ def _server_line(settings: LocalSettings, number: int, slot: Slot | None) -> str
 
 def render(settings: LocalSettings, slots: tuple[Slot, ...]) -> str:
     """haproxy.cfg. A backend serves only while its /readyz answers 200 over TLS that chains to the cluster CA
-    and names `kubernetes`; one that fails loses its sessions at once (Go clients would wait 45 s)."""
+    and names `kubernetes`; one that fails loses its sessions at once (Go clients would wait 45 s).
+
+    A check's connection, its TLS handshake with it, has the time between two checks, and its answer 2 s, or 8 times
+    as long where that is more."""
     by_number = {slot.number: slot for slot in slots}
     servers = "".join(_server_line(settings, n, by_number.get(n)) for n in range(1, SLOTS + 1))
     authority = endpoint_folder(settings) / "cluster-ca.crt"
+    every = round(settings.endpoint_check_seconds * 1000)
+    connect, answer = max(2000, every), max(2000, 8 * every)
     return (
         "global\n"
         f"  stats socket {settings.admin_socket} mode 600 level admin\n"
         f"  maxconn {_connections()}\n"
-        "defaults\n  mode tcp\n  timeout connect 2s\n  timeout client 24h\n  timeout server 24h\n"
-        "  timeout check 2s\n  retries 3\n  option redispatch\n  option clitcpka\n  option srvtcpka\n"
+        f"defaults\n  mode tcp\n  timeout connect {connect}ms\n  timeout client 24h\n  timeout server 24h\n"
+        f"  timeout check {answer}ms\n  retries 3\n  option redispatch\n  option clitcpka\n  option srvtcpka\n"
         f"frontend api\n  bind {settings.gateway}:{API_PORT}\n  default_backend {BACKEND}\n"
         f"backend {BACKEND}\n  balance leastconn\n  option httpchk\n"
         "  http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host kubernetes\n"
         "  http-check expect status 200\n"
         f"  default-server check check-ssl verify required ca-file {authority} check-sni kubernetes "
-        "verifyhost kubernetes inter 250ms fastinter 250ms downinter 250ms fall 2 rise 1 on-marked-down shutdown-sessions\n"
+        f"verifyhost kubernetes inter {every}ms fastinter {every}ms downinter {every}ms fall 2 rise 1 "
+        "on-marked-down shutdown-sessions\n"
         f"{servers}"
     )
 

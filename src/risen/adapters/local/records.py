@@ -66,6 +66,7 @@ def write_site(settings: LocalSettings) -> None:
         "subnet": settings.subnet,
         "disk_gib": settings.disk_gib,
         "boot_command": list(settings.boot_command),
+        "endpoint_check_seconds": settings.endpoint_check_seconds,
     }
     write_file(settings.folder / "site.json", json.dumps(value, sort_keys=True).encode())
 
@@ -84,6 +85,7 @@ def read_site(home: Path, cluster: str) -> LocalSettings:
             str(value["subnet"]),
             int(value["disk_gib"]),
             boot_command=tuple(value["boot_command"]),
+            endpoint_check_seconds=float(value.get("endpoint_check_seconds", 0.25)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{file}: {error}") from error

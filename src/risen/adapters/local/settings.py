@@ -33,6 +33,8 @@ class LocalSettings:
     cluster_ca: bytes | None = None
     boot_command: tuple[str, ...] = ()
     """How `risen` is called on this host: a systemd host starts the cluster with it at boot; empty for not."""
+    endpoint_check_seconds: float = 0.25
+    """How often the endpoint asks each API server, and how long its connection may take."""
 
     @property
     def folder(self) -> Path:
