@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,17 @@ def test_a_site_is_read_as_it_was_written_but_for_the_ca(settings: LocalSettings
     )
     write_site(replace(wanted, cluster_ca=b"pem"))
     assert read_site(settings.home, "dev") == wanted
+
+
+def test_a_site_that_an_earlier_risen_wrote_has_the_default_for_what_it_did_not_know(
+    settings: LocalSettings,
+) -> None:
+    write_site(settings)
+    file = settings.folder / "site.json"
+    known = json.loads(file.read_bytes())
+    del known["endpoint_check_seconds"]
+    file.write_text(json.dumps(known))
+    assert read_site(settings.home, "dev") == settings
 
 
 def test_a_cluster_that_was_never_here_is_not_found(tmp_path: Path) -> None:

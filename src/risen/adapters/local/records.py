@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from risen.adapters.local.host import file_lock, write_file
-from risen.adapters.local.settings import LocalSettings
+from risen.adapters.local.settings import DEFAULTS, LocalSettings
 from risen.core.names import ClusterUid, InstanceName
 from risen.interfaces.errors import Corrupt, NoCapacity, NotFound
 from risen.interfaces.provider import LaunchRequest
@@ -85,7 +85,9 @@ def read_site(home: Path, cluster: str) -> LocalSettings:
             str(value["subnet"]),
             int(value["disk_gib"]),
             boot_command=tuple(value["boot_command"]),
-            endpoint_check_seconds=float(value.get("endpoint_check_seconds", 0.25)),
+            endpoint_check_seconds=float(
+                value.get("endpoint_check_seconds", DEFAULTS.endpoint_check_seconds)
+            ),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{file}: {error}") from error

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from risen.core.names import ClusterUid, InstanceName, ProviderId
+from risen.core.spec import LocalProvider
 from risen.interfaces.errors import Invalid
 
 SCHEME = "risen-local://"
+DEFAULTS = LocalProvider()
 IFNAME_MAX = 15
 """Longest name of a network interface (IFNAMSIZ less its NUL)."""
 FIRST_HOST = 10
@@ -28,12 +30,12 @@ class LocalSettings:
     name: str
     uid: ClusterUid
     home: Path
-    subnet: str = "10.77.0.0/24"
-    disk_gib: int = 8
+    subnet: str = DEFAULTS.subnet
+    disk_gib: int = DEFAULTS.disk_gib
     cluster_ca: bytes | None = None
     boot_command: tuple[str, ...] = ()
     """How `risen` is called on this host: a systemd host starts the cluster with it at boot; empty for not."""
-    endpoint_check_seconds: float = 0.25
+    endpoint_check_seconds: float = DEFAULTS.endpoint_check_seconds
     """How often the endpoint asks each API server, and how long its connection may take."""
 
     @property
