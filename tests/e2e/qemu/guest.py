@@ -11,8 +11,10 @@ import io
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 PACKAGES = (
     "linux-image-cloud-amd64,initramfs-tools,systemd-sysv,udev,dbus,libpam-systemd,python3,iptables,procps,"
@@ -131,7 +133,10 @@ BARE = ("-nographic", "-nodefaults", "-no-user-config")
 
 
 def run_guest(root: Root, payload: Path, folder: Path, accelerated: bool, bound_seconds: float) -> str:
-    """Boot the guest, let it end by itself, and return what its story said; the disks stay unchanged."""
+    """Boot the guest, print what its story says, let it end by itself, and return the story.
+
+    The guest may boot again meanwhile. Its disks stay unchanged.
+    """
     accelerator = (
         ("-accel", "kvm", "-cpu", "host")
         if accelerated
@@ -147,12 +152,27 @@ def run_guest(root: Root, payload: Path, folder: Path, accelerated: bool, bound_
         "-device", "virtio-rng-pci",
         "-netdev", "user,id=n,restrict=on,ipv6=off", "-device", "virtio-net-pci,netdev=n",
     )  # fmt: skip
-    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(folder)}) as guest:
-        try:
-            guest.wait(bound_seconds)
-        except subprocess.TimeoutExpired:
-            guest.kill()
-    return (folder / "story.log").read_text(errors="replace")
+    log = folder / "story.log"
+    log.touch()
+    with (
+        subprocess.Popen(argv, stdin=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(folder)}) as guest,
+        log.open(errors="replace") as lines,
+    ):
+        began = time.monotonic()
+        while guest.poll() is None:
+            _print_new(lines, began)
+            if time.monotonic() > began + bound_seconds:
+                print(f"{bound_seconds:.0f} s are over: the guest is ended", flush=True)
+                guest.kill()
+            time.sleep(0.5)
+        _print_new(lines, began)
+    return log.read_text(errors="replace")
+
+
+def _print_new(lines: TextIO, began: float) -> None:
+    """What was said since the last call, with the seconds since the guest was powered on."""
+    for line in lines.read().splitlines():
+        print(f"{time.monotonic() - began:5.0f}  {line}", flush=True)
 
 
 def cpio(entries: tuple[tuple[str, int, bytes], ...]) -> bytes:
