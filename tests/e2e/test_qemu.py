@@ -30,8 +30,7 @@ SLOW = {
         f"    controllerManager: {{extraArgs: {_LEASES}}}\n    scheduler: {{extraArgs: {_LEASES}}}\n    # apiServer:\n"
     ),
     "  provider:\n    local:": (
-        '  etcd: {extraArgs: {heartbeat-interval: "500", election-timeout: "5000"}}\n'
-        "  provider:\n    local:"
+        '  etcd: {extraArgs: {heartbeat-interval: "500", election-timeout: "5000"}}\n  provider:\n    local:'
     ),
     "      disk: ": "      endpoint: {checkEvery: 3s}\n      disk: ",
 }
