@@ -91,6 +91,13 @@ class Cluster:
         )
         return done.stdout
 
+    def change(self, old: str, new: str) -> None:
+        """Edit cluster.yaml."""
+        file = self.folder / "cluster.yaml"
+        text = file.read_text()
+        assert old in text, f"{old!r} is not in {file}"
+        file.write_text(text.replace(old, new, 1))
+
     def objects(self, *words: str) -> list[dict]:
         """`kubectl get WORDS -o json`, its items."""
         return json.loads(self.kubectl("get", *words, "-o", "json"))["items"]

@@ -168,10 +168,9 @@ def test_a_change_rolls_over_five_instances_and_no_client_loses_anything(
 ) -> None:
     before = _names(shop)
     there = {pod["metadata"]["name"] for pod in shop.ready_pods("app=shop")}
-    _change(shop, "    # apiServer:\n", '    apiServer: {extraArgs: {v: "1"}}\n')
-    _change(shop, "    # kubelet: {maxPods: 110}", "    kubelet: {maxPods: 100}")
-    _change(
-        shop,
+    shop.change("    # apiServer:\n", '    apiServer: {extraArgs: {v: "1"}}\n')
+    shop.change("    # kubelet: {maxPods: 110}", "    kubelet: {maxPods: 100}")
+    shop.change(
         "    # strategy: {maxSurge: 1, maxUnavailable: 0, minReadySeconds: 10}",
         "    strategy: {minReadySeconds: 3}",
     )
@@ -275,10 +274,3 @@ def _cluster_address(cluster: Cluster, service: str) -> str:
     address: str = found[0]["spec"]["clusterIP"]
     assert re.fullmatch(r"10\.96\.\d+\.\d+", address)
     return address
-
-
-def _change(cluster: Cluster, old: str, new: str) -> None:
-    file = cluster.folder / "cluster.yaml"
-    text = file.read_text()
-    assert old in text, f"{old!r} is not in {file}"
-    file.write_text(text.replace(old, new, 1))

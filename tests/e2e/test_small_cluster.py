@@ -71,14 +71,6 @@ def settled(cluster: Cluster, workers: int) -> bool:
     return seen["settled"] and len(names(cluster, "worker")) == workers
 
 
-def change(cluster: Cluster, old: str, new: str) -> None:
-    """Edit cluster.yaml."""
-    file = cluster.folder / "cluster.yaml"
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new, 1))
-
-
 def scale(cluster: Cluster, now: int, wanted: int) -> None:
     """Edit the worker pool's replicas."""
     text = (cluster.folder / "cluster.yaml").read_text()
@@ -191,8 +183,8 @@ def test_a_secret_cannot_be_read_in_etcds_files_nor_by_a_client_of_etcd(
 def test_plan_and_apply_of_labels_and_taints_change_nodes_and_replace_nothing(small: Cluster) -> None:
     there = names(small)
     worker = names(small, "worker")[0]
-    change(small, "    # labels: {tier: general}", "    labels: {tier: general}")
-    change(small, "    # taints: [{", "    taints: [{")
+    small.change("    # labels: {tier: general}", "    labels: {tier: general}")
+    small.change("    # taints: [{", "    taints: [{")
     planned = small.run("plan", "--detailed-exitcode")
     assert planned.returncode == 2
     assert "revision 1 → 2" in planned.stdout
@@ -202,8 +194,8 @@ def test_plan_and_apply_of_labels_and_taints_change_nodes_and_replace_nothing(sm
     tainted = lambda: "batch" in {t.get("value") for t in node()["spec"].get("taints", ())}  # noqa: E731
     wait_for("the label is on the Node", lambda: node()["metadata"]["labels"].get("tier") == "general", 30)
     wait_for("the taint is on the Node", tainted, 30)
-    change(small, "    labels: {tier: general}", "    # labels: {tier: general}")
-    change(small, "    taints: [{", "    # taints: [{")
+    small.change("    labels: {tier: general}", "    # labels: {tier: general}")
+    small.change("    taints: [{", "    # taints: [{")
     small.risen("apply", "--yes")
     wait_for("the label is gone", lambda: "tier" not in node()["metadata"]["labels"], 30)
     wait_for("the taint is gone", lambda: not tainted(), 30)
@@ -211,12 +203,13 @@ def test_plan_and_apply_of_labels_and_taints_change_nodes_and_replace_nothing(sm
     assert small.run("plan", "--detailed-exitcode").returncode == 0
 
 
-def test_a_field_that_rolls_is_refused_by_name_and_changes_nothing(small: Cluster) -> None:
-    change(small, "    # kubelet: {maxPods: 110}", "    kubelet: {maxPods: 50}")
+def test_a_field_that_is_fixed_is_refused_by_name_and_changes_nothing(small: Cluster) -> None:
+    fixed, other = f"subnet: {SUBNET_HEAD}.0/24", "subnet: 10.84.0.0/24"
+    small.change(fixed, other)
     refused = small.run("apply", "--yes")
-    change(small, "    kubelet: {maxPods: 50}", "    # kubelet: {maxPods: 110}")
+    small.change(other, fixed)
     assert refused.returncode == 1
-    assert "spec.pools[worker].kubelet.maxPods" in refused.stderr
+    assert "spec.provider.local.subnet" in refused.stderr
     assert "nothing would change" in small.risen("plan")
 
 
