@@ -11,6 +11,7 @@ from dataclasses import replace
 from desk import Desk
 from fidelity.asked import ADDON, PLAIN, Asked, node_of, pod_of, voters, worker
 from risen.core.names import InstanceName, MemberId, ProviderId
+from risen.core.picture import InstanceState
 from risen.sim.api_endpoint import SLOTS
 from risen.sim.faces import SimClock
 from risen.sim.instances import ADDRESSES
@@ -227,6 +228,19 @@ async def let_it_be_forgotten(desk: Desk) -> None:
     await desk.kubernetes.observe()
 
 
+async def cordon_while_it_starts(desk: Desk) -> None:
+    """What is called off while its network plugin is not there yet; here after a power-off in order."""
+    one, clock = worker(desk), SimClock(desk.line)
+    desk.world.kubelets.network_from = desk.world.timeline.now + 300.0
+    await desk.provider.press_power_button(one.provider_id)
+    while (await desk.provider.get(one.name)).state is not InstanceState.STOPPED:
+        await clock.sleep(0.5)
+    await desk.provider.power_on(one.provider_id)
+    await desk.kubernetes.cordon(*node_of(desk))
+    await clock.sleep(30.0)
+    await desk.kubernetes.observe()
+
+
 async def cordon_and_look_at_once(desk: Desk) -> None:
     """The cache is a moment old."""
     for on in (True, False):
@@ -355,6 +369,7 @@ RARE: dict[str, Asked] = {
     "kubernetes.observe  shows  pod terminating": evict_and_look,
     "kubernetes.observe  shows  node unknown": let_it_be_forgotten,
     "kubernetes.observe  shows  node unknown cordoned": let_it_be_forgotten,
+    "kubernetes.observe  shows  node not ready waiting for add-ons cordoned": cordon_while_it_starts,
     "kubernetes.observe  order  cordon not shown yet": cordon_and_look_at_once,
     "kubernetes.observe  order  uncordon not shown yet": cordon_and_look_at_once,
     "kubernetes.observe  order  uncordon shown": cordon_and_look_at_once,
