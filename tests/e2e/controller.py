@@ -16,7 +16,8 @@ from pieces import RISEN, Cluster
 
 Moment = tuple[str, str]
 """(`sent`, `within` or `done`, step kind): the last line of the journal, or in the middle of what it began."""
-MOMENTS = ("sent", "done")
+MOMENTS = {"sent": "sent", "done": "done", "asked": "sent", "answered": "done"}
+"""What a line of the journal tells, by its word for a step or a task (whose kind is how its key begins)."""
 STOPPED_BOUND_SECONDS = 5.0
 LOOK_SECONDS = 0.001
 """The shortest step, a birth's record with its event, takes some ms; the next one follows a look at everything."""
@@ -68,9 +69,10 @@ class Prey:
 
     def hear(self, told: dict[str, object]) -> None:
         """Take in a line of its journal."""
-        what, step = str(told.get("what")), str(told.get("step"))
+        what = str(told.get("what"))
+        step = str(told.get("step") or str(told.get("task")).partition("/")[0])
         if what in MOMENTS:
-            self.last = (what, step)
+            self.last = (MOMENTS[what], step)
         if step == "Launch":
             (self.launching.add if what == "sent" else self.launching.discard)(str(told["instance"]))
 
@@ -100,8 +102,11 @@ class Assassin:
     """Launches that had come to the start of the machine when they were looked at."""
 
     def begin(self) -> None:
-        """Forget where it struck."""
+        """Forget where it struck; what the journal tells so far is no moment to strike at."""
         self.killed_at.clear()
+        self._read()
+        if self.prey is not None:
+            self.prey.last = None
 
     @property
     def kinds(self) -> set[str]:
