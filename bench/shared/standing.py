@@ -14,7 +14,7 @@ import ssl
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from shared.record import ROOT
@@ -23,18 +23,30 @@ sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 from host import HOME, end_hard, leftovers
 from load import Load, credentials_of
-from pieces import Cluster, Credentials
+from pieces import WEB, Cluster, Credentials, add_test_image
 
 from risen.adapters.store.directory import DirectoryStore
+from risen.bootstrap import Host
 from risen.codec import records
 from risen.core.events import Event
 
-__all__ = ["KUBERNETES", "NAME", "Cluster", "Credentials", "Load", "end_hard"]
+__all__ = [
+    "HOST",
+    "KUBERNETES",
+    "NAME",
+    "WEB",
+    "Cluster",
+    "Credentials",
+    "Load",
+    "add_test_image",
+    "end_hard",
+]
 
 NAME = "risen-bench"
 SUBNET_HEAD = "10.82.0"
 KUBERNETES = "1.36.3"
 LOOK_SECONDS = 0.05
+HOST = Host(HOME, Path(os.environ.get("RISEN_CACHE", "/var/cache/risen")))
 
 
 def new_cluster(folder: Path) -> Cluster:
@@ -54,10 +66,14 @@ def down(cluster: Cluster) -> None:
 
 
 @contextlib.contextmanager
-def standing_cluster() -> Iterator[tuple[Cluster, Credentials]]:
-    """A cluster of three and two that is settled, and credentials of hours; deleted at the end."""
+def standing_cluster(
+    prepare: Callable[[Cluster], None] = lambda cluster: None,
+) -> Iterator[tuple[Cluster, Credentials]]:
+    """A cluster of three and two that is settled, and credentials of hours; deleted at the end. `prepare` may edit
+    its files before it rises."""
     with tempfile.TemporaryDirectory() as name:
         cluster = new_cluster(Path(name))
+        prepare(cluster)
         try:
             cluster.risen("up", "--yes", bound_seconds=2400)
             kubeconfig = cluster.folder / "kubeconfig"

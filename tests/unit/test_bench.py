@@ -13,7 +13,17 @@ import pytest
 
 from builders import birth_of
 from risen.adapters.store.directory import DirectoryStore
-from risen.core.events import BecameReady, Born, Event, Joined, Launched
+from risen.core.events import (
+    BecameReady,
+    Born,
+    EntryClosed,
+    EntryOpened,
+    Event,
+    Joined,
+    Launched,
+    ReplaceAsked,
+    SeenGone,
+)
 from risen.core.names import InstanceName, ProviderId, Role
 from risen.core.step import CordonNode
 from risen.engine.past import load_past
@@ -21,8 +31,10 @@ from risen.engine.past import load_past
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 sys.path.append(str(BENCH))
 
+from shared.gaps import longest_gap_seconds  # noqa: E402
 from shared.phases import phases_of  # noqa: E402
 from shared.record import Figure, record_of  # noqa: E402
+from shared.replacements import last_replacement  # noqa: E402
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 NAME = InstanceName("worker-a")
@@ -55,6 +67,37 @@ def test_a_launch_counts_from_when_it_was_first_seen_and_not_from_its_answer() -
 
 def test_an_instance_that_never_became_ready_has_no_phases() -> None:
     assert phases_of([Born(0.0, birth_of(NAME)), Launched(1.0, NAME, ProviderId("id"))]) == {}
+
+
+OLD = InstanceName("worker-old")
+REPLACED: list[Event] = [
+    Born(0.0, birth_of(OLD)),
+    Launched(1.0, OLD, ProviderId("old")),
+    BecameReady(5.0, OLD),
+    ReplaceAsked(100.0, "i-1", OLD, "jane", "bench"),
+    Born(100.5, birth_of(NAME)),
+    Launched(101.0, NAME, ProviderId("id")),
+    BecameReady(105.0, NAME),
+    EntryOpened(108.0, "e-1", OLD, "replace", ()),
+    SeenGone(112.0, OLD),
+    EntryClosed(112.25, "e-1", "gone"),
+]
+
+
+def test_what_a_replacement_took_is_told_apart_into_boot_drain_soak_and_the_rest() -> None:
+    found = last_replacement(REPLACED, OLD)
+    assert (found.new, found.whole, found.boot, found.drain) == (NAME, 12.25, 4.0, 4.0)
+    assert found.beyond(soak_seconds=3.0) == 1.25
+
+
+def test_a_replacement_that_is_not_over_is_no_figure() -> None:
+    with pytest.raises(AssertionError, match=r"worker-old: its events lack \['closed'\]"):
+        last_replacement(REPLACED[:-1], OLD)
+
+
+def test_a_gap_reaches_to_the_ends_of_its_window_and_no_further() -> None:
+    assert longest_gap_seconds([1.0, 2.0, 2.5], since=2.0, until=3.0) == 0.5
+    assert longest_gap_seconds([2.1, 9.0], since=2.0, until=3.0) == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize("program", sorted(path.stem for path in BENCH.glob("*.py")))

@@ -39,6 +39,12 @@ def test_a_run_on_other_code_than_the_copy_is_no_catch(tmp_path: Path) -> None:
         TOOL["Copy"](tmp_path).failing_test()
 
 
+def test_a_test_that_caught_a_bug_before_and_is_gone_is_no_catch_and_no_failure(tmp_path: Path) -> None:
+    copy = TOOL["Copy"](tmp_path, {"a": "tests/unit/test_gone.py::test_a", "b": "test_there.py::test_gone"})
+    (tmp_path / "test_there.py").write_text("")
+    assert [copy.likely_test(bug) for bug in ("a", "b", "c")] == ["", "", ""]
+
+
 def test_what_neither_tests_nor_the_simulator_catch_survives() -> None:
     fates = [TOOL["Fate"](bug, *caught, 1.0) for bug, caught in
              {"a": ("t.py::test_a", ""), "b": ("", "3+2: wrong"), "c": ("", "")}.items()]  # fmt: skip
