@@ -13,7 +13,7 @@ PYTEST := $(PYTHON) -m pytest
 T ?=
 B ?=
 YES ?=
-SEEDS ?= 1000
+SEEDS ?= 40
 
 .PHONY: help setup python up down check test e2e soak mutants bench reference
 
@@ -47,9 +47,10 @@ e2e: setup ## every real-cluster test, or one: make e2e T=name; root
 	@tools/setup.sh guests
 	@$(PYTEST) --fidelity=fail -m "cluster or e2e" $(if $(T),-k "$(T)") tests/e2e
 
-soak: python ## hours of simulation with crashes, carried on where it stopped: SEEDS=1000
-	@$(PYTHON) -m risen.sim.soak --scenario 3+2 --enumerate --seeds 1 --out bench/results/soak-3+2-enumerate.json
-	@$(PYTHON) -m risen.sim.soak --scenario 3+2 --seeds $(SEEDS) --out bench/results/soak-3+2-random.json
+soak: python ## hours of simulation, carried on where it stopped: every fault at every write; SEEDS=40 of each scenario
+	@$(PYTHON) -m risen.sim.soak --enumerate --out bench/results/soak-enumerate.json
+	@$(PYTHON) -m risen.sim.soak --scenario 3+2 --seeds 1000 --out bench/results/soak-random.json
+	@$(PYTHON) -m risen.sim.soak --seeds $(SEEDS) --out bench/results/soak-random.json
 	@$(PYTEST) -q tests/fidelity
 
 mutants: python ## put each named bug into a copy of the code and see that tests or the simulator catch it; 20 minutes beside other work

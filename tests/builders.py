@@ -125,6 +125,8 @@ class Cluster:
     host_boot: str = HOST_BOOT
     unseen: dict[str, str] = field(default_factory=dict)
     unseen_for_seconds: float = 30.0
+    api_back_for: float | None = None
+    """Seconds since when the API answers again after it did not; None where it always did."""
     etcd_as_of: float | None = None
     """None: now."""
     in_flight: list[Step] = field(default_factory=list)
@@ -276,7 +278,10 @@ class Cluster:
         return Picture(
             provider=self._unseen("provider")
             or Seen(ProviderSeen(tuple(self.instances.values()), self.host_boot), self.now.boot),
-            kubernetes=self._unseen("kubernetes") or Seen(kubernetes, self.now.boot),
+            kubernetes=self._unseen("kubernetes")
+            or Seen(
+                kubernetes, self.now.boot, self.now.boot - self.api_back_for if self.api_back_for else 0.0
+            ),
             etcd=self._unseen("etcd")
             or Seen(etcd, self.etcd_as_of if self.etcd_as_of is not None else self.now.boot),
             endpoint=self._unseen("endpoint") or Seen(tuple(self.backends.values()), self.now.boot),

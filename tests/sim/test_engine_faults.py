@@ -92,7 +92,7 @@ def test_an_engine_that_leads_no_more_says_so_and_ends_without_a_write() -> None
         if writes:
             return await run(world, stop)
         records = await Records.load(world.store, world.clock)
-        await Engine(replace(world, observer=ear), LostLead(), records, Eyes(world, {}), 0.0).keep(stop)
+        await Engine(replace(world, observer=ear), LostLead(), records, Eyes(world), 0.0).keep(stop)
         writes.append(await world.store.list("births/"))
         return await run(world, stop)
 

@@ -15,10 +15,10 @@ from risen.engine.notice import noticed
 from risen.engine.record import Records
 from risen.interfaces.errors import NotFound
 from risen.interfaces.store import IfAbsent, IfVersion, Object
-from risen.sim.befalling import victim
 from risen.sim.bucket import Bucket
 from risen.sim.enumeration import standing_for
 from risen.sim.harness import brought_up, fresh_world, simulate
+from risen.sim.rolling import victim
 from risen.sim.scenario import Happening, Scenario
 from risen.sim.soak import random_faults
 

@@ -65,7 +65,7 @@ class EtcdAnswers:
 
 
 def eyes_on(answers: Any) -> Eyes:
-    return Eyes(answers, {})
+    return Eyes(answers)
 
 
 async def test_what_came_back_since_the_plan_is_not_powered_on() -> None:

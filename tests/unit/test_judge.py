@@ -87,6 +87,13 @@ def test_a_ready_node_whose_lease_is_old_is_suspect() -> None:
     assert changed_node(lease_renewed_unix=NOW.unix - 24).judged("w-a").verdict is Verdict.HEALTHY
 
 
+def test_what_a_kubelet_could_not_say_while_the_api_was_away_is_no_silence() -> None:
+    cluster = changed_node(lease_renewed_unix=NOW.unix - 120)
+    for back_for, verdict in ((24, Verdict.HEALTHY), (26, Verdict.SUSPECT)):
+        cluster.api_back_for = back_for
+        assert cluster.judged("w-a").verdict is verdict
+
+
 def test_a_served_instance_without_a_node_is_suspect() -> None:
     cluster = Cluster.standing()
     del cluster.nodes["w-a"]

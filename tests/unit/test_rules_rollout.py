@@ -89,6 +89,39 @@ def test_one_release_is_tried_at_a_time_over_all_pools() -> None:
     assert born(cluster) == []
 
 
+def superseded(*pools: PoolName) -> Cluster:
+    """A newer revision is applied while `w-x` still tries the worker release of the one before; it took over."""
+    cluster = Cluster.standing(3, 2).apply(W)
+    cluster.serve("w-x").of_release("w-x")
+    cluster.bury("w-b")
+    cluster.apply(*pools, release="newer")
+    for part in (cluster.lives, cluster.instances):
+        part.pop("w-b")
+    return cluster
+
+
+def test_what_an_older_revision_still_tries_is_sent_away_before_a_newer_one_tries_anything() -> None:
+    cluster = superseded(CP, W)
+    assert born(cluster) == [("w", "r-w")]
+    cluster.serve("w-y")
+    assert born(cluster) == []
+    assert opened(cluster) == [("w-x", "rollout")]
+    cluster.bury("w-x").open("w-x", "rollout")
+    assert born(cluster) == [("cp", "r-cp-newer")]
+
+
+def test_a_revision_is_not_complete_while_what_an_older_one_tried_is_not_gone() -> None:
+    cluster = superseded(W).open("w-x", "repair")
+    cluster.serve("w-y")
+    assert cluster.steps(CompleteRevision) == []
+
+
+def test_in_a_pool_that_never_stood_a_newer_release_takes_the_place_of_the_older() -> None:
+    cluster = superseded(CP, W)
+    cluster.settled = tuple(one for one in cluster.settled if one.pool != W)
+    assert born(cluster) == [("cp", "r-cp-newer")]
+
+
 def test_what_dies_while_a_release_is_tried_is_replaced_by_the_last_good_one() -> None:
     cluster = Cluster.standing(3, 2).apply(W)
     cluster.serve("w-x").of_release("w-x")

@@ -47,6 +47,18 @@ def test_a_release_that_has_not_passed_is_shown_by_one_instance() -> None:
     assert broken(cluster, a_birth("w-y")) == set()
 
 
+def test_of_all_releases_that_have_not_passed_one_is_shown() -> None:
+    cluster = Cluster.standing(3, 2).apply(W)
+    cluster.serve("w-x").of_release("w-x", "older")
+    assert broken(cluster, a_birth("w-y")) == {"one-instance-tries-a-release"}
+    older = ReleaseId("r-w-older")
+    cluster.revoked[older] = Revoked(older, W, 2, ("bad",), NOW.unix)
+    assert broken(cluster, a_birth("w-y")) == set()
+    cluster.revoked.clear()
+    cluster.settled = tuple(one for one in cluster.settled if one.pool != W)
+    assert broken(cluster, a_birth("w-y")) == set()
+
+
 def test_at_bring_up_there_is_nothing_to_be_careful_of() -> None:
     cluster = Cluster.standing(3, 2).apply(W)
     cluster.serve("w-x").of_release("w-x")

@@ -7,28 +7,53 @@ from pathlib import Path
 
 import pytest
 
+from risen.sim.enumeration import enumerate_faults
 from risen.sim.faults import FaultKind, Faults
 from risen.sim.scenario import Happening, Scenario
-from risen.sim.soak import commit_of, main, parse_faults
+from risen.sim.soak import code_of, commit_of, main, parse_faults, parts_of, soak
 
 
-def test_an_unfinished_record_is_carried_on(tmp_path: Path) -> None:
+def test_an_unfinished_record_is_carried_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "soak.json"
-    assert main(["--scenario", "1+1", "--seeds", "1", "--out", str(out)]) == 0
+    words = ["--scenario", "1+1", "--jobs", "1", "--out", str(out), "--seeds"]
+    assert main([*words, "1"]) == 0
     first = json.loads(out.read_text())
-    assert main(["--scenario", "1+1", "--seeds", "2", "--out", str(out)]) == 0
+    assert main([*words, "22"]) == 0
     second = json.loads(out.read_text())
-    assert (first["seeds"], second["seeds"]) == (1, 2)
-    assert (first["schedules"], second["schedules"]) == (1, 2)
+    assert (first["schedules"], second["schedules"]) == (1, 23)
+    assert sorted(second["parts"]) == ["1+1 seeds 1-1", "1+1 seeds 1-20", "1+1 seeds 21-22"]
+    capsys.readouterr()
+    assert main([*words, "22"]) == 0
+    assert "schedules  " not in capsys.readouterr().out
 
 
-def test_a_record_of_another_commit_is_begun_anew(tmp_path: Path) -> None:
+def test_a_record_of_other_code_is_begun_anew(tmp_path: Path) -> None:
     out = tmp_path / "soak.json"
-    main(["--scenario", "1+1", "--seeds", "1", "--out", str(out)])
+    words = ["--scenario", "1+1", "--jobs", "1", "--seeds", "1", "--out", str(out)]
+    main(words)
     old = json.loads(out.read_text())
-    out.write_text(json.dumps({**old, "commit": "another", "seeds": 900}))
-    assert main(["--scenario", "1+1", "--seeds", "1", "--out", str(out)]) == 0
-    assert json.loads(out.read_text())["seeds"] == 1
+    out.write_text(json.dumps({**old, "code": "another", "parts": {"3+2 seeds 1-9": {"schedules": 9}}}))
+    assert main(words) == 0
+    assert json.loads(out.read_text())["schedules"] == 1
+
+
+def test_an_enumeration_strikes_each_write_once_whatever_the_slices() -> None:
+    parts = parts_of([Scenario(1, 1)], 1, enumerated=True)
+    outcomes = [soak(part)[1] for part in parts]
+    calm = len(parts)
+    assert sum(one.schedules for one in outcomes) - calm == len(list(enumerate_faults(Scenario(1, 1), 1))) - 1
+
+
+def test_the_code_is_another_when_a_line_of_it_changes(tmp_path: Path) -> None:
+    (tmp_path / "core").mkdir()
+    file = tmp_path / "core" / "a.py"
+    file.write_text("x = 1")
+    before = code_of(tmp_path)
+    (tmp_path / "cli").mkdir()
+    (tmp_path / "cli" / "b.py").write_text("y = 1")
+    assert code_of(tmp_path) == before
+    file.write_text("x = 2")
+    assert code_of(tmp_path) != before
 
 
 def test_faults_read_back_as_they_were_written() -> None:

@@ -68,7 +68,7 @@ class Looker:
 
     def __init__(self, cluster: Cluster, sights: Sights) -> None:
         self.cluster, self.sights = cluster, sights
-        self.eyes = Eyes(sights, {})
+        self.eyes = Eyes(sights)
         self._past: Past | None = None
 
     @classmethod

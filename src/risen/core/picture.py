@@ -18,10 +18,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Seen(Generic[T]):
-    """A section that was read whole at `as_of`."""
+    """A section that was read whole at `as_of`. `since` is when it could be read again after it could not; 0 where
+    whoever looks never missed it."""
 
     value: T
     as_of: float
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

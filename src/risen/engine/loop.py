@@ -14,7 +14,7 @@ from risen.core.blocked import Blocked, Waiting
 from risen.core.deciding import decide
 from risen.core.picture import Picture
 from risen.core.plan import Now, Plan, Supplies
-from risen.core.step import Step, StepInFlight, claims_of
+from risen.core.step import Step, StepInFlight, WriteBirth, WriteBootstrap, claims_of
 from risen.engine.act import act
 from risen.engine.check import check
 from risen.engine.jobs import Jobs
@@ -61,6 +61,7 @@ class Engine:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by whoever hears that the world changed."""
+    supplies: Supplies | None = None
     jobs: Jobs = field(init=False)
 
     def __post_init__(self) -> None:
@@ -96,7 +97,9 @@ class Engine:
         if self.records.revision is None:
             return LOOK_AGAIN_SECONDS
         now = self._now()
-        plan = decide(self.records.revision, picture, history, now, self._supplies())
+        plan = decide(self.records.revision, picture, history, now, self._supplied())
+        if any(isinstance(step, WriteBirth | WriteBootstrap) for step in plan.steps):
+            self.supplies = None
         self.world.observer.cycle(picture, history, plan)
         self._say(plan)
         if may_send(self.world, self.lead):
@@ -115,12 +118,15 @@ class Engine:
         items = [*self.running.values(), *self.unknown]
         return tuple(sorted(items, key=lambda item: (item.sent_at, repr(item.step))))
 
-    def _supplies(self) -> Supplies:
-        entropy = self.world.entropy
-        return Supplies(
-            tuple(entropy.suffix() for _ in range(MOST_IN_FLIGHT)),
-            tuple(entropy.token(16).hex() for _ in range(MOST_IN_FLIGHT)),
-        )
+    def _supplied(self) -> Supplies:
+        """Drawn anew once something was to be born of them: no draw is used by two decisions."""
+        if self.supplies is None:
+            entropy = self.world.entropy
+            self.supplies = Supplies(
+                tuple(entropy.suffix() for _ in range(MOST_IN_FLIGHT)),
+                tuple(entropy.token(16).hex() for _ in range(MOST_IN_FLIGHT)),
+            )
+        return self.supplies
 
     def _say(self, plan: Plan) -> None:
         """Tell of each refusal and wait once, when it appears."""
@@ -234,7 +240,7 @@ async def lead_and_load(world: EngineWorld, stop: Callable[[], bool]) -> Engine 
     if lead is None:
         return None
     records = await Records.load(world.store, world.clock)
-    return Engine(world, lead, records, Eyes(world, {}), world.clock.unix())
+    return Engine(world, lead, records, Eyes(world), world.clock.unix())
 
 
 async def run(world: EngineWorld, stop: Callable[[], bool]) -> None:

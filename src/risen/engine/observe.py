@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from risen.core.history import History
@@ -47,10 +47,11 @@ class Sights(Protocol):
 
 @dataclass(slots=True)
 class Eyes:
-    """Reads pictures, and remembers since when a section has not been readable."""
+    """Reads pictures, and remembers since when a section has not been readable, or is readable again."""
 
     world: Sights
-    unseen_since: dict[str, float]
+    unseen_since: dict[str, float] = field(default_factory=dict)
+    again_since: dict[str, float] = field(default_factory=dict)
 
     async def look(self, history: History, in_flight: tuple[StepInFlight, ...]) -> Picture:
         """Read all four sections; etcd after the provider, whose addresses it needs."""
@@ -88,8 +89,9 @@ class Eyes:
         except InterfaceError as error:
             since = self.unseen_since.setdefault(name, began)
             return Unseen(f"{type(error).__name__}: {error}", since)
-        self.unseen_since.pop(name, None)
-        return Seen(value, began)
+        if self.unseen_since.pop(name, None) is not None:
+            self.again_since[name] = began
+        return Seen(value, began, self.again_since.get(name, 0.0))
 
     async def _provider(self, history: History) -> ProviderSeen:
         """The provider's list; every born instance that it lacks is asked for singly."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from risen.sim.faults import EVERY_FAULT, NO_FAULTS, FaultKind, Faults, may_strike
+from risen.sim.branching import branches
+from risen.sim.faults import EVERY_FAULT, FaultKind
 from risen.sim.harness import brought_up, simulate
 from risen.sim.scenario import Happening, Scenario
 from risen.sim.trace import Trace
@@ -37,13 +38,10 @@ def enumerate_faults(
 ) -> Iterator[Case]:
     """The calm run, then one run per write (from `first`, in strides of `every`) and kind that may strike it."""
     standing = standing_for(scenario, seed)
-    calm = simulate(scenario, seed, NO_FAULTS, standing)
+    calm, struck = branches(lambda faults: simulate(scenario, seed, faults, standing), kinds, first, every)
     yield Case(0, None, calm, calm.violations)
-    operations = {line.number: line.operation.partition(" ")[0] for line in calm.lines}
-    for write in range(first, calm.writes + 1, every):
-        for kind in (one for one in kinds if may_strike(one, operations.get(write, ""))):
-            trace = simulate(scenario, seed, Faults({write: kind}), standing)
-            yield Case(write, kind, trace, judged(calm, trace))
+    for write, kind, trace in struck:
+        yield Case(write, kind, trace, judged(calm, trace))
 
 
 def judged(calm: Trace, trace: Trace) -> tuple[str, ...]:

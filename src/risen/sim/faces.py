@@ -249,7 +249,7 @@ class SimKubernetes:
         """Later when a budget refuses."""
         kubernetes = self.line.world.kubernetes
         operation = "kubernetes.delete_pod" if past_budgets else "kubernetes.evict"
-        await self.line.write(operation, pod, lambda: kubernetes.evict(pod, uid, past_budgets))
+        await self.line.write(operation, f"{pod} {uid}", lambda: kubernetes.evict(pod, uid, past_budgets))
 
     async def free_pod(self, namespace: str, pod: str, uid: str) -> None:
         """Grace 0."""

@@ -79,6 +79,10 @@ class Faults:
     read_error_share: float = 0.0
     calm_after: float = 600.0
 
+    def strike(self, number: int, operation: str) -> FaultKind | None:
+        """What strikes this write for certain; `operation` is without its subject."""
+        return self.at_write.get(number)
+
     def describe(self) -> str:
         """One line, as `--fault` of the soak takes it."""
         return ",".join(f"{number}:{kind.value}" for number, kind in sorted(self.at_write.items()))

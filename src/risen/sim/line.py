@@ -167,8 +167,9 @@ class Line:
 
     def _fault(self, number: int, operation: str) -> FaultKind | None:
         line, faults = self.world.timeline, self.faults
-        if number in faults.at_write:
-            return faults.at_write[number]
+        certain = faults.strike(number, operation)
+        if certain is not None:
+            return certain
         if line.now >= faults.calm_after:
             return None
         if line.chance(faults.crash_share):

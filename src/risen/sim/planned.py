@@ -43,6 +43,7 @@ class Planned:
             and (other := history.lives.get(item.name)) is not None
             and not has_passed(history, other.birth.release)
             and other.birth.release not in history.revoked
+            and (other.birth.release == release or history.settled_release(other.birth.pool) is not None)
         ]
         if others:
             self.world.violation(
@@ -64,9 +65,11 @@ class Planned:
             self.world.violation(f"{len(taken)} control-plane instances are taken by plan at once: {taken}")
 
     # --- harm ---------------------------------------------------------------------------------------------
-    def before_eviction(self, name: str, past_budgets: bool) -> None:
-        """Only pods of what is taken; past budgets only where the user said so and the time is over."""
-        pod = next((pod for pod in self.world.kubernetes.pods.values() if pod.name == name), None)
+    def before_eviction(self, subject: str, past_budgets: bool) -> None:
+        """Only pods of what is taken; past budgets only where the user said so and the time is over. `subject` is
+        name and uid: an eviction of a pod that is there no more is refused, and harms none of its name."""
+        name, _, uid = subject.partition(" ")
+        pod = self.world.kubernetes.pods.get(uid)
         if pod is None or not pod.node:
             return
         entry = self._entry(pod.node)

@@ -1,60 +1,111 @@
-"""Hours of simulation, resumable: `python -m risen.sim.soak --scenario 3+2 --seeds 1000 --out FILE`.
+"""Hours of simulation, resumable, on several CPUs.
 
-Every seed is a bring-up or a happening with random crashes and errors; `--enumerate` strikes every write of
-every seed instead. The record names commit and machine, and for each failure the command that shows it again.
+    python -m risen.sim.soak --enumerate --out FILE    every write of every scenario, struck by every fault
+    python -m risen.sim.soak --seeds 40 --out FILE     every scenario with random crashes and errors
+
+`--scenario NAME` picks some. The record names commit and machine, and for each failure the command that shows it
+again. It is carried on where it stopped, as long as neither what is simulated nor the simulator has changed.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import multiprocessing
+import os
 import platform
+import resource
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from risen import __version__
+from risen.sim.catalogue import catalogue
 from risen.sim.enumeration import enumerate_faults, standing_for
 from risen.sim.faults import FaultKind, Faults
 from risen.sim.harness import simulate
 from risen.sim.scenario import Scenario
 
 SHOWN_LINES = 60
+SLICES = 4
+"""Into so many parts the writes of an enumerated scenario are cut."""
+SEEDS_A_PART = 20
+SCHEDULES_AN_HOUR = 10_000
+PACKAGES = ("core", "engine", "codec", "interfaces", "sim")
+"""What decides how a simulated run goes."""
+SOURCE = Path(__file__).resolve().parent.parent
+
+
+class Part(NamedTuple):
+    """A piece of a soak for one process. Enumerated: slice `first` of `last`; else the seeds `first` to `last`."""
+
+    scenario: str
+    enumerated: bool
+    first: int
+    last: int
+
+    @property
+    def key(self) -> str:
+        """As the record names it."""
+        if self.enumerated:
+            return f"{self.scenario} writes {self.first}/{self.last}"
+        return f"{self.scenario} seeds {self.first}-{self.last}"
 
 
 @dataclass(slots=True)
-class Record:
-    """What is kept of a soak; written after every seed."""
+class Outcome:
+    """What came of a part. CPU seconds hold those of all its processes."""
 
-    scenario: str
-    mode: str
-    commit: str
-    seeds: int = 0
-    """Seeds 1 to this number are done."""
     schedules: int = 0
     crashes: int = 0
     violations: int = 0
     cpu_seconds: float = 0.0
     failures: list[dict[str, object]] = field(default_factory=list)
 
+
+@dataclass(slots=True)
+class Record:
+    """What is kept of a soak; written after every part."""
+
+    bench: str
+    commit: str
+    code: str
+    parts: dict[str, Outcome] = field(default_factory=dict)
+
     def as_json(self) -> dict[str, object]:
         """The bench record's shape (docs: Tests)."""
+        outcomes = self.parts.values()
+        schedules, cpu = sum(one.schedules for one in outcomes), sum(one.cpu_seconds for one in outcomes)
+        rate = round(schedules / cpu * 3600) if cpu else 0
+        speed = {
+            "unit": "/h", "runs": [rate], "median": rate, "worst": rate, "better": "higher",
+            "aim": SCHEDULES_AN_HOUR, "aim_on": "median", "rival": {}, "note": "of CPU of one core",
+        }  # fmt: skip
         return {
-            "bench": f"soak-{self.scenario}-{self.mode}",
+            "bench": self.bench,
             "commit": self.commit,
+            "code": self.code,
             "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "machine": {"python": platform.python_version(), "system": platform.platform()},
             "versions": {"risen": __version__},
-            "schedules": self.schedules,
-            "seeds": self.seeds,
-            "crashes": self.crashes,
-            "violations": self.violations,
-            "cpu_seconds": round(self.cpu_seconds, 1),
-            "failures": self.failures,
-            "figures": {},
+            "schedules": schedules,
+            "crashes": sum(one.crashes for one in outcomes),
+            "violations": sum(one.violations for one in outcomes),
+            "cpu_seconds": round(cpu, 1),
+            "failures": [failure for one in outcomes for failure in one.failures],
+            "figures": {"schedules an hour on one core": speed},
+            "parts": {key: asdict(self.parts[key]) for key in sorted(self.parts)},
         }
+
+    def write(self, out: Path) -> None:
+        """Whole or not at all."""
+        half = out.with_suffix(out.suffix + ".half")
+        half.write_text(json.dumps(self.as_json(), indent=1) + "\n")
+        half.replace(out)
 
 
 def random_faults(seed: int) -> Faults:
@@ -72,35 +123,65 @@ def parse_faults(text: str) -> Faults:
     return Faults({int(number): FaultKind(kind) for number, kind in pairs})
 
 
-def run_seed(scenario: Scenario, seed: int, every_write: bool) -> Iterator[tuple[str, int, tuple[str, ...]]]:
-    """(command that shows it again, crashes, what is wrong) of each run of a seed."""
-    command = f"python -m risen.sim.soak --scenario {scenario.name} --replay {seed}"
-    if every_write:
-        for case in enumerate_faults(scenario, seed):
-            struck = f" --faults {case.write}:{case.kind}" if case.kind is not None else " --faults calm"
-            yield command + struck, case.trace.crashes, case.wrong
+def parts_of(scenarios: Sequence[Scenario], seeds: int, enumerated: bool) -> list[Part]:
+    """The pieces of a soak. An enumeration strikes the writes of the first seed."""
+    if enumerated:
+        return [Part(one.name, True, first, SLICES) for one in scenarios for first in range(1, SLICES + 1)]
+    return [
+        Part(one.name, False, first, min(first + SEEDS_A_PART - 1, seeds))
+        for one in scenarios
+        for first in range(1, seeds + 1, SEEDS_A_PART)
+    ]
+
+
+def _runs(part: Part) -> Iterator[tuple[str, int, tuple[str, ...]]]:
+    """(command that shows it again, crashes, what is wrong) of each run of a part."""
+    scenario = Scenario.parse(part.scenario)
+    command = f"python -m risen.sim.soak --scenario {part.scenario} --replay"
+    if part.enumerated:
+        for case in enumerate_faults(scenario, 1, first=part.first, every=part.last):
+            struck = f"{case.write}:{case.kind}" if case.kind is not None else "calm"
+            yield f"{command} 1 --faults {struck}", case.trace.crashes, case.wrong
         return
-    trace = simulate(scenario, seed, random_faults(seed), standing_for(scenario, seed))
-    yield command, trace.crashes, trace.violations
+    for seed in range(part.first, part.last + 1):
+        trace = simulate(scenario, seed, random_faults(seed), standing_for(scenario, seed))
+        yield f"{command} {seed}", trace.crashes, trace.violations
 
 
-def soak(record: Record, scenario: Scenario, seeds: int, every_write: bool, out: Path | None) -> None:
-    """Run the seeds that the record lacks."""
-    for seed in range(record.seeds + 1, seeds + 1):
-        began = time.process_time()
-        for command, crashes, wrong in run_seed(scenario, seed, every_write):
-            record.schedules += 1
-            record.crashes += crashes
-            if wrong:
-                record.violations += 1
-                record.failures.append({"seed": seed, "replay": command, "wrong": list(wrong[:5])})
-                print(f"seed {seed}: {wrong[0]}\n  {command}", file=sys.stderr)
-        record.seeds = seed
-        record.cpu_seconds += time.process_time() - began
-        if out is not None:
-            half = out.with_suffix(out.suffix + ".half")
-            half.write_text(json.dumps(record.as_json(), indent=1))
-            half.replace(out)
+def soak(part: Part) -> tuple[Part, Outcome]:
+    """Run a part."""
+    outcome, began = Outcome(), _cpu_seconds()
+    for command, crashes, wrong in _runs(part):
+        outcome.schedules += 1
+        outcome.crashes += crashes
+        if wrong:
+            outcome.violations += 1
+            outcome.failures.append({"replay": command, "wrong": list(wrong[:5])})
+    outcome.cpu_seconds = round(_cpu_seconds() - began, 1)
+    return part, outcome
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of those it waited for."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def soak_all(record: Record, parts: Sequence[Part], jobs: int, out: Path | None) -> None:
+    """Run the parts that the record lacks, and tell of each."""
+    lacking = [part for part in parts if part.key not in record.parts]
+    with multiprocessing.Pool(jobs) as pool:
+        for number, (part, outcome) in enumerate(pool.imap_unordered(soak, lacking), 1):
+            record.parts[part.key] = outcome
+            if out is not None:
+                record.write(out)
+            print(
+                f"{number:4}/{len(lacking)}  {part.key:44} {outcome.schedules:5} schedules"
+                f"  {outcome.violations} wrong  {outcome.cpu_seconds:7.1f} s"
+            )
+            for failure in outcome.failures:
+                print(f"           {failure['wrong']}\n           {failure['replay']}")
+            sys.stdout.flush()
 
 
 def replay(scenario: Scenario, seed: int, faults: Faults) -> int:
@@ -127,42 +208,57 @@ def commit_of(file: Path) -> str:
     return next((line.split()[0] for line in packed if line.endswith(f" {ref}")), __version__)
 
 
-def started(scenario: Scenario, mode: str, out: Path | None) -> Record:
-    """A new record, or the one in `out` when it is of the same commit, scenario and mode."""
-    record = Record(scenario.name, mode, commit_of(Path(__file__).resolve()))
+def code_of(source: Path) -> str:
+    """A hash over the text of all that decides how a simulated run goes."""
+    digest = hashlib.sha256()
+    for file in sorted(file for name in PACKAGES for file in (source / name).rglob("*.py")):
+        digest.update(f"{file.relative_to(source)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def started(bench: str, out: Path | None) -> Record:
+    """A new record, or the one in `out` when it is of the same code and kind."""
+    record = Record(bench, commit_of(SOURCE / "sim"), code_of(SOURCE))
     if out is None or not out.exists():
         return record
-    old = json.loads(out.read_text())
-    if old["commit"] != record.commit or old["bench"] != record.as_json()["bench"]:
-        return record
-    return Record(
-        scenario.name, mode, record.commit, old["seeds"], old["schedules"], old["crashes"], old["violations"],
-        old["cpu_seconds"], old["failures"],
-    )  # fmt: skip
+    old: Mapping[str, object] = json.loads(out.read_text())
+    parts = old.get("parts")
+    if (old.get("bench"), old.get("code")) == (record.bench, record.code) and isinstance(parts, dict):
+        record.parts = {key: Outcome(**outcome) for key, outcome in parts.items()}
+    return record
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Exit status 1 when anything was violated."""
     parser = argparse.ArgumentParser(prog="python -m risen.sim.soak", description=__doc__)
     parser.add_argument(
-        "--scenario", required=True, help="CONTROLPLANE+WORKERS[:HAPPENING], such as 3+2:kill-leader"
+        "--scenario",
+        action="append",
+        help="CONTROLPLANE+WORKERS[:HAPPENING[/BEHAVIOUR]], such as 3+2:kill-leader; all if none is given",
     )
-    parser.add_argument("--seeds", type=int, default=100)
-    parser.add_argument("--enumerate", action="store_true", help="strike every write of every seed")
+    parser.add_argument("--seeds", type=int, default=100, help="random runs of each scenario")
+    parser.add_argument("--enumerate", action="store_true", help="strike every write of one seed instead")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many processes")
     parser.add_argument("--out", type=Path, help="JSON; an unfinished one is carried on")
-    parser.add_argument("--replay", type=int, metavar="SEED", help="show one run")
+    parser.add_argument("--replay", type=int, metavar="SEED", help="show one run of one scenario")
     parser.add_argument("--faults", default="", help="with --replay: WRITE:KIND,… or `calm`")
     options = parser.parse_args(arguments)
-    scenario = Scenario.parse(options.scenario)
+    scenarios = tuple(map(Scenario.parse, options.scenario)) if options.scenario else catalogue()
     if options.replay is not None:
+        if len(scenarios) != 1:
+            parser.error("--replay needs one --scenario")
         calm = options.faults == "calm"
         struck = parse_faults("" if calm else options.faults)
         faults = struck if calm or options.faults else random_faults(options.replay)
-        return replay(scenario, options.replay, faults)
-    record = started(scenario, "enumerate" if options.enumerate else "random", options.out)
-    soak(record, scenario, options.seeds, options.enumerate, options.out)
-    print(json.dumps({key: record.as_json()[key] for key in ("bench", "seeds", "schedules", "violations")}))
-    return 1 if record.violations else 0
+        return replay(scenarios[0], options.replay, faults)
+    record = started("soak-enumerate" if options.enumerate else "soak-random", options.out)
+    parts = parts_of(scenarios, options.seeds, options.enumerate)
+    soak_all(record, parts, options.jobs, options.out)
+    told = record.as_json()
+    print(
+        json.dumps({key: told[key] for key in ("bench", "schedules", "crashes", "violations", "cpu_seconds")})
+    )
+    return 1 if told["violations"] else 0
 
 
 if __name__ == "__main__":

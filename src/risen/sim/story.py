@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from random import Random
 from types import MappingProxyType
 
-from risen.sim.befalling import befall, victim
+from risen.sim.befalling import befall
 from risen.sim.faults import NO_FAULTS, FaultKind, Faults
 from risen.sim.harness import HELD_SECONDS, Run, fresh_world
+from risen.sim.rolling import victim
 from risen.sim.scenario import Happening, Scenario
 from risen.sim.trace import Trace, TraceLine
 from risen.sim.world import World
@@ -112,7 +113,7 @@ def _named(world: World, subject: str) -> str:
     for item in world.instances.all.values():
         if item.peer_url == subject:
             return item.name
-    return subject
+    return subject.partition(" ")[0]
 
 
 def standing(world: World) -> str:

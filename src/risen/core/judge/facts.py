@@ -89,6 +89,15 @@ class Facts:
         ]
         return min(moments, default=None)
 
+    @property
+    def api_since_unix(self) -> float:
+        """Since when Kubernetes has been answering whoever decides here, without a break. What a kubelet could not
+        say before is no silence of its own: nothing that it has not said since is held against it at once."""
+        section = self.picture.kubernetes
+        again = section.since if isinstance(section, Seen) else self.now.boot
+        back = self.now.unix - (self.now.boot - again) if again else 0.0
+        return max(back, self.now.leading_since_unix)
+
     def boot_of(self, unix: float) -> float:
         """A remembered wall-clock moment on this boot's clock."""
         return self.now.boot - (self.now.unix - unix)

@@ -102,7 +102,7 @@ def join_deadline(facts: Facts, bounds: JoinBounds, life: Life) -> JoinDeadline 
         return JoinDeadline(began + node, f"etcd: not started within {node:.0f} s of its join")
     if facts.kubernetes is None or facts.holds_data(life):
         return None
-    began = max(began, life.joined_at_unix, facts.ever_ready or 0.0)
+    began = max(began, life.joined_at_unix, facts.ever_ready or 0.0, facts.api_since_unix)
     node *= 2 if facts.ever_ready is None else 1
     return JoinDeadline(began + node, f"Kubernetes: no Node within {node:.0f} s of its join")
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from risen.core.history import Life
 from risen.core.judge.facts import Facts
 from risen.core.judge.snapshot import is_held_as_learner
-from risen.core.judge.verdict import Judgement, Verdict, lease_is_stale
+from risen.core.judge.verdict import Judgement, Verdict, is_silent
 from risen.core.names import InstanceName, Role
 from risen.core.picture import InstanceState, NodeSeen, PodSeen
 from risen.core.reasons import NEVER_JOINED, REPAIR
@@ -146,7 +146,7 @@ def _boots(facts: Facts, verdicts: Verdicts, life: Life) -> ReleaseVerdict:
     if is_held_as_learner(facts, name):
         return NotYet(f"{name} to vote, with a snapshot")
     bound = ready_bound(facts, life.birth.role)
-    until = max(life.launched_at_unix, facts.now.leading_since_unix) + bound
+    until = max(life.launched_at_unix, facts.api_since_unix) + bound
     if facts.now.unix < until:
         return NotYet(f"{name} to be Ready", until)
     evidence = judged.evidence if judged is not None else ()
@@ -171,9 +171,9 @@ def _serves(facts: Facts, verdicts: Verdicts, trial: Trial) -> ReleaseVerdict:
 def _faltering(facts: Facts, trial: Trial, node: NodeSeen | None, judged: Judgement) -> ReleaseVerdict:
     """It was Ready and is not healthy: a silent kubelet is proof, anything else gets a while."""
     name, ready_at = trial.life.birth.instance, trial.life.ready_at_unix or 0.0
-    if node is not None and lease_is_stale(facts, node):
+    if node is not None and is_silent(facts, node):
         return Bad((f"{name} fell silent after it was Ready", *judged.evidence))
-    until = max(ready_at, facts.now.leading_since_unix) + trial.soak_seconds + SETTLE_SECONDS
+    until = max(ready_at, facts.api_since_unix) + trial.soak_seconds + SETTLE_SECONDS
     if judged.verdict is Verdict.SUSPECT and facts.now.unix >= until:
         return Bad((f"{name} is not healthy after it was Ready", *judged.evidence))
     return NotYet(f"{name} to be healthy: {judged.evidence[-1]}", until)

@@ -104,17 +104,20 @@ def _judge_node(facts: Facts, node: NodeSeen, served: bool) -> tuple[Verdict, st
     if not node.ready:
         word = "Ready=Unknown" if node.ready is None else "NotReady"
         return (Verdict.SUSPECT if served else Verdict.STARTING), f"Node: {word}"
-    if lease_is_stale(facts, node):
+    if is_silent(facts, node):
         return Verdict.SUSPECT, f"Node: lease older than {LEASE_STALE_SECONDS:.0f} s"
     return Verdict.HEALTHY, "Node: Ready"
 
 
-def lease_is_stale(facts: Facts, node: NodeSeen) -> bool:
-    """Whether the kubelet has not renewed its lease for more than two periods."""
+def is_silent(facts: Facts, node: NodeSeen) -> bool:
+    """Whether the kubelet has not renewed its lease for more than two periods in which it could have."""
     renewed = node.lease_renewed_unix
-    return renewed is not None and facts.now.unix - renewed > LEASE_STALE_SECONDS
+    return renewed is not None and facts.now.unix - max(renewed, facts.api_since_unix) > LEASE_STALE_SECONDS
 
 
 def node_is_late(facts: Facts, node: NodeSeen) -> bool:
-    """Whether a Node that once served does not: NotReady for no known wait, or its lease is old."""
-    return (not node.ready and not node.waiting_for_addons) or lease_is_stale(facts, node)
+    """Whether a Node that once served does not, as far as is seen: NotReady for no known wait, or its lease is old,
+    whether or not its kubelet could have renewed it."""
+    renewed = node.lease_renewed_unix
+    old = renewed is not None and facts.now.unix - renewed > LEASE_STALE_SECONDS
+    return old or (not node.ready and not node.waiting_for_addons)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Entry, Life
 from risen.core.judge.facts import Facts
-from risen.core.judge.verdict import Verdict, lease_is_stale
+from risen.core.judge.verdict import Verdict, is_silent
 from risen.core.names import InstanceName, PoolName, Role
 from risen.core.picture import InstanceState, PodSeen
 from risen.core.reasons import PLANNED, ROLLBACK, SCALE_DOWN
@@ -176,9 +176,9 @@ def move_pods(view: View, entry: Entry) -> RuleOutput | None:
 def _is_silent(facts: Facts, name: InstanceName) -> bool:
     """Whether its kubelet has fallen silent, to Kubernetes too, while another speaks: it is not the API's silence."""
     node = facts.nodes.get(name)
-    if node is None or node.ready is not None or not lease_is_stale(facts, node):
+    if node is None or node.ready is not None or not is_silent(facts, node):
         return False
-    return any(other.ready and not lease_is_stale(facts, other) for other in facts.nodes.values())
+    return any(other.ready and not is_silent(facts, other) for other in facts.nodes.values())
 
 
 def _drain_took_too_long(view: View, entry: Entry, pods: tuple[PodSeen, ...]) -> RuleOutput:

@@ -21,13 +21,14 @@ from risen.core.rules.target import (
     going_back,
     has_passed,
     is_paused,
+    is_sent_away,
     leaving,
     may_expose,
     outdated,
     target,
 )
 from risen.core.rules.verdict import is_doubtful
-from risen.core.rules.view import RuleOutput, View, gather
+from risen.core.rules.view import RuleOutput, View, gather, once
 from risen.core.safety.quorum import count_voters
 from risen.core.spec import PoolSpec
 from risen.core.step import OpenEntry
@@ -62,6 +63,7 @@ def propose(view: View) -> RuleOutput:
     return gather(*(_roll(view, pool) for pool in pools))
 
 
+@once
 def roll_of(view: View, pool: PoolSpec) -> PoolRoll:
     """The rollout of one pool, with what holds it."""
     old = outdated(view, pool.name)
@@ -122,9 +124,10 @@ def _held(
 
 
 def _before(view: View, pool: PoolSpec) -> tuple[str, ...]:
-    """Pools that are rolled before this one and have not been: the control plane forward, workers going back."""
+    """Pools that are rolled before this one and have not been: the control plane forward, workers going back. What
+    an older revision was still trying is sent away before anything is rolled."""
     first = Role.WORKER if going_back(view) is not None else Role.CONTROL_PLANE
-    if pool.role is first:
+    if pool.role is first or is_sent_away(view, pool.name):
         return ()
     return tuple(
         other.name

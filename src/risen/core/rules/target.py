@@ -1,7 +1,8 @@
 """Which release a pool heads for, which of its instances are not what is wanted, and why. It proposes nothing.
 
 A revision that was aborted, or whose release was revoked, is gone back from: to the releases of the last revision
-that stood whole. Until a release has passed, only its first instance is launched from it.
+that stood whole. Until a release has passed, only its first instance is launched from it, and no other release that
+has not passed has an instance anywhere: a newer revision first sends away what an older one was still trying.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from risen.core.history import Entry, Life
 from risen.core.names import InstanceName, PoolName, ReleaseId
 from risen.core.reasons import EXPIRY, REPLACE, ROLLBACK, ROLLING, ROLLOUT
-from risen.core.rules.view import View
+from risen.core.rules.view import View, once
 from risen.core.spec import PoolRelease, PoolSpec
 
 PAUSE, RESUME, ABORT = "pause", "resume", "abort"
@@ -22,6 +23,7 @@ CALLED_OFF = "called off"
 """Outcome of an entry whose subject is what is headed for after all."""
 
 
+@once
 def going_back(view: View) -> str | None:
     """Why the revision is gone back from; None while it is headed for. Without one that stood there is no back."""
     history, revision = view.facts.history, view.revision
@@ -43,13 +45,14 @@ def is_paused(view: View) -> bool:
     return order is not None and order.order == PAUSE
 
 
+@once
 def target(view: View, pool: PoolName) -> PoolRelease | None:
     """What every instance of a pool should be of; None for a pool that is not wanted or has no good release."""
     try:
         wanted = view.revision.release_of(pool)
     except KeyError:
         return None
-    if going_back(view) is not None:
+    if going_back(view) is not None or _superseded(view, pool):
         wanted = view.facts.history.settled_release(pool) or wanted
     return None if wanted.release in view.facts.history.revoked else wanted
 
@@ -79,9 +82,29 @@ def may_expose(view: View, release: ReleaseId) -> bool:
     """Whether one more instance of a release may be launched: an unpassed one is exposed once, and alone."""
     if has_passed(view, release):
         return True
+    if any(_superseded(view, pool.name) for pool in view.pools):
+        return False
     return not any(exposed(view, other.release) for other in unpassed(view))
 
 
+def is_sent_away(view: View, pool: PoolName) -> bool:
+    """Whether this pool, in a revision that is headed for, first gets rid of what an older one was still trying."""
+    return going_back(view) is None and _superseded(view, pool)
+
+
+@once
+def _superseded(view: View, pool: PoolName) -> bool:
+    """Whether an instance is there of a release that never passed and is not of this revision any more. A pool that
+    never stood has nothing else to head for: there the newer one just takes its place."""
+    history, facts = view.facts.history, view.facts
+    if history.settled_release(pool) is None:
+        return False
+    wanted = view.revision.release_of(pool).release
+    known = {wanted, *history.passed, *history.revoked}
+    return any(life.birth.release not in known and not facts.is_gone(life) for life in view.of_pool(pool))
+
+
+@once
 def unpassed(view: View) -> tuple[PoolRelease, ...]:
     """Targets of the pools that have not passed yet, in the pools' order, each release once."""
     found: dict[ReleaseId, PoolRelease] = {}
@@ -112,6 +135,7 @@ class Outdated:
     evidence: str
 
 
+@once
 def outdated(view: View, pool: PoolName) -> tuple[Outdated, ...]:
     """Those of a pool that another is to be put in the place of, by name."""
     wanted = target(view, pool)
@@ -163,6 +187,7 @@ def _skipped(view: View) -> frozenset[InstanceName]:
     return frozenset(e.subject for e in entries if e.outcome == SKIPPED and e.opened_unix >= since)
 
 
+@once
 def leaving(view: View, pool: PoolName) -> tuple[Life, ...]:
     """Those of a pool that are being replaced by plan, and are not gone yet."""
     facts = view.facts

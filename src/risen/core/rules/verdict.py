@@ -153,7 +153,8 @@ def _complete(view: View) -> RuleOutput:
         wanted = target(view, pool.name)
         staying = view.staying(pool.name)
         rolling = any(entry.reason in ROLLING for entry in view.facts.entries.values())
-        if wanted is None or rolling or len(staying) != pool.replicas:
+        headed_for = wanted is not None and wanted == view.revision.release_of(pool.name)
+        if wanted is None or not headed_for or rolling or len(staying) != pool.replicas:
             return RuleOutput()
         for life in staying:
             right = life.birth.release == wanted.release

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life
@@ -15,6 +17,24 @@ from risen.core.plan import Supplies
 from risen.core.spec import PoolSpec, Revision
 from risen.core.step import Birth, Step, WriteBirth
 from risen.core.task import Task
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def once(compute: Callable[Concatenate[View, P], T]) -> Callable[Concatenate[View, P], T]:
+    """For what several rules ask of the same view: computed when it is first asked. Arguments must be hashable."""
+
+    def remembered(view: View, /, *key: P.args, **named: P.kwargs) -> T:
+        asked = (compute, key, *named.items())
+        known = view.memo.get(asked)
+        if known is None:
+            known = view.memo[asked] = (compute(view, *key, **named),)
+        answer: T = known[0]
+        return answer
+
+    functools.update_wrapper(remembered, compute)
+    return remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +56,8 @@ class View:
     facts: Facts
     verdicts: Mapping[InstanceName, Judgement]
     supplies: Supplies
+    memo: dict[object, tuple[Any, ...]] = field(default_factory=dict, repr=False, compare=False)
+    """What was computed of this view: see `once`."""
 
     @property
     def pools(self) -> tuple[PoolSpec, ...]:
@@ -62,10 +84,12 @@ class View:
         judged = self.verdicts.get(name)
         return judged.verdict if judged is not None else Verdict.UNKNOWN
 
+    @once
     def of_pool(self, pool: PoolName) -> tuple[Life, ...]:
         """Lives of a pool whose story is not over, by name."""
         return tuple(life for life in self.facts.lives.values() if life.birth.pool == pool)
 
+    @once
     def staying(self, pool: PoolName) -> tuple[Life, ...]:
         """Those of them that no open entry takes. One that is gone stays until its entry is open."""
         return tuple(life for life in self.of_pool(pool) if life.birth.instance not in self.facts.entries)

@@ -1,0 +1,177 @@
+"""Rollouts of a run with something in their way: budgets, lies of the provider, what is away, full, failing or dies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from risen.core.spec import Disruption
+from risen.sim.people import People
+from risen.sim.rolling import last, roll, roll_all, victim
+from risen.sim.scenario import WORKER, Happening, release
+from risen.sim.workloads import Deployment, Kind
+
+DRAIN_SECONDS = 60.0
+
+
+def _strict(people: People, on_drain_timeout: str) -> Deployment:
+    """An app whose budget allows nothing, and what is to be done when a drain takes too long."""
+    app = Deployment("default", "strict", 2, min_available=2)
+    people.world.kubernetes.deployments.append(app)
+    disruption = Disruption(DRAIN_SECONDS, on_drain_timeout)
+    roll(people, WORKER, change=lambda spec: replace(spec, disruption=disruption))
+    return app
+
+
+def _budget_blocks(people: People) -> None:
+    app = _strict(people, "stop")
+    when = people.seconds_after(people.serves(WORKER), 2 * DRAIN_SECONDS)
+    people.later("give way", when, lambda: _give_way(people, app))
+
+
+def _give_way(people: People, app: Deployment) -> None:
+    """The budget's owner lets one be away."""
+    api, eased = people.world.kubernetes, replace(app, min_available=1)
+    api.deployments[api.deployments.index(app)] = eased
+    for pod in api.pods.values():
+        if pod.deployment == app:
+            pod.deployment = eased
+
+
+def _budget_skipped(people: People) -> None:
+    _strict(people, "skip")
+    people.ending.mixed.add(WORKER)
+    people.ending.completed -= 1
+
+
+def _budget_forced(people: People) -> None:
+    _strict(people, "force")
+
+
+def _protected(people: People) -> None:
+    api = people.world.kubernetes
+    api.create_pod(Deployment("default", "batch", 0, kind=Kind.BARE, protected=True))
+    roll(people, WORKER)
+    when = people.seconds_after(people.serves(WORKER), 60.0)
+    people.later("delete the pod", when, lambda: _delete_bare(people))
+
+
+def _delete_bare(people: People) -> None:
+    api = people.world.kubernetes
+    for pod in [pod for pod in api.pods.values() if pod.deployment.kind is Kind.BARE]:
+        api.forget_pod(pod.uid)
+
+
+def _learner_left_behind(people: People) -> None:
+    people.world.etcd.add_learner("https://10.77.0.250:2380")
+    roll_all(people)
+
+
+def _member_without_instance(people: People) -> None:
+    people.world.instances.lose(victim(people.world, Happening.LOSE_FOLLOWER))
+    roll_all(people)
+
+
+def _provider_lying(people: People) -> None:
+    lying = people.world.instances.lying
+    lying.until, lying.hangs_share = people.world.timeline.now + 150.0, 0.0
+    roll_all(people)
+
+
+def _boot_hangs(people: People) -> None:
+    people.world.instances.never_joins = people.world.instances.ever + 2
+    roll(people, last(people))
+
+
+def _no_capacity(people: People) -> None:
+    people.world.instances.lying.full_until = people.world.timeline.now + 120.0
+    roll_all(people)
+
+
+def _store(people: People, attribute: str, seconds: float) -> None:
+    roll_all(people)
+    begins = people.runs(last(people))
+    store = people.world.store
+    people.later("lose the store", begins, lambda: setattr(store, attribute, True))
+    people.later(
+        "have it back", people.seconds_after(begins, seconds), lambda: setattr(store, attribute, False)
+    )
+
+
+def _api_away(people: People) -> None:
+    roll_all(people)
+    begins, endpoint = people.serves(last(people)), people.world.endpoint
+    people.later("lose the endpoint", begins, lambda: setattr(endpoint, "away", True))
+    people.later(
+        "have it back", people.seconds_after(begins, 120.0), lambda: setattr(endpoint, "away", False)
+    )
+
+
+def _network_pending(people: People) -> None:
+    people.world.kubelets.network_from = people.world.timeline.now + 150.0
+    roll_all(people)
+
+
+def _pulls_fail(people: People) -> None:
+    people.world.kubelets.pulls_from = people.world.timeline.now + 200.0
+    roll(people, WORKER)
+
+
+def _fails_everywhere(people: People) -> None:
+    people.world.kubelets.break_app("web")
+    roll(people, WORKER)
+    when = people.seconds_after(people.runs(WORKER), 120.0)
+    people.later("mend the app", when, lambda: people.world.kubelets.broken.clear())
+
+
+def _canary_lost(people: People) -> None:
+    """It may have died of its release: nobody can tell, and it is gone back from."""
+    before = people.ending
+    roll(people, WORKER)
+    bad = frozenset({release(WORKER, 2).release})
+
+    def lose() -> None:
+        people.world.instances.lose(people.of_release(WORKER, 2)[0].name)
+        people.ending = people.ending.gone_back_from(before, bad)
+
+    people.later("lose the first", people.serves(WORKER), lose)
+
+
+def _rolling(people: People, what: Happening) -> None:
+    """Something dies while the last pool is rolled and its release has passed."""
+    roll_all(people)
+
+    def dies() -> None:
+        if what is Happening.POWER_CUT_ROLLING:
+            people.world.instances.power_cut()
+        else:
+            people.world.instances.kill(victim(people.world, what))
+
+    passed = release(last(people), 2).release
+    people.later("strike", lambda: passed in people.world.history().passed, dies)
+
+
+HINDERED: Mapping[Happening, Callable[[People], None]] = MappingProxyType(
+    {
+        Happening.BUDGET_BLOCKS: _budget_blocks,
+        Happening.BUDGET_SKIPPED: _budget_skipped,
+        Happening.BUDGET_FORCED: _budget_forced,
+        Happening.PROTECTED: _protected,
+        Happening.LEARNER_LEFT_BEHIND: _learner_left_behind,
+        Happening.MEMBER_WITHOUT_INSTANCE: _member_without_instance,
+        Happening.PROVIDER_LYING: _provider_lying,
+        Happening.BOOT_HANGS: _boot_hangs,
+        Happening.NO_CAPACITY: _no_capacity,
+        Happening.STORE_AWAY: lambda people: _store(people, "away", 600.0),
+        Happening.STORE_FULL: lambda people: _store(people, "full", 120.0),
+        Happening.API_AWAY: _api_away,
+        Happening.NETWORK_PENDING: _network_pending,
+        Happening.PULLS_FAIL: _pulls_fail,
+        Happening.FAILS_EVERYWHERE: _fails_everywhere,
+        Happening.CANARY_LOST: _canary_lost,
+        Happening.KILL_WORKER_ROLLING: lambda people: _rolling(people, Happening.KILL_WORKER_ROLLING),
+        Happening.KILL_LEADER_ROLLING: lambda people: _rolling(people, Happening.KILL_LEADER_ROLLING),
+        Happening.POWER_CUT_ROLLING: lambda people: _rolling(people, Happening.POWER_CUT_ROLLING),
+    }
+)
