@@ -27,13 +27,13 @@ from pieces import Credentials
 from risen.bootstrap import Host, identity_of, open_authorities, open_cluster
 from risen.transport.tls import TlsIdentity, client_context
 
-WRITES_PER_SECOND = 100
+WRITES_PER_SECOND = 50
 OBJECTS = 50
-MOST_UNANSWERED = 200
+MOST_UNANSWERED = 100
 """Two seconds of writes; what is due beyond that is not sent."""
 TICK_SECONDS = 0.005
 ANSWER_SECONDS = 10.0
-ETCD_PAUSE_SECONDS = 0.01
+ETCD_PAUSE_SECONDS = 0.02
 MEMBERS_SECONDS = 0.5
 """How often etcd is asked who its voters are."""
 AGAIN_SECONDS = 0.1
@@ -52,7 +52,7 @@ def longest_gap_seconds(times: list[float], since: float, until: float) -> float
 
 @dataclass
 class ApiWriter:
-    """Merge patches of ConfigMaps; one is due every 10 ms, however long the earlier ones take."""
+    """Merge patches of ConfigMaps; one is due every 20 ms, however long the earlier ones take."""
 
     endpoint: str
     credentials: Credentials

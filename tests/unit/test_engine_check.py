@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from builders import Cluster, id_of
@@ -94,3 +94,26 @@ async def test_what_is_neither_listed_nor_answered_for_is_unknown_and_not_gone()
     assert isinstance(picture.provider, Seen)
     states = {one.name: one.state for one in picture.provider.value.instances}
     assert states[W_A] is InstanceState.UNKNOWN
+
+
+@dataclass
+class AwayOnce(Answers):
+    """Its provider's list fails the second time."""
+
+    lists: int = 0
+
+    async def list(self) -> ProviderSeen:
+        self.lists += 1
+        if self.lists == 2:
+            raise Unreachable("nobody answers")
+        return await super().list()
+
+
+async def test_what_could_not_be_read_says_since_when_it_can_be_again() -> None:
+    cluster = Cluster.standing()
+    eyes, since = eyes_on(AwayOnce(cluster)), []
+    for _ in range(4):
+        cluster.now = replace(cluster.now, boot=cluster.now.boot + 1)
+        seen = (await eyes.look_again(cluster.picture(), cluster.history(), frozenset({"provider"}))).provider
+        since.append(seen.since - cluster.now.boot if seen.since else None)
+    assert since == [None, 0.0, 0.0, -1.0]
