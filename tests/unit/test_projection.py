@@ -75,6 +75,25 @@ def test_the_control_plane_goes_first_then_one_worker_alone_then_the_others() ->
     ]
 
 
+def test_what_an_older_revision_still_tries_is_foreseen_to_go_first_and_then_everything_else() -> None:
+    cluster = rolling(W, workers=3)
+    cluster.serve("w-x").of_release("w-x")
+    for part in (cluster.lives, cluster.instances, cluster.nodes):
+        part.pop("w-c")
+    cluster.apply(CP, W, release="newer")
+    foreseen = project(view_of(cluster))
+    assert shape(foreseen) == [
+        ("w", 1, How.SURGE, 1),
+        ("cp", 3, How.ONE_BY_ONE, 1),
+        ("w", 1, How.ALONE, 1),
+        ("w", 2, How.SURGE, 1),
+    ]
+    assert [wave.release for wave in foreseen.waves] == ["r-w", "r-cp-newer", "r-w-newer", "r-w-newer"]
+    assert foreseen.takes.mean == sum(wave.takes.mean for wave in foreseen.waves)
+    workers = progress(view_of(cluster))[1]
+    assert (workers.release, workers.done, workers.to_go) == ("r-w-newer", 0, 3)
+
+
 def test_a_release_that_has_passed_needs_no_first_instance_of_its_own() -> None:
     cluster = rolling(W)
     cluster.passed[ReleaseId("r-w-new")] = ("served",)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from risen.core.blocked import Blocked
 from risen.core.names import InstanceName, Role
 from risen.core.picture import BudgetSeen, PodSeen
+from risen.core.projection.ahead import once_sent_away
 from risen.core.rules.rollout import pods_to_move
 from risen.core.rules.target import outdated
 from risen.core.rules.view import View
@@ -34,6 +35,7 @@ class Pinned:
 def hindrances(view: View) -> tuple[Blocked, ...]:
     """Why instances that are to be replaced cannot be, as far as can be seen; what is not named can."""
     found: list[Blocked] = []
+    view = once_sent_away(view)
     rolled = [pool for pool in view.pools if outdated(view, pool.name)]
     for pool in rolled:
         if pool.role is Role.CONTROL_PLANE:
@@ -141,6 +143,7 @@ def pinned(view: View) -> tuple[Pinned, ...]:
     """Pods of instances that are to be replaced which end with them: bare ones, and those whose volume is local.
     Static pods are not drained: they end with their instance, and are named too."""
     found: list[Pinned] = []
+    view = once_sent_away(view)
     for pool in view.pools:
         for one in outdated(view, pool.name):
             name = one.life.birth.instance

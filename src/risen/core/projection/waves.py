@@ -13,10 +13,19 @@ from enum import StrEnum
 from risen.core.history import Life
 from risen.core.judge.verdict import Verdict
 from risen.core.names import InstanceName, PoolName, ReleaseId, Role
+from risen.core.projection.ahead import once_sent_away
 from risen.core.projection.forecast import NOTHING, Spread, boots, certain, drains
 from risen.core.reasons import ROLLING
 from risen.core.rules.rollout import most_surge
-from risen.core.rules.target import exposed, going_back, has_passed, leaving, outdated, target
+from risen.core.rules.target import (
+    exposed,
+    going_back,
+    has_passed,
+    is_sent_away,
+    leaving,
+    outdated,
+    target,
+)
 from risen.core.rules.view import View
 from risen.core.spec import PoolSpec
 
@@ -102,8 +111,13 @@ _Waves = tuple[Wave | None, Wave | None]
 
 def project(view: View) -> Projection:
     """Everything that is still to be replaced for the view's revision."""
-    back = going_back(view)
-    return _projection(view, back, lambda pool: _waves(view, pool))
+    back, later = going_back(view), once_sent_away(view)
+    ahead = _projection(later, back, lambda pool: _waves(later, pool))
+    away = tuple(
+        wave for pool in view.pools if is_sent_away(view, pool.name) for wave in _waves(view, pool) if wave
+    )
+    takes = max((wave.takes for wave in away), key=lambda one: one.mean, default=NOTHING)
+    return Projection((*away, *ahead.waves), takes + ahead.takes if away else ahead.takes, back)
 
 
 def forecast_whole(view: View) -> Spread:
@@ -232,7 +246,7 @@ def _launched(life: Life) -> float:
 
 def progress(view: View) -> tuple[PoolProgress, ...]:
     """Each pool's, control plane first."""
-    found = []
+    found, view = [], once_sent_away(view)
     for pool in view.pools:
         wanted = target(view, pool.name)
         release = wanted.release if wanted is not None else None
