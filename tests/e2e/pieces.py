@@ -112,11 +112,11 @@ class Cluster:
             )
         }
 
-    def ready_pods(self, selector: str) -> list[dict]:
+    def ready_pods(self, selector: str, namespace: str = "default") -> list[dict]:
         """Pods of a selector that are Ready and not on their way out."""
         return [
             pod
-            for pod in self.objects("pods", "-l", selector)
+            for pod in self.objects("pods", "-n", namespace, "-l", selector)
             if "deletionTimestamp" not in pod["metadata"]
             and any(
                 c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ())

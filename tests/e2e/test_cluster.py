@@ -34,6 +34,15 @@ def test_a_second_up_finds_nothing_to_do_and_says_who_leads(cluster: Cluster) ->
     assert {one["name"] for one in cluster.status()["instances"]} == before
 
 
+def test_the_two_dns_pods_run_on_different_instances(cluster: Cluster) -> None:
+    pods = wait_for(
+        "two DNS pods are ready",
+        lambda: len(found := cluster.ready_pods("k8s-app=kube-dns", "kube-system")) == 2 and found,
+        120,
+    )
+    assert len({pod["spec"]["nodeName"] for pod in pods}) == 2
+
+
 def test_a_web_deployment_answers_by_service_node_port_and_name_from_every_node(cluster: Cluster) -> None:
     cluster.kubectl("apply", "-f", "-", stdin=WEB)
     wait_for("4 web pods ready", lambda: len(cluster.ready_pods("app=web")) == 4, 120)

@@ -67,9 +67,17 @@ def test_dns_is_two_pods_from_the_baked_image_spread_and_kept_by_a_budget() -> N
     assert (deployment["replicas"], container["imagePullPolicy"]) == (2, "Never")
     assert container["image"] == "risen.local/coredns:1.15.0"
     (spread,) = pod["topologySpreadConstraints"]
-    assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
+    assert (spread["whenUnsatisfiable"], spread["minDomains"]) == ("DoNotSchedule", 2)
     assert manifest(SPEC, "PodDisruptionBudget", "coredns")["spec"]["maxUnavailable"] == 1
     assert manifest(SPEC, "Service", "kube-dns")["spec"]["clusterIP"] == SPEC.networking.dns_address
+
+
+def test_in_a_cluster_of_one_instance_both_dns_pods_run_on_it() -> None:
+    alone = replace(SPEC, pools=(replace(SPEC.pools[0], replicas=1),))
+    (spread,) = manifest(alone, "Deployment", "coredns")["spec"]["template"]["spec"][
+        "topologySpreadConstraints"
+    ]
+    assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
 
 
 def test_a_changed_corefile_makes_new_pods() -> None:

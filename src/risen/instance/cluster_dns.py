@@ -30,7 +30,7 @@ def cluster_dns(spec: ClusterSpec, version: str) -> tuple[dict[str, Any], ...]:
             "coredns",
             spec={"maxUnavailable": 1, "selector": {"matchLabels": _labels()}},
         ),
-        _object("apps/v1", "Deployment", "coredns", spec=_deployment(version, corefile)),
+        _object("apps/v1", "Deployment", "coredns", spec=_deployment(spec, version, corefile)),
     )
 
 
@@ -103,7 +103,7 @@ def _service(spec: ClusterSpec) -> dict[str, Any]:
     return _object("v1", "Service", "kube-dns", spec=fields)
 
 
-def _deployment(version: str, corefile: str) -> dict[str, Any]:
+def _deployment(spec: ClusterSpec, version: str, corefile: str) -> dict[str, Any]:
     """A changed Corefile is a changed pod: none is reloaded in place."""
     digest = hashlib.sha256(corefile.encode()).hexdigest()
     return {
@@ -112,12 +112,31 @@ def _deployment(version: str, corefile: str) -> dict[str, Any]:
         "selector": {"matchLabels": _labels()},
         "template": {
             "metadata": {"labels": _labels(), "annotations": {"risen.dev/corefile": digest}},
-            "spec": _pod(version),
+            "spec": _pod(spec, version),
         },
     }
 
 
-def _pod(version: str) -> dict[str, Any]:
+def _spread(spec: ClusterSpec) -> dict[str, Any]:
+    """On two nodes whatever comes first: in a bring-up both would else go to the first that is Ready, and stay. A
+    cluster of one instance has no second."""
+    constraint: dict[str, Any] = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": _labels()},
+    }
+    if sum(pool.replicas for pool in spec.pools) < 2:
+        return constraint
+    return constraint | {
+        "whenUnsatisfiable": "DoNotSchedule",
+        "minDomains": 2,
+        "nodeTaintsPolicy": "Honor",
+        "matchLabelKeys": ["pod-template-hash"],
+    }
+
+
+def _pod(spec: ClusterSpec, version: str) -> dict[str, Any]:
     return {
         "serviceAccountName": "coredns",
         "priorityClassName": "system-cluster-critical",
@@ -129,14 +148,7 @@ def _pod(version: str) -> dict[str, Any]:
             {"key": "risen/uninitialized", "operator": "Exists", "effect": "NoSchedule"},
             {"key": "CriticalAddonsOnly", "operator": "Exists"},
         ],
-        "topologySpreadConstraints": [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": _labels()},
-            }
-        ],
+        "topologySpreadConstraints": [_spread(spec)],
         "containers": [_container(version)],
         "volumes": [
             {
