@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from shared.gaps import OBJECTS, WRITES_PER_SECOND, Writers
+from shared.gaps import OBJECTS, WRITES_PER_SECOND, Gap, Writers
 from shared.record import Figure, keep
 from shared.replacements import Replacement, last_replacement
 from shared.standing import (
@@ -122,12 +122,27 @@ def control_plane(cluster: Cluster, credentials: Credentials, found: Found, run:
         time.sleep(ended - began)
         during, control = writers.gaps(began, ended), writers.gaps(ended, 2 * ended - began)
     for layer, gap, calm in (("etcd", during.etcd, control.etcd), ("API", during.api, control.api)):
-        found[f"longest write gap, {layer}"].append(gap)
-        found[f"longest write gap, {layer}, control window"].append(calm)
-        found[f"longest write gap, {layer}, beyond the control window"].append(max(0.0, gap - calm))
+        found[f"longest write gap, {layer}"].append(gap.seconds)
+        found[f"longest write gap, {layer}, control window"].append(calm.seconds)
+        beyond = max(0.0, gap.seconds - calm.seconds)
+        found[f"longest write gap, {layer}, beyond the control window"].append(beyond)
+        print(f"{layer}: {gap.seconds:.3f} s, {_during(done, gap)}", file=sys.stderr)
     found["control plane: whole replacement"].append(done.whole)
     found["control plane: launch to Ready"].append(done.boot)
     found["control plane: entry to gone"].append(done.drain)
+
+
+def _during(done: Replacement, gap: Gap) -> str:
+    """In which part of a replacement a gap began."""
+    at = done.asked + gap.began
+    moments = {
+        "launch": done.launched,
+        "Ready": done.ready,
+        "the entry": done.opened,
+        "the power-off": done.gone,
+    }
+    before = [f"{at - moment:.1f} s after {what}" for what, moment in moments.items() if moment <= at]
+    return before[-1] if before else "before the launch"
 
 
 def worker(cluster: Cluster, found: Found) -> None:

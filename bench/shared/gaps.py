@@ -44,10 +44,18 @@ KEY = "/bench-gap/"
 """Beside what Kubernetes keeps, which lies below /registry/."""
 
 
-def longest_gap_seconds(times: list[float], since: float, until: float) -> float:
+@dataclass(frozen=True, order=True)
+class Gap:
+    """Seconds without an acknowledged write, and how many after the window's beginning they began."""
+
+    seconds: float
+    began: float
+
+
+def longest_gap(times: list[float], since: float, until: float) -> Gap:
     """The longest time between two of these moments in a row; both ends of the window count as such."""
     moments = [since, *sorted(one for one in times if since <= one <= until), until]
-    return max(after - before for before, after in itertools.pairwise(moments))
+    return max(Gap(after - before, before - since) for before, after in itertools.pairwise(moments))
 
 
 @dataclass
@@ -157,10 +165,10 @@ class EtcdWriters:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Seconds without one acknowledged write, at most."""
+    """The longest of each layer."""
 
-    etcd: float
-    api: float
+    etcd: Gap
+    api: Gap
 
 
 class Writers:
@@ -185,7 +193,7 @@ class Writers:
         """Of a window of monotonic time. Fails if one of the two wrote nothing: that would measure nothing."""
         for who in (self.api, self.etcd):
             assert any(since <= one <= until for one in who.times), f"{type(who).__name__}: {who.failed[:10]}"
-        return Gaps(*(longest_gap_seconds(who.times, since, until) for who in (self.etcd, self.api)))
+        return Gaps(*(longest_gap(who.times, since, until) for who in (self.etcd, self.api)))
 
 
 async def _etcd_identity(name: str, host: Host) -> TlsIdentity:

@@ -31,7 +31,7 @@ from risen.engine.past import load_past
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 sys.path.append(str(BENCH))
 
-from shared.gaps import longest_gap_seconds  # noqa: E402
+from shared.gaps import Gap, longest_gap  # noqa: E402
 from shared.phases import phases_of  # noqa: E402
 from shared.record import Figure, record_of  # noqa: E402
 from shared.replacements import last_replacement  # noqa: E402
@@ -96,8 +96,8 @@ def test_a_replacement_that_is_not_over_is_no_figure() -> None:
 
 
 def test_a_gap_reaches_to_the_ends_of_its_window_and_no_further() -> None:
-    assert longest_gap_seconds([1.0, 2.0, 2.5], since=2.0, until=3.0) == 0.5
-    assert longest_gap_seconds([2.1, 9.0], since=2.0, until=3.0) == pytest.approx(0.9)
+    assert longest_gap([1.0, 2.0, 2.25], since=2.0, until=3.0) == Gap(0.75, began=0.25)
+    assert longest_gap([2.5, 9.0], since=2.0, until=3.25) == Gap(0.75, began=0.5)
 
 
 @pytest.mark.parametrize("program", sorted(path.stem for path in BENCH.glob("*.py")))
