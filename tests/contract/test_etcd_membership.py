@@ -18,6 +18,7 @@ from risen.core.names import MemberId
 from risen.core.picture import EtcdSeen, MemberSeen
 from risen.interfaces.errors import Conflict, Later, NotFound, Unreachable
 from risen.interfaces.etcd import Etcd
+from risen.transport.session import Answer, Request, Session
 
 pytestmark = pytest.mark.root
 
@@ -150,3 +151,24 @@ async def test_a_silent_member_does_not_hold_up_the_view_of_the_others(three: Et
         seen = {member.name: member.healthy for member in (await etcd.observe(asked)).members}
         assert asyncio.get_running_loop().time() - started < 1.9
         assert seen == {"m0": True, "m1": True, "m2": False}
+
+
+async def test_who_is_removed_is_asked_last(doomed: EtcdServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stops as soon as it is removed: its answer may not come any more, and nobody would know what became of it."""
+    asked: list[str] = []
+    request = Session.request
+
+    async def noting(session: Session, what: Request) -> Answer:
+        if what.url.endswith("/member/remove"):
+            asked.append(what.url)
+        return await request(session, what)
+
+    monkeypatch.setattr(Session, "request", noting)
+    async with etcd_of(doomed) as etcd:
+        seen = await etcd.observe(addresses(doomed))
+        first = doomed.members[0]
+        going = next(member for member in seen.members if member.name == first.name)
+        await settled(lambda: etcd.remove(going.id))
+        left = {member.id for member in (await etcd.observe(addresses(doomed)[1:])).members}
+    assert going.id not in left
+    assert asked and not any(first.address in url for url in asked)

@@ -103,8 +103,10 @@ class EtcdClient:
         await self._change(Call("cluster/member/promote", {"ID": member}, MemberList))
 
     async def remove(self, member: MemberId) -> None:
-        """See `Etcd.remove`. Raises NotFound when it is no member (any more)."""
-        await self._change(Call("cluster/member/remove", {"ID": member}, MemberList))
+        """See `Etcd.remove`. Raises NotFound when it is no member (any more).
+
+        It is asked itself only when no other can be: a member stops as soon as it is removed, and its answer with it."""
+        await self._change(Call("cluster/member/remove", {"ID": member}, MemberList), last=member)
 
     async def move_leader(self, leader: MemberId, to: MemberId) -> None:
         """See `Etcd.move_leader`. Raises Conflict when `leader` does not lead or `to` cannot."""
@@ -176,19 +178,21 @@ class EtcdClient:
                 return answer, not linearizable
         raise Unreachable(f"no etcd member gives its member list at {', '.join(addresses)}")
 
-    async def _change(self, call: Call[T]) -> T:
-        """Ask the members in turn until one was reached; a refusal or an unknown outcome ends the turn."""
-        last = Unreachable("no etcd member is known: none was observed")
-        for address in self._addresses:
+    async def _change(self, call: Call[T], last: MemberId | None = None) -> T:
+        """Ask the members in turn, `last` at the end, until one was reached; a refusal or an unknown outcome ends
+        the turn."""
+        failure = Unreachable("no etcd member is known: none was observed")
+        own = self._address_of.get(last) if last is not None else None
+        for address in sorted(self._addresses, key=lambda one: one == own):
             try:
                 return await self._ask(address, call)
             except Unreachable as error:
-                last = error
+                failure = error
             except Later as error:
                 if "not supported for learner" not in str(error):
                     raise
-                last = Unreachable(str(error))
-        raise last
+                failure = Unreachable(str(error))
+        raise failure
 
     async def _ask(self, address: str, call: Call[T]) -> T:
         url = f"https://{_with_port(address)}/v3/{call.path}"
