@@ -18,7 +18,6 @@ from risen.core.names import MemberId
 from risen.core.picture import EtcdSeen, MemberSeen
 from risen.interfaces.errors import Conflict, Later, NotFound, Unreachable
 from risen.interfaces.etcd import Etcd
-from risen.transport.session import Answer, Request, Session
 
 pytestmark = pytest.mark.root
 
@@ -153,22 +152,15 @@ async def test_a_silent_member_does_not_hold_up_the_view_of_the_others(three: Et
         assert seen == {"m0": True, "m1": True, "m2": False}
 
 
-async def test_who_is_removed_is_asked_last(doomed: EtcdServers, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_is_removed_is_asked_last(doomed: EtcdServers) -> None:
     """It stops as soon as it is removed: its answer may not come any more, and nobody would know what became of it."""
-    asked: list[str] = []
-    request = Session.request
-
-    async def noting(session: Session, what: Request) -> Answer:
-        if what.url.endswith("/member/remove"):
-            asked.append(what.url)
-        return await request(session, what)
-
-    monkeypatch.setattr(Session, "request", noting)
-    async with etcd_of(doomed) as etcd:
-        seen = await etcd.observe(addresses(doomed))
-        first = doomed.members[0]
+    first, *others = doomed.members
+    async with fault_proxy(first.client_port) as proxy, etcd_of(doomed) as etcd:
+        seen = await etcd.observe((proxy.address, *(member.address for member in others)))
         going = next(member for member in seen.members if member.name == first.name)
+        await proxy.cut_all()
+        connections = proxy.connections
         await settled(lambda: etcd.remove(going.id))
+        assert proxy.connections == connections
         left = {member.id for member in (await etcd.observe(addresses(doomed)[1:])).members}
     assert going.id not in left
-    assert asked and not any(first.address in url for url in asked)
