@@ -37,11 +37,11 @@ check: python ## format, lint, types, unit, scenarios, architecture, style, shor
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check --no-cache .
 	@$(PYTHON) -m mypy
-	@$(PYTEST) -q -m "not root and not cluster and not e2e and not soak and not sim" tests
+	@$(PYTEST) -q -m "not root and not cluster and not e2e and not sim" tests
 
 test: setup check ## check, then contracts against real parts, then one real cluster; root
 	@[ "$$(id -u)" = 0 ] || { echo "make test raises a real cluster and needs root: sudo make test" >&2; exit 1; }
-	@$(PYTEST) -m "(root or cluster or sim) and not e2e and not soak" tests
+	@$(PYTEST) -m "(root or cluster or sim) and not e2e" tests
 
 e2e: setup ## every real-cluster test, or one: make e2e T=name; root
 	@tools/setup.sh guests

@@ -153,7 +153,7 @@ class Copy:
             "-p",
             "no:cacheprovider",
             "-m",
-            "not root and not sim and not soak",
+            "not root and not sim",
         ]
         said = self._run(PYTEST, *options, *chosen)
         failed = (line for line in said.splitlines() if line.startswith(("FAILED ", "does not end")))

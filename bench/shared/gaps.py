@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import sys
 import time
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -36,7 +37,6 @@ ANSWER_SECONDS = 10.0
 ETCD_PAUSE_SECONDS = 0.02
 MEMBERS_SECONDS = 0.5
 """How often etcd is asked who its voters are."""
-AGAIN_SECONDS = 0.02
 WARM_SECONDS = 1.0
 """Until connections stand; gaps count from then on."""
 PREFIX = "bench-gap"
@@ -58,14 +58,33 @@ def longest_gap(times: list[float], since: float, until: float) -> Gap:
     return max(Gap(after - before, before - since) for before, after in itertools.pairwise(moments))
 
 
+@dataclass(kw_only=True)
+class Written:
+    """Monotonic seconds of each acknowledged write, and why the others were none."""
+
+    times: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    async def note(self, request: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> None:
+        """Send a write, and note what became of it."""
+        try:
+            async with request as answer:
+                await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.failed.append(f"{type(error).__name__}: {error}")
+            return
+        if answer.status == 200:
+            self.times.append(time.monotonic())
+        else:
+            self.failed.append(str(answer.status))
+
+
 @dataclass
-class ApiWriter:
+class ApiWriter(Written):
     """Merge patches of ConfigMaps; one is due every 20 ms, however long the earlier ones take."""
 
     endpoint: str
     credentials: Credentials
-    times: list[float] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write until told to stop."""
@@ -92,27 +111,16 @@ class ApiWriter:
     async def _patch(self, session: aiohttp.ClientSession, number: int) -> None:
         kind = {"Content-Type": "application/merge-patch+json"}
         url = self._url(f"/{PREFIX}-{number % OBJECTS}")
-        try:
-            async with session.patch(url, json={"data": {"number": str(number)}}, headers=kind) as answer:
-                await answer.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            self.failed.append(f"{type(error).__name__}: {error}")
-            return
-        if answer.status == 200:
-            self.times.append(time.monotonic())
-        else:
-            self.failed.append(str(answer.status))
+        await self.note(session.patch(url, json={"data": {"number": str(number)}}, headers=kind))
 
 
 @dataclass
-class EtcdWriters:
+class EtcdWriters(Written):
     """One writer at each voter that etcd lists, one put after the other: a moment without any acknowledged is a gap."""
 
     identity: TlsIdentity
     seed: str
     """An address of a member, to begin with."""
-    times: list[float] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write until told to stop, at whichever members there are by then."""
@@ -131,7 +139,10 @@ class EtcdWriters:
                     writers.pop(url).cancel()
             for task in writers.values():
                 task.cancel()
-            await asyncio.gather(*writers.values(), return_exceptions=True)
+            ended = await asyncio.gather(*writers.values(), return_exceptions=True)
+            for one in ended:
+                if isinstance(one, Exception):
+                    raise one
 
     async def _voters(self, session: aiohttp.ClientSession, known: tuple[str, ...]) -> tuple[str, ...]:
         """Client URLs of the voters, asked of the first that answers; the known ones while none does."""
@@ -149,17 +160,7 @@ class EtcdWriters:
         key = base64.b64encode(f"{KEY}{url}".encode()).decode()
         while True:
             value = base64.b64encode(str(time.monotonic()).encode()).decode()
-            try:
-                async with session.post(f"{url}/v3/kv/put", json={"key": key, "value": value}) as answer:
-                    await answer.read()
-            except (aiohttp.ClientError, TimeoutError) as error:
-                self.failed.append(f"{type(error).__name__}: {error}")
-                await asyncio.sleep(AGAIN_SECONDS)
-                continue
-            if answer.status == 200:
-                self.times.append(time.monotonic())
-            else:
-                self.failed.append(str(answer.status))
+            await self.note(session.post(f"{url}/v3/kv/put", json={"key": key, "value": value}))
             await asyncio.sleep(ETCD_PAUSE_SECONDS)
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
+import pytest
+
+from risen.sim.branching import branches
+from risen.sim.enumeration import enumerate_faults, standing_for
 from risen.sim.faults import FaultKind, Faults
 from risen.sim.harness import brought_up, simulate
 from risen.sim.scenario import Scenario
 from risen.sim.soak import random_faults
+from risen.sim.trace import Trace
 
 PROGRAM = """
 from risen.sim.harness import simulate
@@ -41,3 +48,28 @@ def test_a_standing_cluster_may_be_used_again_and_again() -> None:
     first = simulate(scenario, 3, faults, standing)
     assert first.crashes == 1
     assert simulate(scenario, 3, faults, standing).hash == first.hash == simulate(scenario, 3, faults).hash
+
+
+@pytest.mark.parametrize("name", ["1+1", "3+1:kill-leader", "3+2:roll-workers"])
+def test_a_fault_struck_in_a_fork_of_a_run_ends_as_its_replay_does(name: str) -> None:
+    scenario = Scenario.parse(name)
+    standing = standing_for(scenario, 3)
+    cases = [case for case in enumerate_faults(scenario, 3, first=4, every=19) if case.kind is not None]
+    assert len(cases) > 5
+    for case in cases:
+        assert case.kind is not None
+        replayed = simulate(scenario, 3, Faults({case.write: case.kind}), standing)
+        assert replace(replayed, lines=[], said=[]) == case.trace
+
+
+def test_a_run_that_breaks_in_a_fork_is_told_and_breaks_the_whole() -> None:
+    def broken(faults: Faults) -> Trace:
+        async def run() -> Trace:
+            if faults.strike(1, "store.put") is not None:
+                raise KeyError("only with the fault")
+            return Trace(1)
+
+        return asyncio.run(run())
+
+    with pytest.raises(RuntimeError, match="crash-after at write 1 ended with status"):
+        branches(broken, (FaultKind.CRASH_AFTER,), 1, 1)

@@ -209,6 +209,14 @@ def test_pods_of_a_kubelet_that_has_been_silent_for_a_minute_are_not_waited_for(
     assert walk(cluster) == [DrainBackend(name("cp-a"))]
 
 
+def test_pods_are_waited_for_where_the_kubelet_could_say_nothing_for_the_api_was_away() -> None:
+    cluster = cordoned(taken())
+    cluster.pods.append(pod_of("dns-1", "cp-a"))
+    cluster.nodes["cp-a"] = replace(cluster.nodes["cp-a"], lease_renewed_unix=NOW.unix - 120)
+    cluster.api_back_for = 1.0
+    assert [type(step) for step in walk(cluster)] == [EvictPod]
+
+
 # --- bounds -----------------------------------------------------------------------------------------------
 def test_an_apiserver_that_does_not_end_holds_the_removal_for_so_long_only() -> None:
     assert [type(step) for step in walk(follows(pressed(taken(), ago=99.0)))] == []

@@ -1,6 +1,7 @@
 """Every single fault of a run, from one run: at each write the program forks, and the child goes on with the fault.
 
 What lies before a write is the same with and without the fault, so it is run once; a schedule costs what comes after.
+As many children run side by side as there are CPUs.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import os
 import pickle
 import sys
 import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from risen.sim.faults import FaultKind, Faults, may_strike
 from risen.sim.trace import Trace
+
+AT_ONCE = os.cpu_count() or 1
 
 
 class Branch(NamedTuple):
@@ -26,6 +30,15 @@ class Branch(NamedTuple):
     trace: Trace
 
 
+class _Child(NamedTuple):
+    """A run that goes on, and the end of the pipe that it will tell by."""
+
+    write: int
+    kind: FaultKind
+    process: int
+    pipe: int
+
+
 @dataclass(frozen=True)
 class _Forking(Faults):
     """Strikes nothing in the run that was begun, and in each child what that child is for."""
@@ -33,6 +46,7 @@ class _Forking(Faults):
     kinds: tuple[FaultKind, ...] = ()
     first: int = 1
     every: int = 1
+    running: deque[_Child] = field(default_factory=deque)
     found: list[Branch] = field(default_factory=list)
     end: list[int] = field(default_factory=list)
     """In a child the end of the pipe that it tells its parent by."""
@@ -47,7 +61,7 @@ class _Forking(Faults):
         return None
 
     def _is_child(self, number: int, kind: FaultKind) -> bool:
-        """Twice the answer: True in the child, at once, and False here, once the child has told and ended."""
+        """Twice the answer: True in the child, and False here."""
         loop = asyncio.get_running_loop()
         reading, writing = os.pipe()
         child = os.fork()
@@ -57,13 +71,21 @@ class _Forking(Faults):
             self.end.append(writing)
             return True
         os.close(writing)
-        with os.fdopen(reading, "rb") as pipe:
-            told = pipe.read()
-        _, status = os.waitpid(child, 0)
-        if status or not told:
-            raise RuntimeError(f"the run with {kind.value} at write {number} ended with status {status}")
-        self.found.append(Branch(number, kind, pickle.loads(told)))
+        self.running.append(_Child(number, kind, child, reading))
+        self.hear(at_most=AT_ONCE - 1)
         return False
+
+    def hear(self, at_most: int) -> None:
+        """Wait for the oldest until so many still run."""
+        while len(self.running) > at_most:
+            child = self.running.popleft()
+            with os.fdopen(child.pipe, "rb") as pipe:
+                told = pipe.read()
+            _, status = os.waitpid(child.process, 0)
+            if status or not told:
+                struck = f"{child.kind.value} at write {child.write}"
+                raise RuntimeError(f"the run with {struck} ended with status {status}")
+            self.found.append(Branch(child.write, child.kind, pickle.loads(told)))
 
     def tell(self, trace: Trace) -> None:
         """In a child: tell the parent, and be no more."""
@@ -81,6 +103,7 @@ def branches(
         trace = run(forking)
         if forking.end:
             forking.tell(trace)
+        forking.hear(at_most=0)
     except BaseException:
         if forking.end:
             traceback.print_exc()

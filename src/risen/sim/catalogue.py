@@ -9,14 +9,14 @@ from risen.sim.rolling import ONLY_WORKERS_TELL
 from risen.sim.scenario import Happening, Scenario
 
 BRING_UPS = (Scenario(1, 1), Scenario(3, 0), Scenario(3, 2))
-ROLLED_OTHERWISE = ("1+2:roll-all", "1+1:replace-leader", "3+4:surge-0", "3+6:surge-2", "1+2:storm")
-"""Other sizes: a solo member beside which a learner soaks, and more workers at once."""
+OTHER_SIZES = ("1+2:roll-all", "1+1:replace-leader", "3+4:surge-0", "3+6:surge-2", "1+2:storm")
+"""A solo member beside which a learner soaks, and more workers at once."""
 
 
 def catalogue() -> tuple[Scenario, ...]:
     """Every happening to three and two, each way in which a release may be bad, and other sizes."""
     happenings = (Scenario(3, 2, what) for what in Happening if what is not Happening.NOTHING)
-    return (*BRING_UPS, *happenings, *_bad_releases(), *map(Scenario.parse, ROLLED_OTHERWISE))
+    return (*BRING_UPS, *happenings, *_bad_releases(), *map(Scenario.parse, OTHER_SIZES))
 
 
 def _bad_releases() -> Iterator[Scenario]:

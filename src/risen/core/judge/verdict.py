@@ -111,8 +111,14 @@ def _judge_node(facts: Facts, node: NodeSeen, served: bool) -> tuple[Verdict, st
 
 def is_silent(facts: Facts, node: NodeSeen) -> bool:
     """Whether the kubelet has not renewed its lease for more than two periods in which it could have."""
+    silent = silent_seconds(facts, node)
+    return silent is not None and silent > LEASE_STALE_SECONDS
+
+
+def silent_seconds(facts: Facts, node: NodeSeen) -> float | None:
+    """For how long the kubelet has not renewed its lease though it could have; None where it has none yet."""
     renewed = node.lease_renewed_unix
-    return renewed is not None and facts.now.unix - max(renewed, facts.api_since_unix) > LEASE_STALE_SECONDS
+    return None if renewed is None else facts.now.unix - max(renewed, facts.api_since_unix)
 
 
 def node_is_late(facts: Facts, node: NodeSeen) -> bool:

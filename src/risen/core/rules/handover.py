@@ -13,6 +13,7 @@ from __future__ import annotations
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Entry, Life
 from risen.core.judge.snapshot import verified_snapshot
+from risen.core.judge.verdict import silent_seconds
 from risen.core.names import InstanceName, may_hold_etcd
 from risen.core.picture import InstanceSeen, InstanceState, MemberSeen, NodeSeen
 from risen.core.reasons import PLANNED
@@ -95,10 +96,8 @@ def _empty(view: View, life: Life, entry: Entry) -> RuleOutput | None:
 
 
 def _is_silent(view: View, node: NodeSeen) -> bool:
-    renewed = node.lease_renewed_unix
-    if renewed is None:
-        return not node.ready
-    return view.facts.now.unix - renewed > KUBELET_SILENT_SECONDS
+    silent = silent_seconds(view.facts, node)
+    return not node.ready if silent is None else silent > KUBELET_SILENT_SECONDS
 
 
 def _press(view: View, name: InstanceName, member: MemberSeen) -> RuleOutput:
