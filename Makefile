@@ -37,7 +37,7 @@ check: python ## format, lint, types, unit, scenarios, architecture, style, shor
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check --no-cache .
 	@$(PYTHON) -m mypy
-	@$(PYTEST) -q -m "not root and not cluster and not e2e and not sim" tests
+	@$(PYTEST) -q -n logical --dist worksteal -m "not root and not cluster and not e2e and not sim" tests
 
 test: setup check ## check, then contracts against real parts, then one real cluster; root
 	@[ "$$(id -u)" = 0 ] || { echo "make test raises a real cluster and needs root: sudo make test" >&2; exit 1; }

@@ -37,7 +37,7 @@ class Comparison:
         """A summary line, and a line for each kind that is unseen."""
         summary = (
             f"fidelity: reality gave {len(self.met)} kinds of answer ({len(self.fresh)} for the first time), "
-            f"the simulator can give {len(self.answerable)}; {len(self.unseen)} unseen"
+            f"{len(self.unseen)} of them unseen in the simulator"
         )
         return [summary, *map(_unseen, self.unseen)]
 

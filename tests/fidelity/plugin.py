@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,18 +33,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--keep-answers", action="store_true", help=f"add what is new to {KEPT.name}")
 
 
-def note_answers(config: pytest.Config, environment: pytest.MonkeyPatch) -> None:
-    """Let tests from here on, and the programs that they start, note what real parts answer them.
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the file: what RISEN_RECORD_ANSWERS names, else a fresh one in the checkout, which git ignores.
 
-    The file is what RISEN_RECORD_ANSWERS names, else a fresh one in the checkout, which git ignores.
+    Processes that share out one run (pytest-xdist) add to one file; the first of them makes room for it.
     """
-    if ANSWERS not in config.stash:
-        chosen = os.environ.get(SWITCH)
-        path = Path(chosen) if chosen else config.rootpath / ".risen" / "answers.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not chosen:
-            path.unlink(missing_ok=True)
-        config.stash[ANSWERS] = path
+    chosen = os.environ.get(SWITCH)
+    path = Path(chosen) if chosen else config.rootpath / ".risen" / "answers.jsonl"
+    config.stash[ANSWERS] = path
+    if not chosen and not is_one_of_many(config) and not config.option.collectonly:
+        path.unlink(missing_ok=True)
+
+
+def is_one_of_many(config: pytest.Config) -> bool:
+    """Whether this process runs a share of the tests and another one reports."""
+    return hasattr(config, "workerinput")
+
+
+def note_answers(config: pytest.Config, environment: pytest.MonkeyPatch) -> None:
+    """Let tests from here on, and the programs that they start, note what real parts answer them."""
+    config.stash[ANSWERS].parent.mkdir(parents=True, exist_ok=True)
     environment.setenv(SWITCH, str(config.stash[ANSWERS]))
 
 
@@ -52,8 +61,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """Compare, after pytest has told all else; fail the run where it was asked for."""
     yield
     config = session.config
-    path = config.stash.get(ANSWERS, None)
-    if path is None or not path.exists():
+    path = config.stash[ANSWERS]
+    if is_one_of_many(config) or config.option.collectonly or not path.exists():
         return
     found = compare(path)
     reporter = config.pluginmanager.get_plugin("terminalreporter")
@@ -67,13 +76,19 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
 
 
 def compare(path: Path) -> Comparison:
-    """What a run noted against what the simulator can answer. Some seconds of work."""
+    """What a run noted against what the simulator can answer.
+
+    Where reality said nothing new the simulator, which takes seconds, is not asked again: that it can answer
+    all that is kept is a test of its own.
+    """
+    kept = kept_answers(KEPT.read_text().splitlines())
+    with path.open() as lines:
+        found = Comparison(tuple(read_answers(lines)), kept, kept)
+    if not found.fresh:
+        return found
     from fidelity.simulated import answerable
 
-    with path.open() as lines:
-        return Comparison(
-            tuple(read_answers(lines)), answerable(), kept_answers(KEPT.read_text().splitlines())
-        )
+    return replace(found, answerable=answerable())
 
 
 def keep(answers: frozenset[Answer]) -> None:

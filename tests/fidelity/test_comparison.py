@@ -20,7 +20,7 @@ ODD = NotedAnswer(Answer("etcd.remove", "Invalid"), 418, "POST …/remove: a tea
 def test_what_the_simulator_cannot_answer_is_told_with_its_status_and_words() -> None:
     found = Comparison((PLAIN, ODD, PLAIN), frozenset({PLAIN.answer}), frozenset({PLAIN.answer}))
     assert found.report() == [
-        "fidelity: reality gave 2 kinds of answer (1 for the first time), the simulator can give 1; 1 unseen",
+        "fidelity: reality gave 2 kinds of answer (1 for the first time), 1 of them unseen in the simulator",
         "  unseen: etcd.remove  Invalid  (HTTP 418, POST …/remove: a teapot (HTTP 418))",
     ]
 
@@ -42,7 +42,7 @@ def run_of(folder: Path, noted: NotedAnswer, *options: str) -> subprocess.Comple
     AnswerFile(answers).note(noted.answer, noted.text)
     (folder / "conftest.py").write_text(
         f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\n"
-        "from fidelity.plugin import note_answers, pytest_addoption, pytest_sessionfinish\n"
+        "from fidelity.plugin import note_answers, pytest_addoption, pytest_configure, pytest_sessionfinish\n"
     )
     (folder / "test_one.py").write_text(
         "from conftest import note_answers\n"
