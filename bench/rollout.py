@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from shared.gaps import OBJECTS, WRITES_PER_SECOND, Gap, Writers
+from shared.gaps import ETCD_WRITES_PER_SECOND, OBJECTS, WRITES_PER_SECOND, Gap, Writers
 from shared.record import Figure, keep
 from shared.replacements import Replacement, last_replacement
 from shared.standing import (
@@ -40,7 +40,7 @@ from risen.core.names import InstanceName
 
 RUNS = 20
 SOAK_SECONDS = 3.0
-"""`minReadySeconds` of the workers: waited for by wish, so it is no cost of Risen's."""
+"""`minReadySeconds` of both pools: waited for by wish, so it is no cost of Risen's."""
 CALM_SECONDS = 3.0
 LEADER_EVERY = 3
 """Every third replacement is of the instance whose member leads, as in a rollout of three."""
@@ -66,7 +66,7 @@ spec:
       - name: edge
         image: risen.local/busybox:1
         imagePullPolicy: Never
-        command: [sh, -c, "mkdir -p /w; hostname > /w/index.html; exec httpd -f -p 8080 -h /w"]
+        command: [sh, -c, "trap 'exit 0' TERM; mkdir -p /w; hostname > /w/index.html; httpd -f -p 8080 -h /w & wait"]
         readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}
         lifecycle: {preStop: {exec: {command: [sleep, "3"]}}}
 ---
@@ -85,10 +85,9 @@ spec: {maxUnavailable: 2, selector: {matchLabels: {app: web}}}
 def prepared(cluster: Cluster) -> None:
     """The files before `up`: an image to run, and a short soak."""
     add_test_image(cluster.folder)
-    cluster.change(
-        "    # strategy: {maxSurge: 1, maxUnavailable: 0, minReadySeconds: 10}",
-        f"    strategy: {{minReadySeconds: {SOAK_SECONDS:.0f}}}",
-    )
+    soak = f"    strategy: {{minReadySeconds: {SOAK_SECONDS:.0f}}}\n"
+    cluster.change("    # strategy: {maxSurge: 1, maxUnavailable: 0, minReadySeconds: 10}", soak)
+    cluster.change("    role: control-plane ", f"{soak}    role: control-plane ")
 
 
 def replaced(cluster: Cluster, victim: str) -> Replacement:
@@ -154,7 +153,10 @@ def worker(cluster: Cluster, found: Found) -> None:
     found["worker: beyond drain, boot and soak"].append(done.beyond(SOAK_SECONDS))
 
 
-LOAD = f"{WRITES_PER_SECOND} patches a second of {OBJECTS} ConfigMaps through the endpoint, a writer at each etcd voter"
+LOAD = (
+    f"{WRITES_PER_SECOND} patches a second of {OBJECTS} ConfigMaps through the endpoint, "
+    f"{ETCD_WRITES_PER_SECOND} puts a second at the etcd voters in turn"
+)
 WHOLE = "asked to entry closed: learner, snapshot, rehearsal, drain with a preStop of 3 s, handover"
 AIMS: dict[str, tuple[float, str, str]] = {
     "longest write gap, etcd, beyond the control window": (0.05, "median", LOAD),

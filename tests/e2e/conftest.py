@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from host import host_facts, leftovers
+from kept_record import RecordKeeper, code_now, not_yet_passed, read
 from load import credentials_of
 from pieces import Cluster, Credentials, add_test_image
 
@@ -24,7 +25,25 @@ STORY = ("test_cluster.py", "test_rollout.py", "test_cluster_end.py")
 """Files that tell the story of the one cluster, in this order; within a file from top to bottom."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Known where this folder is named on the command line, as `make e2e` does."""
+    group = parser.getgroup("e2e")
+    group.addoption(
+        "--record", type=Path, help="a file that keeps what became of each test, and on which code"
+    )
+    group.addoption(
+        "--left", action="store_true", help="only what has not passed on today's code, by --record"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the record that was asked for."""
+    record = config.getoption("--record", None)
+    if record is not None and not config.option.collectonly:
+        config.pluginmanager.register(RecordKeeper(record))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The files of the one cluster's story stand together, in its order."""
     here = Path(__file__).parent
     story = [item for item in items if item.path.parent == here and item.path.name in STORY]
@@ -35,6 +54,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("e2e") is None and item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.cluster)
+    if config.getoption("--left", default=False):
+        leave_out_what_passed(config, items)
+
+
+def leave_out_what_passed(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--left`: only files of which a test has not passed on today's code."""
+    groups: dict[str, list[str]] = {}
+    for item in items:
+        groups.setdefault("story" if item.path.name in STORY else item.path.name, []).append(item.nodeid)
+    left = not_yet_passed(groups.values(), read(config.getoption("--record")), code_now())
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in left])
+    items[:] = [item for item in items if item.nodeid in left]
 
 
 @pytest.fixture(scope="session", autouse=True)

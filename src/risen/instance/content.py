@@ -46,11 +46,13 @@ _AT_BOOT = (
     "containerd.service",
     "risen-prepare.service",
     "risen-sandbox-image.service",
-    "risen-images.timer",
     "risen-join.service",
     "risen-joined.path",
     "risen-power-button.path",
 )
+_IMAGES = "risen-images.timer"
+"""A worker unpacks its container images while it joins. A control-plane instance is long from its first pod then, and
+its join, its etcd and its API server would wait for CPU and disk: it unpacks them once its API server lives."""
 _NODE_ONCE_JOINED = ("kubelet.service", "kube-proxy.service", "flanneld.service", "risen-cni.path")
 _CONTROL_PLANE_ONCE_JOINED = (
     "etcd.service",
@@ -110,8 +112,9 @@ cloud-init's later stages have nothing to do but start Python twice."""
 def image_content(role: Role) -> ImageContent:
     """Everything Risen puts into the image of a role, sorted by path."""
     control_plane = role is Role.CONTROL_PLANE
-    once_joined = _NODE_ONCE_JOINED + (_CONTROL_PLANE_ONCE_JOINED if control_plane else ())
-    own_at_boot = tuple(unit for unit in _AT_BOOT if unit.startswith("risen-"))
+    once_joined = _NODE_ONCE_JOINED + ((*_CONTROL_PLANE_ONCE_JOINED, _IMAGES) if control_plane else ())
+    at_boot = _AT_BOOT if control_plane else (*_AT_BOOT, _IMAGES)
+    own_at_boot = tuple(unit for unit in at_boot if unit.startswith("risen-"))
     found = [_unit(name) for name in (*own_at_boot, *once_joined, *_STARTED_BY_OTHERS)]
     found += [
         ImageFile(f"{_UNITS}/risen-joined.target.wants/{name}", link=f"../{name}") for name in once_joined
@@ -134,7 +137,7 @@ def image_content(role: Role) -> ImageContent:
             _lines(tuple(path.lstrip("/") for path in layout.answer_paths(role))),
         ),
     ]
-    return ImageContent(tuple(sorted(found, key=lambda file: file.path)), _AT_BOOT)
+    return ImageContent(tuple(sorted(found, key=lambda file: file.path)), at_boot)
 
 
 def _unit(name: str) -> ImageFile:
