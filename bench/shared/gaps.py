@@ -126,23 +126,29 @@ class EtcdWriters(Written):
     seed: str
     """An address of a member, to begin with."""
 
+    def __post_init__(self) -> None:
+        self._voters = deque([f"https://{self.seed}:2379"])
+
     async def run(self, stop: asyncio.Event) -> None:
         """Write until told to stop, at each voter in turn that has answered the last write."""
         bound = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
         connector = aiohttp.TCPConnector(ssl=client_context(self.identity))
-        voters, read = deque([f"https://{self.seed}:2379"]), 0.0
         going: dict[str, asyncio.Task[None]] = {}
         async with aiohttp.ClientSession(connector=connector, timeout=bound, trust_env=False) as session:
+            following = asyncio.create_task(self._follow(session, stop))
             while not await stopped_within(stop, 1 / ETCD_WRITES_PER_SECOND):
-                if time.monotonic() - read > MEMBERS_SECONDS:
-                    voters, read = deque(await self._voters(session, tuple(voters))), time.monotonic()
-                voters.rotate()
-                free = [url for url in voters if url not in going or going[url].done()]
+                self._voters.rotate()
+                free = [url for url in self._voters if url not in going or going[url].done()]
                 if free:
                     going[free[0]] = asyncio.create_task(self._write(session, free[0]))
-            await asyncio.gather(*going.values())
+            await asyncio.gather(following, *going.values())
 
-    async def _voters(self, session: aiohttp.ClientSession, known: tuple[str, ...]) -> tuple[str, ...]:
+    async def _follow(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
+        """Beside the writing: one that is asked who votes may be dead, and that takes a second to see."""
+        while not await stopped_within(stop, MEMBERS_SECONDS):
+            self._voters = deque(await self._asked(session, tuple(self._voters)))
+
+    async def _asked(self, session: aiohttp.ClientSession, known: tuple[str, ...]) -> tuple[str, ...]:
         """Client URLs of the voters, asked of the first that answers; the known ones while none does."""
         for url in known:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError, KeyError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from random import Random
 
@@ -102,6 +103,19 @@ def test_a_bring_up_waits_for_what_the_api_does_not_serve_yet(missing: str, refu
     trace = run_of(Scenario(1, 1), unserved)
     assert trace.violations == ()
     assert any(refusal in line.answer for line in trace.lines)
+
+
+def test_what_a_budget_keeps_refusing_is_asked_for_less_and_less_often() -> None:
+    """A budget that never allows must not cost an API server two requests a second and pod for as long as it takes."""
+    trace = run_of(Scenario.parse("3+2:budget-skipped"), lambda world: None)
+    first = next(
+        line.operation for line in trace.lines if line.operation.startswith("kubernetes.evict strict-")
+    )
+    asked = [line.at for line in trace.lines if line.operation == first]
+    pauses = [after - before for before, after in itertools.pairwise(asked)]
+    assert len(asked) > 30
+    assert max(pauses[:10]) < 1.0
+    assert min(pauses[-5:]) > 2.0
 
 
 # --- a store that a newer Risen wrote in --------------------------------------------------------------------

@@ -31,6 +31,9 @@ LOOK_AGAIN_SECONDS = 1.0
 BUSY_LOOK_SECONDS = 0.25
 DEBOUNCE_SECONDS = 0.1
 LONGEST_BACK_OFF_SECONDS = 10.0
+LATER_SECONDS, LATER_GROWS_BY, LONGEST_LATER_SECONDS = 0.5, 0.05, 5.0
+"""What is refused for now (a budget, a learner behind) is asked again soon, each time a little later: a tenth of the
+time that it has been refused for, so that a budget that never allows costs an API server next to nothing."""
 MOST_BREATH_SECONDS = 2.0
 """A cycle is followed by as long without one, up to this: on a slow host the instances need the processor more."""
 SETTLE_SECONDS = 1.0
@@ -194,7 +197,8 @@ class Engine:
         failures = self.attempts[step].failures + 1 if step in self.attempts else 1
         pause = min(BUSY_LOOK_SECONDS * 2 ** min(failures - 1, 8), LONGEST_BACK_OFF_SECONDS)
         if isinstance(error, Later):
-            pause = error.after_seconds if error.after_seconds is not None else 2 * BUSY_LOOK_SECONDS
+            later = min(max(LATER_SECONDS, LATER_GROWS_BY * failures), LONGEST_LATER_SECONDS)
+            pause = error.after_seconds if error.after_seconds is not None else later
         self.attempts[step] = _Attempts(failures, self.world.clock.boot() + pause)
 
     def _pause(self, plan: Plan, now: float) -> float:
