@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def leave_out_what_passed(config: pytest.Config, items: list[pytest.Item]) -> No
     groups: dict[str, list[str]] = {}
     for item in items:
         groups.setdefault("story" if item.path.name in STORY else item.path.name, []).append(item.nodeid)
-    left = not_yet_passed(groups.values(), read(config.getoption("--record")), code_now())
+    left = not_yet_passed(groups.values(), read(config.getoption("--record")), cache(code_now))
     config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in left])
     items[:] = [item for item in items if item.nodeid in left]
 

@@ -7,26 +7,28 @@ on today's code are left out; the files of the one cluster's story count as one.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = ("src", "tests/e2e")
-"""The folders whose contents decide whether a test would see the same again."""
+HERE = "tests/e2e"
+CODE = ("src", HERE)
+"""The folders whose contents decide whether a test would see the same again; other tests' files do not."""
 CHANGED = "changed"
 """Of code that is not committed: what ran on it counts for nothing later."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """One test's last run. `code` is git's name of the contents of `CODE`, or `CHANGED`."""
+    """One test's last run. `code` is what `code_now` said."""
 
     outcome: str
     seconds: float
@@ -42,11 +44,14 @@ def git(*words: str) -> str:
     return done.stdout.strip()
 
 
-def code_now() -> str:
-    """git's names of the trees in `CODE`, in short, or `CHANGED`."""
+def code_now(file: str) -> str:
+    """A digest of what a test file runs on: the product, what the tests share, and the file itself; or `CHANGED`."""
     if git("status", "--porcelain", "--", *CODE):
         return CHANGED
-    return " ".join(git("rev-parse", "--short=12", f"HEAD:{folder}") for folder in CODE)
+    entries = git("ls-tree", "HEAD", "src", f"{HERE}/").splitlines()
+    other_tests = f"\t{HERE}/test_"
+    counted = [entry for entry in entries if other_tests not in entry or entry.endswith(f"/{file}")]
+    return hashlib.sha256("\n".join(counted).encode()).hexdigest()[:12]
 
 
 def read(path: Path) -> dict[str, Kept]:
@@ -64,14 +69,21 @@ def write(path: Path, kept: dict[str, Kept]) -> None:
     new.replace(path)
 
 
-def not_yet_passed(groups: Iterable[list[str]], kept: dict[str, Kept], code: str) -> set[str]:
-    """The tests of all groups of which one at least has not passed on this code."""
+def not_yet_passed(
+    groups: Iterable[list[str]], kept: dict[str, Kept], code_of: Callable[[str], str]
+) -> set[str]:
+    """The tests of all groups of which one at least has not passed on today's code. `code_of` takes a file's name."""
 
     def passed(test: str) -> bool:
         one = kept.get(test)
-        return one is not None and one.outcome == "passed" and one.code == code != CHANGED
+        return one is not None and one.outcome == "passed" and one.code == code_of(file_of(test)) != CHANGED
 
     return {test for group in groups if not all(map(passed, group)) for test in group}
+
+
+def file_of(test: str) -> str:
+    """The file's name in a node id of pytest's."""
+    return test.partition("::")[0].rpartition("/")[2]
 
 
 class RecordKeeper:
@@ -79,9 +91,14 @@ class RecordKeeper:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._code, self._commit = code_now(), git("rev-parse", "HEAD")
+        self._commit = git("rev-parse", "HEAD")
+        self._code: dict[str, str] = {}
         self._seconds: dict[str, float] = {}
         self._failed: set[str] = set()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """What they run on is what there is now, not what may be there when they end."""
+        self._code = {file: code_now(file) for file in {file_of(item.nodeid) for item in session.items}}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A test counts as passed when set-up, call and tear-down did."""
@@ -97,7 +114,7 @@ class RecordKeeper:
             outcome="failed" if test in self._failed else "passed",
             seconds=round(self._seconds[test], 1),
             commit=self._commit,
-            code=self._code,
+            code=self._code[file_of(test)],
             date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             machine=f"{os.cpu_count()} CPU, Linux {platform.release()}",
         )

@@ -31,6 +31,14 @@ WATCH_SECONDS = 1.5
 """After the line that tells who leads `up` only watches; a control plane takes ten times as long to rise."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def interruptible() -> Iterator[None]:
+    """A shell lets what it runs in the background ignore SIGINT, and so would every `up` that is started here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def rules() -> dict[str, str]:
     """The host's firewall as both of its front ends show it, and the rest that must be the same."""
     saved = "\n".join(line for line in run("iptables-save").splitlines() if line[:1] != "#")
