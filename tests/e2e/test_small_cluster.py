@@ -254,7 +254,7 @@ def test_kill_replaces_and_down_refuses_beside_a_stranger_before_anything_is_end
         assert "not made by Risen: stranger; unplug them first" in refused.stderr
         assert names(small) == there
         assert len(controllers(small)) == 1, "the controller goes on too"
-        assert small.ready_nodes() == set(there)
+        assert small.ready_nodes() == set(there), small.kubectl("describe", "nodes")
         assert reaches(small.endpoint)
     assert "a test" in small.risen("events")
 
