@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from builders import NOW, UID, Cluster
 from risen.cli.consoles import Consoles
 from risen.cli.glimpse import Glimpse
@@ -27,6 +29,11 @@ def with_stranger(uid: ClusterUid | None) -> Cluster:
 def test_a_standing_cluster_is_settled_and_one_that_lost_a_worker_is_not() -> None:
     assert glimpse_of(Cluster.standing()).settled
     assert not glimpse_of(Cluster.standing().stop("w-b")).settled
+
+
+def test_a_cluster_of_which_something_was_asked_is_not_settled_before_a_controller_has_taken_it_in() -> None:
+    """`risen kill` and then a look: all is still as it was, and will not stay so."""
+    assert not replace(glimpse_of(Cluster.standing()), orders=1).settled
 
 
 def test_a_stranger_on_the_bridge_is_told_of_and_keeps_no_up_waiting() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from risen.bootstrap import CLOCK, ENTROPY, Cluster, Sights, look_at
 from risen.cli.consoles import Consoles, read_consoles
+from risen.codec import records
 from risen.core.blocked import Blocked
 from risen.core.deciding import decide
 from risen.core.history import History
@@ -31,16 +32,18 @@ class Glimpse:
     boot: float
     unix: float
     consoles: Consoles
+    orders: int = 0
+    """What people asked for and no controller has taken in yet."""
 
     @property
     def settled(self) -> bool:
-        """Everything wanted is there: no step to take, nothing awaited, nothing refused, nothing unseen.
+        """Everything wanted is there: nothing asked for, no step to take, nothing awaited, refused or unseen.
 
         A stranger beside the instances is told of, but there is nothing to be awaited of it.
         """
         seen = isinstance(self.picture.kubernetes, Seen) and isinstance(self.picture.etcd, Seen)
         refused = [item for item in self.plan.blocked if not self._is_stranger(item)]
-        nothing = not (self.plan.steps or self.plan.waiting or refused)
+        nothing = not (self.orders or self.plan.steps or self.plan.waiting or refused)
         return seen and nothing and not self.history.open_entries and not self.not_ready
 
     def _is_stranger(self, item: Blocked) -> bool:
@@ -70,6 +73,7 @@ class Looker:
         self.cluster, self.sights = cluster, sights
         self.eyes = Eyes(sights)
         self._past: Past | None = None
+        self._orders = 0
 
     @classmethod
     async def open(cls, cluster: Cluster, addon_poll_seconds: float | None = None) -> Looker:
@@ -86,7 +90,9 @@ class Looker:
         return await self._glimpse(history, await self.eyes.look(history, ()))
 
     async def _history(self) -> History:
-        """Read whole at the first look, followed after that."""
+        """Read whole at the first look, followed after that. Orders are counted before: one that is taken in
+        meanwhile is in the history."""
+        self._orders = len(await self.cluster.store.list(records.INTENTS))
         if self._past is None:
             self._past = await load_past(self.cluster.store)
             return self._past.history
@@ -99,7 +105,9 @@ class Looker:
         plan = decide(_revision(self.cluster), picture, history, now, supplies)
         leader = await self.cluster.leadership.leader()
         consoles = await read_consoles(self.sights.provider, history)
-        return Glimpse(self.cluster, history, picture, plan, leader, now.boot, now.unix, consoles)
+        return Glimpse(
+            self.cluster, history, picture, plan, leader, now.boot, now.unix, consoles, self._orders
+        )
 
     async def look_once(self, bound_seconds: float = LOOK_SECONDS) -> Glimpse:
         """One look, or the first of several, at everything: Kubernetes is listed, all else is looked at meanwhile.

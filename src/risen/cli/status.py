@@ -112,7 +112,8 @@ def _log(glimpse: Glimpse) -> Path:
 def _now(glimpse: Glimpse) -> list[str]:
     """What goes on, or would if a controller led."""
     plan, history = glimpse.plan, glimpse.history
-    now = [_entry_words(glimpse, entry) for entry in history.open_entries]
+    now = ["what was asked for last is taken in by the controller first"] if glimpse.orders else []
+    now += [_entry_words(glimpse, entry) for entry in history.open_entries]
     now += [step_words(step) for step in plan.steps]
     now += [waiting_words(item, glimpse.boot) for item in plan.waiting]
     now += [f"{name} has not joined yet: {said}" for name, said in glimpse.consoles.joining.items() if said]
