@@ -32,8 +32,8 @@ BUSY_LOOK_SECONDS = 0.25
 DEBOUNCE_SECONDS = 0.1
 LONGEST_BACK_OFF_SECONDS = 10.0
 LATER_SECONDS, LATER_GROWS_BY, LONGEST_LATER_SECONDS = 0.5, 0.05, 5.0
-"""What is refused for now (a budget, a learner behind) is asked again soon, each time a little later: a tenth of the
-time that it has been refused for, so that a budget that never allows costs an API server next to nothing."""
+"""What is refused for now (a budget, a learner behind) is asked again soon; from the eleventh time on each pause is 50 ms
+longer, so that a budget that never allows costs an API server next to nothing."""
 MOST_BREATH_SECONDS = 2.0
 """A cycle is followed by as long without one, up to this: on a slow host the instances need the processor more."""
 SETTLE_SECONDS = 1.0
