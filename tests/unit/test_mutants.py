@@ -39,6 +39,10 @@ def test_a_run_on_other_code_than_the_copy_is_no_catch(tmp_path: Path) -> None:
         TOOL["Copy"](tmp_path).failing_test()
 
 
+def test_the_simulator_runs_a_copy_as_it_is_and_finds_nothing_wrong() -> None:
+    assert TOOL["Copy"](ROOT).violation("1+1") == ""
+
+
 def test_a_test_that_caught_a_bug_before_and_is_gone_is_no_catch_and_no_failure(tmp_path: Path) -> None:
     copy = TOOL["Copy"](tmp_path, {"a": "tests/unit/test_gone.py::test_a", "b": "test_there.py::test_gone"})
     (tmp_path / "test_there.py").write_text("")

@@ -29,6 +29,7 @@ from risen.sim.enumeration import enumerate_faults, standing_for
 from risen.sim.faults import FaultKind, Faults
 from risen.sim.harness import simulate
 from risen.sim.scenario import Scenario
+from risen.sim.trace import Trace
 
 SHOWN_LINES = 60
 SLICES = 4
@@ -134,6 +135,11 @@ def parts_of(scenarios: Sequence[Scenario], seeds: int, enumerated: bool) -> lis
     ]
 
 
+def random_run(scenario: Scenario, seed: int) -> Trace:
+    """One run of a scenario with the crashes and errors of its seed."""
+    return simulate(scenario, seed, random_faults(seed), standing_for(scenario, seed))
+
+
 def _runs(part: Part) -> Iterator[tuple[str, int, tuple[str, ...]]]:
     """(command that shows it again, crashes, what is wrong) of each run of a part."""
     scenario = Scenario.parse(part.scenario)
@@ -144,7 +150,7 @@ def _runs(part: Part) -> Iterator[tuple[str, int, tuple[str, ...]]]:
             yield f"{command} 1 --faults {struck}", case.trace.crashes, case.wrong
         return
     for seed in range(part.first, part.last + 1):
-        trace = simulate(scenario, seed, random_faults(seed), standing_for(scenario, seed))
+        trace = random_run(scenario, seed)
         yield f"{command} {seed}", trace.crashes, trace.violations
 
 
