@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import itertools
 import os
 import sys
 import time
@@ -24,7 +23,7 @@ from shared.record import ROOT
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 from background import Background, api_session, stopped_within
-from load import NAMESPACE
+from load import NAMESPACE, Gap, longest_gap
 from pieces import Credentials
 
 from risen.bootstrap import Host, identity_of, open_authorities, open_cluster
@@ -46,20 +45,6 @@ WARM_SECONDS = 1.0
 PREFIX = "bench-gap"
 KEY = "/bench-gap/"
 """Beside what Kubernetes keeps, which lies below /registry/."""
-
-
-@dataclass(frozen=True, order=True)
-class Gap:
-    """Seconds without an acknowledged write, and how many after the window's beginning they began."""
-
-    seconds: float
-    began: float
-
-
-def longest_gap(times: list[float], since: float, until: float) -> Gap:
-    """The longest time between two of these moments in a row; both ends of the window count as such."""
-    moments = [since, *sorted(one for one in times if since <= one <= until), until]
-    return max(Gap(after - before, before - since) for before, after in itertools.pairwise(moments))
 
 
 @dataclass(kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -14,6 +15,8 @@ SYSCTLS = (
     "vm/overcommit_memory",
     "kernel/panic",
     "kernel/panic_on_oops",
+    "fs/inotify/max_user_instances",
+    "fs/inotify/max_user_watches",
 )
 
 
@@ -49,6 +52,19 @@ def end_hard(cluster: str, instance: str) -> None:
             os.kill(process, signal.SIGKILL)
         except ProcessLookupError:
             continue
+
+
+def forget_what_a_boot_forgets(cluster: str) -> None:
+    """Mounts, the network namespace with its bridge, what lies in /run, and the cgroups of a cluster whose processes
+    have ended: only its disks are left, as after a power cut."""
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in reversed([one for one in mounts if f"clusters/{cluster}/" in one]):
+        subprocess.run(["umount", point], check=True)
+    subprocess.run(["ip", "netns", "del", f"risen-{cluster}"], check=True)
+    shutil.rmtree(f"/run/risen/{cluster}")
+    for folder, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
+        if folder.endswith(f"/risen/{cluster}") or f"/risen/{cluster}/" in folder:
+            os.rmdir(folder)
 
 
 def host_facts() -> dict[str, str]:

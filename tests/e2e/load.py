@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import ssl
 import threading
@@ -15,18 +16,34 @@ from pieces import Credentials
 NAMESPACE = "default"
 
 
+@dataclass(frozen=True, order=True)
+class Gap:
+    """Seconds without a success, and how many after the window's beginning they began."""
+
+    seconds: float
+    began: float
+
+
+def longest_gap(times: list[float], since: float, until: float) -> Gap:
+    """The longest time between two of these moments in a row; both ends of the window count as such."""
+    moments = [since, *sorted(one for one in times if since <= one <= until), until]
+    return max(Gap(after - before, before - since) for before, after in itertools.pairwise(moments))
+
+
 @dataclass
 class Noted:
-    """Monotonic seconds of each success, and how many requests failed."""
+    """Monotonic seconds of each success and of the window that they are judged in, and how many requests failed."""
 
     times: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
+    until: float | None = None
+    """None while it goes on."""
 
     def longest_gap_seconds(self) -> float:
-        """Between two successes in a row."""
-        return max(
-            (after - before for before, after in zip(self.times, self.times[1:], strict=False)), default=0.0
-        )
+        """What there is before the first success and after the last counts: a gap that never ended is one too."""
+        until = time.monotonic() if self.until is None else self.until
+        return longest_gap(self.times, self.since, until).seconds
 
 
 class Load:
@@ -50,11 +67,13 @@ class Load:
         self._threads = [threading.Thread(target=run) for run in (self._write, self._read)]
 
     def __enter__(self) -> Load:
+        self.writes.since = self.reads.since = time.monotonic()
         for thread in self._threads:
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.writes.until = self.reads.until = time.monotonic()
         self._stop.set()
         for thread in self._threads:
             thread.join()

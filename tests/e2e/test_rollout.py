@@ -26,7 +26,9 @@ pytestmark = pytest.mark.root
 
 ROLLOUT_BOUND_SECONDS = 900.0
 LONGEST_GAP_SECONDS = 30.0
-LEAST_WRITES = 1000
+LEAST_SHARE_WRITTEN = 0.5
+"""Of the writes that were due. A host that is too slow for 200 a second leaves some unsent; fewer than this would be
+no load worth the name."""
 SERVICE_ADDRESS = "10.96.0.1"
 NODE_PORT, BALANCER_PORT = 30081, 30881
 REPLICAS, LEAST_READY = 3, 2
@@ -84,6 +86,16 @@ class Asked:
         found |= {f"HTTP/2 {where}": one.noted for where, one in self.http2_readers.items()}
         return {"writer": self.writer.noted, **found}
 
+    def begin(self) -> None:
+        """From now on a time without answers counts."""
+        for noted in self.noted().values():
+            noted.since = time.monotonic()
+
+    def end(self) -> None:
+        """Until now it did."""
+        for noted in self.noted().values():
+            noted.until = time.monotonic()
+
     def figures(self) -> dict[str, object]:
         """What a person would like to know."""
         gaps = {
@@ -140,7 +152,9 @@ def asked_all_the_time(cluster: Cluster, credentials: Credentials, prefix: str) 
         try:
             with Background([asked.writer]), Background([*outside, asked.webs["from outside"], inside]):
                 wait_for("a client in every probe pod", lambda: len(inside.seen) == 2, 60)
+                asked.begin()
                 yield asked
+                asked.end()
         finally:
             print(json.dumps(asked.figures(), indent=1))
             print("\n".join([*asked.balancer.turns, *asked.budget.story]))
@@ -239,7 +253,8 @@ def _no_web_request_lost(asked: Asked) -> None:
 def _every_acknowledged_write_is_found(cluster: Cluster, credentials: Credentials, asked: Asked) -> None:
     writer = asked.writer
     found = asyncio.run(written(cluster.endpoint, credentials, writer.prefix))
-    assert len(writer.acknowledged) > LEAST_WRITES, writer.noted.errors[:20]
+    told = f"{writer.due} due, {writer.unsent} unsent, {writer.noted.errors[:20]}"
+    assert len(writer.acknowledged) >= LEAST_SHARE_WRITTEN * writer.due, told
     assert set(writer.acknowledged) - found == set()
 
 
