@@ -15,6 +15,7 @@ from risen.core.safety.claims import MOST_IN_FLIGHT, Claims
 from risen.core.safety.invariants import INVARIANTS, violations
 from risen.core.safety.quorum import count_voters, quorum_of
 from risen.core.safety.recheck import recheck
+from risen.core.spec import Share, Strategy
 from risen.core.step import (
     AddLearner,
     Bootstrap,
@@ -330,9 +331,14 @@ def test_used_budget_is_the_union_of_who_is_out_and_who_is_in_the_ledger() -> No
     assert used_budget(facts, judge(facts), revision_of().spec.pools[1].name) == {"w-a", "w-b"}
 
 
-def test_the_budget_is_one_below_the_wanted_and_what_is_out_already_costs_nothing() -> None:
+@pytest.mark.parametrize("unavailable", [1, 2])
+def test_the_budget_is_the_strategys_and_what_is_out_already_costs_nothing(unavailable: int) -> None:
     cluster = Cluster.standing(3, 4).stop("w-a")
-    facts, pool = cluster.facts(), revision_of(3, 4).spec.pools[1]
+    strategy = Strategy(max_unavailable=Share(unavailable))
+    facts, pool = cluster.facts(), revision_of(3, 4, strategy=strategy).spec.pools[1]
     assert budget_blocks(pool, facts, judge(facts), frozenset({name("w-a")})) is None
-    blocked = budget_blocks(pool, facts, judge(facts), frozenset({name("w-b")}))
-    assert blocked is not None and blocked.why == "1 out and 1 more to take: more than 1 (0 surplus + 1)"
+    most = frozenset(name(one) for one in ("w-b", "w-c")[: unavailable - 1])
+    assert budget_blocks(pool, facts, judge(facts), most) is None
+    blocked = budget_blocks(pool, facts, judge(facts), most | {name("w-d")})
+    assert blocked is not None
+    assert blocked.why.endswith(f"more than {unavailable} (0 surplus + {unavailable} unavailable)")

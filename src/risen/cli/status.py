@@ -20,9 +20,9 @@ from risen.cli.words import blocked_words, leader_words, span, step_words, waiti
 from risen.core.history import Entry
 from risen.core.judge.verdict import Verdict
 from risen.core.picture import EtcdSeen, Seen, Unseen
+from risen.core.rules.rollout import most_surge
 from risen.core.rules.target import target
 from risen.core.rules.view import View
-from risen.core.safety.budget import MAX_UNAVAILABLE
 from risen.core.spec import PoolSpec
 
 MOST_LINES = 12
@@ -170,7 +170,8 @@ def _pool_line(view: View, pool: PoolSpec, rows: tuple[InstanceRow, ...]) -> str
     release = there[0] if len(there) == 1 else f"{len(there)} releases" if there else "-"
     open_subjects = {entry.subject for entry in view.facts.history.open_entries}
     disrupted = sum(row.verdict != Verdict.HEALTHY or row.name in open_subjects for row in own)
-    budget = f"{disrupted} of {MAX_UNAVAILABLE}"
+    most = max(1, most_surge(pool) + pool.strategy.max_unavailable.of(pool.replicas))
+    budget = f"{disrupted} of {most}"
     counts: dict[str, int] = {}
     for row in own:
         counts[row.verdict] = counts.get(row.verdict, 0) + 1

@@ -15,7 +15,6 @@ from risen.core.judge.verdict import Judgement, Verdict
 from risen.core.names import InstanceName, PoolName
 from risen.core.spec import ClusterSpec, PoolSpec
 
-MAX_UNAVAILABLE = 1
 Verdicts = Mapping[InstanceName, Judgement]
 
 
@@ -36,17 +35,19 @@ def used_budget(facts: Facts, verdicts: Verdicts, pool: PoolName) -> frozenset[I
 def budget_blocks(
     pool: PoolSpec, facts: Facts, verdicts: Verdicts, taking: frozenset[InstanceName]
 ) -> Blocked | None:
-    """Whether taking these, beside who is out already, goes below `replicas - 1` available ones."""
+    """Whether taking these, beside who is out already, goes below as many available ones as its
+    strategy asks for."""
     used = used_budget(facts, verdicts, pool.name)
     cost = len(taking - used)
     surplus = max(0, len(_of_pool(facts, pool.name)) - pool.replicas)
-    allowed = surplus + MAX_UNAVAILABLE
+    unavailable = pool.strategy.max_unavailable.of(pool.replicas)
+    allowed = surplus + unavailable
     if cost == 0 or len(used) + cost <= allowed:
         return None
     return Blocked(
         "budget",
         pool.name,
-        f"{len(used)} out and {cost} more to take: more than {allowed} ({surplus} surplus + {MAX_UNAVAILABLE})",
+        f"{len(used)} out and {cost} more to take: more than {allowed} ({surplus} surplus + {unavailable} unavailable)",
     )
 
 
