@@ -255,6 +255,14 @@ def test_a_budget_that_allows_nothing_is_named_with_its_pod_and_arithmetic() -> 
     assert blocked(cluster) == [("budget", "w-a", why)]
 
 
+def test_a_control_plane_instance_that_cannot_be_drained_is_said_to_hold_the_workers() -> None:
+    cluster = Cluster.standing(3, 2).apply(CP, W)
+    cluster.pods = [pod_of(f"api-{name}", name, labels=(("app", "api"),)) for name in ("cp-a", "w-a")]
+    cluster.budgets = [BudgetSeen("default", "api", 0, 2, 2, (("app", "api"),))]
+    ends = {item.subject: item.why.rpartition("allows one; ")[2] for item in hindrances(view_of(cluster))}
+    assert ends == {"cp-a": "the others of its role go on, workers wait", "w-a": "the others go on"}
+
+
 def test_a_budget_over_many_instances_is_one_line() -> None:
     cluster = rolling(W)
     for letter in "abcde":

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from builders import CP, NOW, Cluster, id_of, pod_of
-from risen.core.history import TaskResult
+from risen.core.history import Revoked, TaskResult
 from risen.core.names import InstanceName
-from risen.core.picture import InstanceState
+from risen.core.picture import BudgetSeen, InstanceState
 from risen.core.rules import handover
 from risen.core.rules.view import View
 from risen.core.step import (
@@ -196,7 +196,8 @@ def test_a_person_is_told_when_its_pods_do_not_leave_and_it_is_never_let_live_as
     spec = cluster.revision.spec
     disruption = replace(spec.disruption, on_drain_timeout="skip")
     cluster.revision = replace(cluster.revision, spec=replace(spec, disruption=disruption))
-    cluster.pods.append(pod_of("dns-1", "cp-a"))
+    cluster.pods += [pod_of(f"dns-{node}", node) for node in ("cp-a", "cp-b", "cp-c")]
+    cluster.budgets = [BudgetSeen("default", "dns", 0, 3, 3, ())]
     cluster.open("cp-a", "rollout", opened=NOW.unix - 1801)
     assert [type(step) for step in walk(cluster)] == [EvictPod]
     assert "drain-timeout" in cluster.blocked()
@@ -281,6 +282,8 @@ def test_no_pressed_button_is_proposed_twice() -> None:
 def bad() -> Cluster:
     """A canary beside three healthy ones, in the ledger to be rolled back."""
     cluster = Cluster.standing(3, 0).apply(CP).run("cp-z").of_release("cp-z")
+    release = cluster.lives["cp-z"].birth.release
+    cluster.revoked[release] = Revoked(release, CP, 2, ("never Ready",), NOW.unix)
     return cluster.open("cp-z", "rollback")
 
 

@@ -310,6 +310,7 @@ def draining(what: str = "stop", opened_ago: float = 100.0) -> Cluster:
 
 def test_a_drain_that_takes_too_long_names_pod_and_budget_and_goes_on_trying() -> None:
     cluster = draining()
+    cluster.pods.append(pod_of("web-2", "w-b", labels=(("app", "web"),)))
     assert cluster.blocked()["drain-timeout"] == (
         "1 pods did not leave within 60 s: default/web-1 (budget web allows 0 (4 healthy, needs 4))"
     )

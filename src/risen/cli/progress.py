@@ -12,7 +12,7 @@ from risen.core.history import History, Life
 from risen.core.names import InstanceName, ReleaseId
 from risen.core.projection import PoolProgress, Projection, Spread, forecast_whole, progress, project
 from risen.core.reasons import NEVER_JOINED, REPAIR, ROLLING
-from risen.core.rules.rollout import pods_to_move
+from risen.core.rules.drainable import pods_to_move
 from risen.core.rules.target import going_back, is_paused
 from risen.core.rules.view import View
 from risen.core.spec import Revision

@@ -1,4 +1,4 @@
-"""Why an instance is taken out: the closed list of a ledger entry's reasons."""
+"""Why an instance is taken out: the closed list of a ledger entry's reasons; and the outcomes that let it live."""
 
 from __future__ import annotations
 
@@ -19,3 +19,14 @@ ROLLING = frozenset({ROLLOUT, ROLLBACK, REPLACE, EXPIRY})
 """Planned, and another instance takes its place."""
 PLANNED = ROLLING | {SCALE_DOWN}
 """The instance is drained and powered off in order."""
+
+RECOVERED = "recovered"
+"""Outcome of an entry whose subject came back by itself."""
+SKIPPED = "skipped"
+"""Outcome of an entry whose drain took too long: its subject stays until the next revision."""
+CALLED_OFF = "called off"
+"""Outcome of an entry whose subject is what is headed for after all."""
+PUT_OFF = "put off"
+"""Outcome of an entry whose drain took too long while another of its pool could be drained: it goes later."""
+LET_LIVE = frozenset({RECOVERED, SKIPPED, CALLED_OFF, PUT_OFF})
+"""Every other outcome of a closed entry ends its subject's story."""

@@ -27,10 +27,9 @@ from risen.core.picture import (
     Unseen,
 )
 from risen.core.plan import Now
+from risen.core.reasons import LET_LIVE
 from risen.core.step import Bootstrap, Launch, Step
 
-RECOVERED = "recovered"
-"""Outcome of an entry whose subject came back by itself: the only closed entry that does not end a life."""
 RUNS = (InstanceState.STARTING, InstanceState.RUNNING)
 ALIVE = (*RUNS, InstanceState.STOPPED, InstanceState.UNFINISHED)
 T = TypeVar("T")
@@ -169,7 +168,7 @@ def look(picture: Picture, history: History, now: Now) -> Facts:
     ended = {
         entry.subject
         for entry in history.entries.values()
-        if entry.closed_unix is not None and entry.outcome != RECOVERED
+        if entry.closed_unix is not None and entry.outcome not in LET_LIVE
     }
     ended -= _alive(picture, history)
     lives = {name: history.lives[name] for name in sorted(history.lives) if name not in ended}

@@ -12,14 +12,13 @@ from risen.core.blocked import Blocked
 from risen.core.names import InstanceName, Role
 from risen.core.picture import BudgetSeen, PodSeen
 from risen.core.projection.ahead import once_sent_away
-from risen.core.rules.rollout import pods_to_move
-from risen.core.rules.target import outdated
+from risen.core.rules.drainable import budgets, pods_to_move
+from risen.core.rules.target import going_back, outdated
 from risen.core.rules.view import View
 from risen.core.safety.quorum import count_voters, quorum_of
 from risen.core.spec import PoolSpec
 
 MOST_NAMED = 3
-Labels = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,10 +39,26 @@ def hindrances(view: View) -> tuple[Blocked, ...]:
     for pool in rolled:
         if pool.role is Role.CONTROL_PLANE:
             found += _etcd(view, pool)
-    names = tuple(one.life.birth.instance for pool in rolled for one in outdated(view, pool.name))
-    found += _protected(view, names)
-    found += _budgets(view, names)
+    for role in Role:
+        names = tuple(
+            one.life.birth.instance
+            for pool in rolled
+            if pool.role is role
+            for one in outdated(view, pool.name)
+        )
+        others = _others(view, role, {pool.role for pool in rolled})
+        found += _protected(view, names, others)
+        found += _budgets(view, names, others)
     return tuple(sorted(found))
+
+
+def _others(view: View, role: Role, rolled: set[Role]) -> str:
+    """What becomes of the others meanwhile. The order of roles holds: no worker is newer than its API server."""
+    first = Role.WORKER if going_back(view) is not None else Role.CONTROL_PLANE
+    if role is not first or len(rolled) == 1:
+        return "the others go on"
+    waits = "the control plane waits" if role is Role.WORKER else "workers wait"
+    return f"the others of its role go on, {waits}"
 
 
 def _etcd(view: View, pool: PoolSpec) -> Iterator[Blocked]:
@@ -61,7 +76,7 @@ def _etcd(view: View, pool: PoolSpec) -> Iterator[Blocked]:
         )
 
 
-def _protected(view: View, names: Iterable[InstanceName]) -> Iterator[Blocked]:
+def _protected(view: View, names: Iterable[InstanceName], others: str) -> Iterator[Blocked]:
     for name in names:
         pods = [
             _name(pod)
@@ -69,13 +84,13 @@ def _protected(view: View, names: Iterable[InstanceName]) -> Iterator[Blocked]:
             if pod.protected and not (pod.daemon or pod.mirror)
         ]
         if pods:
-            why = f"{_few(pods)} asks not to be disrupted (risen/do-not-disrupt); the others go on"
+            why = f"{_few(pods)} asks not to be disrupted (risen/do-not-disrupt); {others}"
             yield Blocked("do-not-disrupt", name, why)
 
 
-def _budgets(view: View, names: Iterable[InstanceName]) -> Iterator[Blocked]:
+def _budgets(view: View, names: Iterable[InstanceName], others: str) -> Iterator[Blocked]:
     """Budgets that allow nothing, and pods that two budgets count: the eviction API refuses such a pod."""
-    index = _Budgets(view.facts.kubernetes.budgets if view.facts.kubernetes is not None else ())
+    index = budgets(view)
     held: dict[BudgetSeen, dict[InstanceName, str]] = {}
     for name in names:
         for pod in pods_to_move(view, name):
@@ -88,55 +103,16 @@ def _budgets(view: View, names: Iterable[InstanceName]) -> Iterator[Blocked]:
                 why = f"{hindering.both} both count pod {_name(pod)}: Kubernetes evicts none that two count"
                 yield Blocked("budget", name, why)
     for budget, pods in held.items():
-        yield Blocked("budget", _few(list(pods)), _refused_by(budget, list(pods.values())))
+        yield Blocked("budget", _few(list(pods)), _refused_by(budget, list(pods.values()), others))
 
 
-def _refused_by(budget: BudgetSeen, pods: list[str]) -> str:
+def _refused_by(budget: BudgetSeen, pods: list[str], others: str) -> str:
     counts = f"{budget.healthy} ready, needs {budget.desired_healthy}"
     may = "" if budget.selector is not None else ", if its selector counts it"
     return (
         f"PodDisruptionBudget {budget.namespace}/{budget.name} allows 0 ({counts}): {_few(pods)} stays until it "
-        f"allows one{may}; the others go on"
+        f"allows one{may}; {others}"
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Hindering:
-    """What keeps pods of one kind where they are: budgets that allow nothing, or the names of two that count them."""
-
-    closed: tuple[BudgetSeen, ...]
-    both: str
-
-
-class _Budgets:
-    """Budgets by what they count. Pods of one kind share their labels: each kind is looked up once, and only among
-    budgets that name one of its labels, so that 150,000 pods are looked at in a moment."""
-
-    def __init__(self, budgets: Iterable[BudgetSeen]) -> None:
-        self._by_label: dict[tuple[str, tuple[str, str] | None], list[BudgetSeen]] = {}
-        for budget in budgets:
-            label = budget.selector[0] if budget.selector else None
-            self._by_label.setdefault((budget.namespace, label), []).append(budget)
-        self._known: dict[str, dict[Labels, _Hindering | None]] = {}
-
-    def hindering(self, pod: PodSeen) -> _Hindering | None:
-        """None for a pod that may leave."""
-        known = self._known.setdefault(pod.namespace, {})
-        if pod.labels not in known:
-            known[pod.labels] = self._look_up(pod)
-        return known[pod.labels]
-
-    def _look_up(self, pod: PodSeen) -> _Hindering | None:
-        there = [
-            budget
-            for label in (None, *pod.labels)
-            for budget in self._by_label.get((pod.namespace, label), ())
-            if budget.covers(pod)
-        ]
-        closed = tuple(budget for budget in there if budget.allowed <= 0)
-        known = sorted(budget.name for budget in there if budget.selector is not None)
-        both = " and ".join(known) if len(known) > 1 else ""
-        return _Hindering(closed, both) if closed or both else None
 
 
 def pinned(view: View) -> tuple[Pinned, ...]:

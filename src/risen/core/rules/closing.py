@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from risen.core.blocked import Waiting
 from risen.core.history import Entry, Life
-from risen.core.judge.facts import RECOVERED, Facts
+from risen.core.judge.facts import Facts
 from risen.core.judge.verdict import Verdict
 from risen.core.names import InstanceName, may_hold_etcd
-from risen.core.reasons import ROLLING, SCALE_DOWN
+from risen.core.reasons import RECOVERED, ROLLING, SCALE_DOWN
 from risen.core.rules.births import missing
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.step import CloseEntry

@@ -11,11 +11,12 @@ from risen.core.history import Entry, Life
 from risen.core.judge.facts import Facts
 from risen.core.judge.verdict import Verdict, is_silent
 from risen.core.names import InstanceName, PoolName, Role
-from risen.core.picture import InstanceState, PodSeen
-from risen.core.reasons import PLANNED, ROLLBACK, SCALE_DOWN
+from risen.core.picture import InstanceState, NodeSeen, PodSeen
+from risen.core.reasons import PLANNED, SCALE_DOWN
+from risen.core.rules.drainable import called_off, pods_to_move, protected
 from risen.core.rules.repair import open_entry
-from risen.core.rules.rollout import most_surge, pods_to_move, protected
-from risen.core.rules.target import CALLED_OFF, SKIPPED, outdated, wanted_again
+from risen.core.rules.rollout import most_surge
+from risen.core.rules.target import outdated
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.safety.budget import budget_blocks
 from risen.core.safety.claims import MOST_IN_FLIGHT
@@ -120,32 +121,20 @@ def _drain(view: View, life: Life) -> RuleOutput:
     node = facts.nodes.get(name)
     if state is InstanceState.STOPPED or node is None:
         return RuleOutput(steps=(destroy(view, name),))
-    outcome = _called_off(view, entry)
+    outcome = called_off(view, entry)
     if outcome is not None:
-        step: Step = UncordonNode(name, node.uid) if node.unschedulable else CloseEntry(entry.id, outcome)
-        return RuleOutput(steps=(step,))
+        return let_live(node, entry, outcome)
     if not node.unschedulable:
         return RuleOutput(steps=(CordonNode(name, node.uid),))
     moving = move_pods(view, entry)
     return moving if moving is not None else _power_off(view, name)
 
 
-def _called_off(view: View, entry: Entry) -> str | None:
-    """With what outcome it is let live after all; None while it goes. Once its button is pressed there is no way back."""
-    seen = view.facts.ours.get(entry.subject)
-    if seen is None or seen.power_pressed_at is not None:
-        return None
-    if wanted_again(view, entry):
-        return CALLED_OFF
-    return SKIPPED if may_be_skipped(view, entry) else None
-
-
-def may_be_skipped(view: View, entry: Entry) -> bool:
-    """Whether its drain has taken too long and the user lets it then live until the next revision."""
-    disruption = view.revision.spec.disruption
-    late = view.facts.now.unix >= entry.opened_unix + disruption.drain_timeout_seconds
-    asked = disruption.on_drain_timeout == "skip" and entry.reason not in (ROLLBACK, SCALE_DOWN)
-    return late and asked and bool(pods_to_move(view, entry.subject))
+def let_live(node: NodeSeen | None, entry: Entry, outcome: str) -> RuleOutput:
+    """It takes pods again, and its entry is closed."""
+    if node is not None and node.unschedulable:
+        return RuleOutput(steps=(UncordonNode(node.name, node.uid),))
+    return RuleOutput(steps=(CloseEntry(entry.id, outcome),))
 
 
 def move_pods(view: View, entry: Entry) -> RuleOutput | None:

@@ -2,7 +2,8 @@
 
 Order: snapshot, cordon, evictions, endpoint off, power button, leadership, member, power-off seen, the end. Every
 step follows from the picture alone, so a crash anywhere is gone on from. Who is taken, and when, is `rollout.py`'s
-to say; the replacement votes and serves before that. What is sick or never voted goes the shorter way.
+to say; the replacement votes and serves before that. What is sick or never voted goes the shorter way. Until the
+power button is pressed nothing is lost: what is wanted after all is let live, and takes pods and requests again.
 
 On the power button the apiserver stops in order and etcd is held up, bounded, until its member is gone: the
 member goes once the apiserver is seen to have ended, or is overdue.
@@ -17,7 +18,8 @@ from risen.core.judge.verdict import silent_seconds
 from risen.core.names import InstanceName, may_hold_etcd
 from risen.core.picture import InstanceSeen, InstanceState, MemberSeen, NodeSeen
 from risen.core.reasons import PLANNED
-from risen.core.rules.drain import POWER_OFF_BOUND_SECONDS, destroy, move_pods
+from risen.core.rules.drain import POWER_OFF_BOUND_SECONDS, destroy, let_live, move_pods
+from risen.core.rules.drainable import called_off
 from risen.core.rules.power import JudgeLater, PowerOnBecause, outages, what_stop_means
 from risen.core.rules.rehearsal import rehearse
 from risen.core.rules.repair import wanted_without
@@ -66,6 +68,9 @@ def _walk(view: View, life: Life) -> RuleOutput:
         return _goes_down(view, seen, member, seen.power_pressed_at)
     if member is None or member.learner:
         return RuleOutput(steps=(destroy(view, name),))
+    outcome = called_off(view, entry)
+    if outcome is not None:
+        return view.cannot_see("kubernetes") or let_live(facts.nodes.get(name), entry, outcome)
     return _prepare(view, life, entry, member)
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life
 from risen.core.judge.verdict import Verdict
-from risen.core.names import InstanceName, Role
-from risen.core.picture import PodSeen
+from risen.core.names import Role
 from risen.core.reasons import EXPIRY, ROLLBACK, ROLLING, ROLLOUT
+from risen.core.rules.drainable import held_last, pods_to_move, protected
 from risen.core.rules.repair import open_entry
 from risen.core.rules.target import (
     Outdated,
@@ -175,7 +175,7 @@ def _choose_workers(view: View, roll: PoolRoll) -> RuleOutput:
         places = min(places, _canary_places(view, roll))
     steps: list[OpenEntry] = []
     blocked: list[Blocked] = []
-    for one in roll.outdated:
+    for one in held_last(view, roll.outdated):
         if len(steps) >= places:
             break
         name = one.life.birth.instance
@@ -231,21 +231,6 @@ def has_served(view: View, life: Life, seconds: float) -> bool:
     return since is not None and view.facts.now.unix >= since + seconds
 
 
-def protected(view: View, name: InstanceName) -> Blocked | None:
-    """A pod that asks not to be disrupted, by name."""
-    for pod in pods_to_move(view, name):
-        if pod.protected:
-            return Blocked(
-                "do-not-disrupt", name, f"pod {pod.namespace}/{pod.name} is annotated so; others go on"
-            )
-    return None
-
-
-def pods_to_move(view: View, name: InstanceName) -> tuple[PodSeen, ...]:
-    """Pods of an instance that a drain evicts: no daemon's, no static ones."""
-    return tuple(pod for pod in view.facts.pods.get(name, ()) if not pod.daemon and not pod.mirror)
-
-
 def _choose_control_plane(view: View, roll: PoolRoll) -> RuleOutput:
     """One at a time: what does not serve at once, others once one more than wanted votes and serves."""
     pool = roll.pool
@@ -253,15 +238,18 @@ def _choose_control_plane(view: View, roll: PoolRoll) -> RuleOutput:
     if open_now:
         return RuleOutput()
     first = roll.outdated[0]
-    name = first.life.birth.instance
-    if view.verdict(name) is not Verdict.HEALTHY:
+    if view.verdict(first.life.birth.instance) is not Verdict.HEALTHY:
         return _choose_sick(view, first)
     if not roll.passed or roll.spare < 1 or available(view, pool) < pool.replicas + 1:
         return RuleOutput()
-    refusal = protected(view, name)
-    if refusal is not None:
-        return RuleOutput(blocked=(refusal,))
-    return RuleOutput(steps=(open_entry(view, name, first.reason, first.evidence),))
+    blocked: list[Blocked] = []
+    for one in held_last(view, roll.outdated):
+        name = one.life.birth.instance
+        refusal = protected(view, name)
+        if refusal is None:
+            return RuleOutput((open_entry(view, name, one.reason, one.evidence),), blocked=tuple(blocked))
+        blocked.append(refusal)
+    return RuleOutput(blocked=tuple(blocked))
 
 
 def _choose_sick(view: View, one: Outdated) -> RuleOutput:

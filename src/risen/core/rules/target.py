@@ -11,16 +11,12 @@ from dataclasses import dataclass
 
 from risen.core.history import Entry, Life
 from risen.core.names import InstanceName, PoolName, ReleaseId
-from risen.core.reasons import EXPIRY, REPLACE, ROLLBACK, ROLLING, ROLLOUT
+from risen.core.reasons import EXPIRY, PUT_OFF, REPLACE, ROLLBACK, ROLLING, ROLLOUT, SKIPPED
 from risen.core.rules.view import View, once
 from risen.core.spec import PoolRelease, PoolSpec
 
 PAUSE, RESUME, ABORT = "pause", "resume", "abort"
 """Orders of people on a revision's rollout; the last one holds."""
-SKIPPED = "skipped"
-"""Outcome of an entry that was called off because its drain took too long."""
-CALLED_OFF = "called off"
-"""Outcome of an entry whose subject is what is headed for after all."""
 
 
 @once
@@ -142,8 +138,8 @@ def outdated(view: View, pool: PoolName) -> tuple[Outdated, ...]:
     spec = view.pool(pool)
     if wanted is None or spec is None:
         return ()
-    back, history = going_back(view), view.facts.history
-    asked = {one.instance: one for one in history.replaces}
+    back = going_back(view)
+    asked = _asked(view)
     skipped = _skipped(view) - asked.keys()
     found: list[Outdated] = []
     for life in view.staying(pool):
@@ -154,14 +150,23 @@ def outdated(view: View, pool: PoolName) -> tuple[Outdated, ...]:
             change = f"{release} → {wanted.release}"
             reason, evidence = (ROLLOUT, change) if back is None else (ROLLBACK, f"{change}: {back}")
         elif name in asked:
-            reason = REPLACE
-            evidence = f"asked by {asked[name].by or 'somebody'}: {asked[name].reason or 'no reason given'}"
+            reason, evidence = REPLACE, asked[name]
         elif (age := _expired_age(view, life, spec)) is not None:
             reason, evidence = EXPIRY, age
         else:
             continue
         found.append(Outdated(life, reason, evidence))
     return tuple(found)
+
+
+def _asked(view: View) -> dict[InstanceName, str]:
+    """Those that people asked another for, with their words. What was put off is asked for still."""
+    history = view.facts.history
+    put_off = [e for e in history.entries.values() if e.reason == REPLACE and e.outcome == PUT_OFF]
+    asked = {entry.subject: "; ".join(entry.evidence) for entry in put_off}
+    for one in history.replaces:
+        asked[one.instance] = f"asked by {one.by or 'somebody'}: {one.reason or 'no reason given'}"
+    return asked
 
 
 def wanted_again(view: View, entry: Entry) -> bool:

@@ -19,13 +19,16 @@ from risen.core.judge.release import (
     judge_release,
 )
 from risen.core.judge.verdict import Verdict
-from risen.core.names import Role
+from risen.core.names import InstanceName, Role
 from risen.core.reasons import NEVER_JOINED, REPAIR, ROLLING
+from risen.core.rules.drainable import drains_until, is_put_off, is_stuck, protected
 from risen.core.rules.target import going_back, leaving, outdated, target, unpassed
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.spec import PoolRelease
 from risen.core.step import CompleteRevision, PassRelease, RevokeRelease
 from risen.core.task import AskGate
+
+MOST_NAMED = 3
 
 
 def propose(view: View) -> RuleOutput:
@@ -97,23 +100,45 @@ def _judge(view: View, release: PoolRelease, life: Life) -> RuleOutput:
             since = facts.boot_of(life.launched_at_unix or life.birth.born_unix)
             return RuleOutput(waiting=(Waiting(release.pool, for_what, since, bound),))
         case Served(evidence=evidence):
-            return _through_gates(view, release, evidence)
+            return _through_gates(view, release, (*evidence, *_not_taken_over(view, life)))
 
 
 def _takes_over(view: View, life: Life) -> bool:
-    """Whether the instance whose pods it is to take is still there. A control plane's soaks beside all others."""
+    """Whether it is still to take an instance's pods. What cannot be drained is not waited for: the release passes
+    without it, else one blocked pod would hold up every other pool. A control plane's soaks beside all others."""
     pool = view.pool(life.birth.pool)
     if pool is None or life.birth.role is Role.CONTROL_PLANE:
         return False
+    going = [view.facts.entries[life.birth.instance] for life in leaving(view, pool.name)]
+    if going:
+        return any(not is_stuck(view, entry) or is_put_off(view, entry) for entry in going)
     spare = len(view.staying(pool.name)) - pool.replicas
-    return bool(leaving(view, pool.name)) or (spare > 0 and bool(outdated(view, pool.name)))
+    old = outdated(view, pool.name)
+    return spare > 0 and any(protected(view, one.life.birth.instance) is None for one in old)
+
+
+def _not_taken_over(view: View, life: Life) -> tuple[str, ...]:
+    """Who could not be drained, so that the first instance was not tried by its pods."""
+    pool = view.pool(life.birth.pool)
+    if pool is None or life.birth.role is Role.CONTROL_PLANE:
+        return ()
+    stuck = [
+        one.birth.instance
+        for one in leaving(view, pool.name)
+        if is_stuck(view, view.facts.entries[one.birth.instance])
+    ]
+    kept: list[InstanceName] = []
+    if not stuck and len(view.staying(pool.name)) > pool.replicas:
+        kept = [one.life.birth.instance for one in outdated(view, pool.name)]
+    found = [f"pods stayed on {name}: its drain took too long" for name in stuck]
+    return (*found, *(f"pods stayed on {name}: one asks not to be disrupted" for name in kept[:MOST_NAMED]))
 
 
 def _took_over_unix(view: View, life: Life) -> float:
-    """When the last that was replaced by plan in its pool was gone; 0 where none was."""
+    """When the last that was replaced by plan in its pool was gone, or waited for long enough; 0 where none was."""
     history = view.facts.history
     gone = [
-        other.gone_at_unix or entry.opened_unix
+        other.gone_at_unix or (drains_until(view, entry) if is_stuck(view, entry) else entry.opened_unix)
         for entry in history.entries.values()
         if entry.reason in ROLLING
         and (other := history.lives.get(entry.subject)) is not None

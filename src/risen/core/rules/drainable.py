@@ -1,0 +1,122 @@
+"""Who can be drained now, and which drains take too long: what cannot leave goes last, and holds up nobody.
+
+It proposes nothing. A drain that takes too long is put off where another of its pool can be drained now: the
+instance takes pods again and goes later. Where there is no other it stays in its drain, and evictions are tried on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from risen.core.blocked import Blocked
+from risen.core.history import Entry
+from risen.core.judge.evictions import Budgets
+from risen.core.names import InstanceName, Role
+from risen.core.picture import InstanceState, PodSeen
+from risen.core.reasons import CALLED_OFF, PUT_OFF, ROLLBACK, ROLLING, SCALE_DOWN, SKIPPED
+from risen.core.rules.target import Outdated, is_paused, outdated, wanted_again
+from risen.core.rules.view import View, once
+from risen.core.step import PressPowerButton
+
+
+def pods_to_move(view: View, name: InstanceName) -> tuple[PodSeen, ...]:
+    """Pods of an instance that a drain evicts: no daemon's, no static ones."""
+    return tuple(pod for pod in view.facts.pods.get(name, ()) if not pod.daemon and not pod.mirror)
+
+
+def protected(view: View, name: InstanceName) -> Blocked | None:
+    """A pod that asks not to be disrupted, by name."""
+    for pod in pods_to_move(view, name):
+        if pod.protected:
+            return Blocked(
+                "do-not-disrupt", name, f"pod {pod.namespace}/{pod.name} is annotated so; others go on"
+            )
+    return None
+
+
+@once
+def budgets(view: View) -> Budgets:
+    """All budgets, by what they count."""
+    kubernetes = view.facts.kubernetes
+    return Budgets(kubernetes.budgets if kubernetes is not None else ())
+
+
+def is_held(view: View, name: InstanceName) -> bool:
+    """Whether a pod of it would not leave now: a budget refuses its eviction, or it was told to end and is there."""
+    index = budgets(view)
+    return any(pod.terminating or index.hindering(pod) is not None for pod in pods_to_move(view, name))
+
+
+def held_last(view: View, old: Iterable[Outdated]) -> Iterator[Outdated]:
+    """In the same order, but what could not be drained now after everything else, and of the rest what was put off
+    longest ago first. Looks no further than it is asked to: a large pool has many pods."""
+    later: list[Outdated] = []
+    put_off = _put_off_unix(view)
+    for one in old:
+        if one.life.birth.instance in put_off or is_held(view, one.life.birth.instance):
+            later.append(one)
+        else:
+            yield one
+    names = {one.life.birth.instance: is_held(view, one.life.birth.instance) for one in later}
+    yield from sorted(
+        later, key=lambda one: (names[one.life.birth.instance], put_off.get(one.life.birth.instance, 0.0))
+    )
+
+
+@once
+def _put_off_unix(view: View) -> dict[InstanceName, float]:
+    """Those whose drain was put off in this revision, with the last time."""
+    entries = view.facts.history.entries.values()
+    closed = [(e.closed_unix or 0.0, e.subject) for e in entries if e.outcome == PUT_OFF]
+    return {subject: unix for unix, subject in sorted(closed) if unix >= view.revision.applied_unix}
+
+
+# --- a drain that takes too long ----------------------------------------------------------------------------
+def drains_until(view: View, entry: Entry) -> float:
+    """Until when, in unix seconds, a drain is waited for."""
+    return entry.opened_unix + view.revision.spec.disruption.drain_timeout_seconds
+
+
+def is_stuck(view: View, entry: Entry) -> bool:
+    """Whether it has been drained for too long, its button is not pressed, and its pods are not deleted by force."""
+    seen = view.facts.ours.get(entry.subject)
+    runs = seen is not None and seen.state is InstanceState.RUNNING and seen.power_pressed_at is None
+    forced = view.revision.spec.disruption.on_drain_timeout == "force"
+    return runs and not forced and view.facts.now.unix >= drains_until(view, entry)
+
+
+def is_put_off(view: View, entry: Entry) -> bool:
+    """Whether it had better go later: pods do not leave it, and another of its pool could be drained now."""
+    life = view.facts.lives.get(entry.subject)
+    if life is None or entry.reason not in ROLLING or not is_stuck(view, entry) or is_paused(view):
+        return False
+    if not pods_to_move(view, entry.subject):
+        return False
+    others = (one.life.birth.instance for one in outdated(view, life.birth.pool))
+    return any(protected(view, name) is None and not is_held(view, name) for name in others)
+
+
+def called_off(view: View, entry: Entry) -> str | None:
+    """With what outcome it is let live; None while it goes. Once its button is pressed there is no way back."""
+    seen = view.facts.ours.get(entry.subject)
+    if seen is None or seen.power_pressed_at is not None or _is_being_pressed(view, entry.subject):
+        return None
+    if wanted_again(view, entry):
+        return CALLED_OFF
+    if _may_be_skipped(view, entry):
+        return SKIPPED
+    return PUT_OFF if is_put_off(view, entry) else None
+
+
+def _is_being_pressed(view: View, name: InstanceName) -> bool:
+    """A press on its way may have happened already."""
+    return any(isinstance(step, PressPowerButton) and step.instance == name for step in view.facts.steps)
+
+
+def _may_be_skipped(view: View, entry: Entry) -> bool:
+    """Whether the user lets it live until the next revision. A control plane keeps no voter more than wanted."""
+    life = view.facts.lives.get(entry.subject)
+    if life is None or life.birth.role is not Role.WORKER or entry.reason in (ROLLBACK, SCALE_DOWN):
+        return False
+    asked = view.revision.spec.disruption.on_drain_timeout == "skip"
+    return asked and is_stuck(view, entry) and bool(pods_to_move(view, entry.subject))
