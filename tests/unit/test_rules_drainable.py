@@ -217,7 +217,36 @@ def test_without_surge_another_is_ended_first_where_one_cannot_be_drained() -> N
     assert opened(let_live(cluster, "w-a", "put off")) == ["w-b"]
 
 
-# --- a change of mind ------------------------------------
+# --- the control plane before its release has passed, and a change of mind ------------------------------------
+def soaking() -> Cluster:
+    return Cluster.standing(3, 0).apply(CP).serve("cp-x", ready_at_unix=NOW.unix - 2).of_release("cp-x")
+
+
+def test_a_sick_old_voter_is_not_touched_for_a_release_that_nobody_has_judged() -> None:
+    cluster = soaking()
+    cluster.nodes["cp-b"] = replace(cluster.nodes["cp-b"], lease_renewed_unix=NOW.unix - 26)
+    assert opened(cluster) == []
+    waits = [one.for_what for one in cluster.plan().waiting if one.subject == "cp-b"]
+    assert waits == ["r-cp-new to pass before it is taken: it is Suspect"]
+    cluster.passed[ReleaseId("r-cp-new")] = ("tried",)
+    assert opened(cluster) == ["cp-b"]
+
+
+def test_what_repair_takes_in_mid_soak_goes_by_its_own_rule() -> None:
+    cluster = soaking().lose("cp-b")
+    assert [(step.subject, step.reason) for step in cluster.steps(OpenEntry)] == [  # type: ignore[attr-defined]
+        ("cp-b", "repair")
+    ]
+
+
+def test_a_voter_that_does_not_answer_holds_the_rollout_and_what_mends_it_is_said() -> None:
+    cluster = Cluster.standing(3, 0).apply(CP)
+    cluster.nodes["cp-b"] = replace(cluster.nodes["cp-b"], lease_renewed_unix=NOW.unix - 26)
+    cluster.members["cp-b"] = replace(cluster.members["cp-b"], healthy=False)
+    assert cluster.steps(OpenEntry, WriteBirth) == []
+    assert cluster.blocked()["quorum"].endswith("`risen kill cp-b` replaces it by the release that stood")
+
+
 def aborted() -> Cluster:
     """In the drain of cp-b the revision is aborted."""
     cluster = Cluster.standing(3, 0).apply(CP).serve("cp-x").of_release("cp-x")

@@ -18,6 +18,7 @@ from risen.core.rules.drainable import held_last, pods_to_move, protected
 from risen.core.rules.repair import open_entry
 from risen.core.rules.target import (
     Outdated,
+    exposed,
     going_back,
     has_passed,
     is_paused,
@@ -238,9 +239,11 @@ def _choose_control_plane(view: View, roll: PoolRoll) -> RuleOutput:
     if open_now:
         return RuleOutput()
     first = roll.outdated[0]
+    if not roll.passed:
+        return _until_passed(view, roll, first)
     if view.verdict(first.life.birth.instance) is not Verdict.HEALTHY:
         return _choose_sick(view, first)
-    if not roll.passed or roll.spare < 1 or available(view, pool) < pool.replicas + 1:
+    if roll.spare < 1 or available(view, pool) < pool.replicas + 1:
         return RuleOutput()
     blocked: list[Blocked] = []
     for one in held_last(view, roll.outdated):
@@ -250,6 +253,21 @@ def _choose_control_plane(view: View, roll: PoolRoll) -> RuleOutput:
             return RuleOutput((open_entry(view, name, one.reason, one.evidence),), blocked=tuple(blocked))
         blocked.append(refusal)
     return RuleOutput(blocked=tuple(blocked))
+
+
+def _until_passed(view: View, roll: PoolRoll, first: Outdated) -> RuleOutput:
+    """Nothing old is touched for a release that nobody has judged, however it fares: repair has its own say on it,
+    and launches what stood. Beside a voter that does not answer no first instance can be tried."""
+    name, wanted = first.life.birth.instance, target(view, roll.pool.name)
+    if wanted is None or view.verdict(name) is Verdict.HEALTHY:
+        return RuleOutput()
+    verdict, member = view.verdict(name), view.facts.member_of(name)
+    if member is not None and not member.healthy and not exposed(view, wanted.release):
+        why = f"it is {verdict} and its etcd member does not answer: a rollout begins beside whole etcd"
+        mend = f"`risen kill {name}` replaces it by the release that stood"
+        return RuleOutput(blocked=(Blocked("quorum", name, f"{why}; {mend}"),))
+    for_what = f"{wanted.release} to pass before it is taken: it is {verdict}"
+    return RuleOutput(waiting=(Waiting(name, for_what, view.facts.now.boot),))
 
 
 def _choose_sick(view: View, one: Outdated) -> RuleOutput:
