@@ -20,11 +20,7 @@ ROLES = ("worker", "follower", "leader")
 
 def told(cases: list[Case], scenario: str) -> str:
     """What went wrong, each with the command that shows it again."""
-    return "\n".join(
-        f"python -m risen.sim.soak --scenario {scenario} --replay {SEED} --faults {case.write}:{case.kind}\n  {case.wrong[0]}"
-        for case in cases
-        if case.wrong
-    )
+    return "\n".join(f"{case.replay(scenario, SEED)}\n  {case.wrong[0]}" for case in cases if case.wrong)
 
 
 @pytest.mark.sim

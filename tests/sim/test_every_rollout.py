@@ -39,11 +39,7 @@ def test_a_rollout_ends_as_people_want_it_whatever_strikes(name: str) -> None:
     first, kind = slice_of(scenario)
     kinds = tuple((EVERY_FAULT * 2)[kind : kind + KINDS])
     cases = list(enumerate_faults(scenario, SEED, kinds, first, EVERY))
-    told = [
-        f"python -m risen.sim.soak --scenario {name} --replay {SEED} --faults {case.write}:{case.kind or 'calm'}\n{case.wrong[0]}"
-        for case in cases
-        if case.wrong
-    ]
+    told = [f"{case.replay(name, SEED)}\n{case.wrong[0]}" for case in cases if case.wrong]
     assert "\n".join(told) == ""
     assert cases[0].trace.settled
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from risen.sim.enumeration import enumerate_faults
+from risen.sim.enumeration import Case, enumerate_faults
 from risen.sim.faults import FaultKind, Faults
 from risen.sim.scenario import Happening, Scenario
 from risen.sim.soak import code_of, commit_of, main, parse_faults, parts_of, soak
+from risen.sim.trace import Trace
 
 
 def test_an_unfinished_record_is_carried_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,6 +61,24 @@ def test_the_code_is_another_when_a_line_of_it_changes(tmp_path: Path) -> None:
 def test_faults_read_back_as_they_were_written() -> None:
     faults = Faults({3: FaultKind.CRASH_AFTER, 17: FaultKind.UNKNOWN_LATE})
     assert dict(parse_faults(faults.describe()).at_write) == dict(faults.at_write)
+
+
+@pytest.mark.parametrize(
+    ("write", "kind", "struck"), [(0, None, {}), (7, FaultKind.LATER, {7: FaultKind.LATER})]
+)
+def test_the_command_that_a_failure_names_shows_that_very_run(
+    write: int, kind: FaultKind | None, struck: dict[int, FaultKind]
+) -> None:
+    command = Case(write, kind, Trace(1), ("wrong",)).replay("1+1", 1)
+    head, _, faults = command.partition(" --faults ")
+    assert head == "python -m risen.sim.soak --scenario 1+1 --replay 1"
+    assert dict(parse_faults(faults).at_write) == struck
+
+
+def test_a_calm_run_that_failed_can_be_shown_again(capsys: pytest.CaptureFixture[str]) -> None:
+    command = Case(0, None, Trace(1), ("wrong",)).replay("1+1", 1).split()
+    assert main(command[command.index("--scenario") :]) == 0
+    assert "0 crashes" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["1+1", "3+2:kill-leader", "5+0:power-cut"])

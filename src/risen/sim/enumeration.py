@@ -12,6 +12,9 @@ from risen.sim.scenario import Happening, Scenario
 from risen.sim.trace import Trace
 from risen.sim.world import World
 
+CALM = "calm"
+"""What a replay is told where nothing strikes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -22,6 +25,11 @@ class Case:
     trace: Trace
     wrong: tuple[str, ...]
     """Violations, and how the end differs from the calm run's."""
+
+    def replay(self, scenario: str, seed: int) -> str:
+        """The command that shows this run again."""
+        struck = CALM if self.kind is None else f"{self.write}:{self.kind.value}"
+        return f"python -m risen.sim.soak --scenario {scenario} --replay {seed} --faults {struck}"
 
 
 def standing_for(scenario: Scenario, seed: int) -> World | None:

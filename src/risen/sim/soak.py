@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from risen import __version__
 from risen.sim.catalogue import catalogue
-from risen.sim.enumeration import enumerate_faults, standing_for
+from risen.sim.enumeration import CALM, enumerate_faults, standing_for
 from risen.sim.faults import FaultKind, Faults
 from risen.sim.harness import simulate
 from risen.sim.scenario import Scenario
@@ -119,8 +119,8 @@ def random_faults(seed: int) -> Faults:
 
 
 def parse_faults(text: str) -> Faults:
-    """`WRITE:KIND,…` as `Faults.describe` prints it. Raises ValueError."""
-    pairs = (part.split(":") for part in text.split(",") if part)
+    """`WRITE:KIND,…` as `Faults.describe` prints it, or `calm` for none. Raises ValueError."""
+    pairs = (part.split(":") for part in text.split(",") if part and text != CALM)
     return Faults({int(number): FaultKind(kind) for number, kind in pairs})
 
 
@@ -143,15 +143,14 @@ def random_run(scenario: Scenario, seed: int) -> Trace:
 def _runs(part: Part) -> Iterator[tuple[str, int, tuple[str, ...]]]:
     """(command that shows it again, crashes, what is wrong) of each run of a part."""
     scenario = Scenario.parse(part.scenario)
-    command = f"python -m risen.sim.soak --scenario {part.scenario} --replay"
     if part.enumerated:
         for case in enumerate_faults(scenario, 1, first=part.first, every=part.last):
-            struck = f"{case.write}:{case.kind}" if case.kind is not None else "calm"
-            yield f"{command} 1 --faults {struck}", case.trace.crashes, case.wrong
+            yield case.replay(part.scenario, 1), case.trace.crashes, case.wrong
         return
     for seed in range(part.first, part.last + 1):
         trace = random_run(scenario, seed)
-        yield f"{command} {seed}", trace.crashes, trace.violations
+        command = f"python -m risen.sim.soak --scenario {part.scenario} --replay {seed}"
+        yield command, trace.crashes, trace.violations
 
 
 def soak(part: Part) -> tuple[Part, Outcome]:
@@ -253,9 +252,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.replay is not None:
         if len(scenarios) != 1:
             parser.error("--replay needs one --scenario")
-        calm = options.faults == "calm"
-        struck = parse_faults("" if calm else options.faults)
-        faults = struck if calm or options.faults else random_faults(options.replay)
+        faults = parse_faults(options.faults) if options.faults else random_faults(options.replay)
         return replay(scenarios[0], options.replay, faults)
     record = started("soak-enumerate" if options.enumerate else "soak-random", options.out)
     parts = parts_of(scenarios, options.seeds, options.enumerate)
