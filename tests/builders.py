@@ -117,7 +117,9 @@ class Cluster:
     kills: list[KillIntent] = field(default_factory=list)
     bootstraps: list[Bootstrap] = field(default_factory=list)
     addons: tuple[tuple[str, str], ...] = ()
-    lease_holders: tuple[tuple[str, str], ...] = ()
+    lease_holders: tuple[tuple[str, str], ...] = (("kube-controller-manager", "cp-a_1"),)
+    leases_until_unix: tuple[tuple[str, float], ...] | None = None
+    """None: they have just been renewed."""
     etcd_id: str = ETCD_ID
     """As recorded; empty before etcd was first seen."""
     answering_id: str = ETCD_ID
@@ -270,9 +272,12 @@ class Cluster:
 
     def picture(self) -> Picture:
         """What is seen."""
+        until = self.leases_until_unix
+        if until is None:
+            until = tuple((lease, self.now.unix + 13) for lease, _ in self.lease_holders)
         kubernetes = KubernetesSeen(
             tuple(self.nodes.values()), tuple(self.pods), self.addons, self.lease_holders,
-            tuple(self.budgets), tuple(self.attachments),
+            tuple(self.budgets), tuple(self.attachments), until,
         )  # fmt: skip
         etcd = EtcdSeen(self.answering_id, tuple(self.members.values()), self.quorum_lost)
         return Picture(

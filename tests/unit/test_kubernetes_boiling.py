@@ -15,7 +15,7 @@ from risen.adapters.kubernetes.boiling import (
     node_lease,
     node_seen,
 )
-from risen.adapters.kubernetes.cache import ClaimingPod, LocalVolume
+from risen.adapters.kubernetes.cache import ClaimingPod, LeaseHolder, LocalVolume
 from risen.adapters.kubernetes.wire import Lease, Node, Pod
 from risen.core.picture import PodSeen
 
@@ -104,6 +104,23 @@ def test_leases_of_others_and_leases_never_renewed_are_left_out() -> None:
     body = {"metadata": {"name": "apiserver-x"}, "spec": {"holderIdentity": "y"}}
     lease = msgspec.convert(body, Lease)
     assert (lease_holder(lease), node_lease(lease)) == (None, None)
+
+
+def test_a_leader_lease_is_told_with_when_it_runs_out() -> None:
+    spec = {
+        "holderIdentity": "cp-a_1",
+        "renewTime": "2026-01-01T00:00:10.500000Z",
+        "leaseDurationSeconds": 15,
+    }
+    body = {"metadata": {"name": "kube-controller-manager"}, "spec": spec}
+    assert lease_holder(msgspec.convert(body, Lease)) == LeaseHolder(
+        "kube-controller-manager", "cp-a_1", 1767225625.5
+    )
+
+
+def test_a_leader_lease_that_was_never_renewed_has_run_out() -> None:
+    body = {"metadata": {"name": "kube-scheduler"}, "spec": {"holderIdentity": "y"}}
+    assert lease_holder(msgspec.convert(body, Lease)) == LeaseHolder("kube-scheduler", "y", 0.0)
 
 
 def test_owner_labels_and_protection_are_told() -> None:

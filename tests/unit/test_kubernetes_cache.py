@@ -10,10 +10,12 @@ from risen.adapters.kubernetes.cache import (
     Cache,
     Changes,
     ClaimingPod,
+    LeaseHolder,
     Listed,
     LocalVolume,
     NodeLease,
     apply,
+    holders,
     kubernetes_seen,
 )
 from risen.core.names import InstanceName
@@ -40,6 +42,14 @@ def test_a_word_that_changes_nothing_gives_the_same_cache_so_that_nobody_is_woke
     cache = apply(Cache(), Listed("nodes", (("a", node("a")),)))
     assert apply(cache, Changes("nodes", (("a", node("a")), ("gone", None)))) is cache
     assert apply(cache, Listed("nodes", (("a", node("a")),))) is cache
+
+
+def test_a_leader_lease_that_is_only_renewed_has_no_other_holder() -> None:
+    def held(holder: str, until: float) -> Cache:
+        return apply(Cache(), Listed("lease-holders", (("k", LeaseHolder("kube-scheduler", holder, until)),)))
+
+    assert holders(held("cp-a", 5.0)) == holders(held("cp-a", 7.0)) != holders(held("cp-b", 7.0))
+    assert kubernetes_seen(held("cp-a", 7.0)).leases_until_unix == (("kube-scheduler", 7.0),)
 
 
 def test_an_empty_first_list_is_knowledge_too() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from builders import CP, NOW, Cluster, W, life_of, pod_of
 from risen.core.names import InstanceName, PoolName
 from risen.core.picture import NodeSeen
@@ -106,10 +108,21 @@ def test_then_its_pods_are_evicted_daemons_and_mirrors_stay() -> None:
     assert cluster.steps() == [EvictPod("default", "web", "uid-web", InstanceName("w-b"))]
 
 
-def test_no_pod_is_evicted_while_no_controller_manager_leads() -> None:
+LEASE = "kube-controller-manager"
+
+
+@pytest.mark.parametrize(
+    ("holders", "until"),
+    [(((LEASE, ""),), ((LEASE, NOW.unix + 13),)), (((LEASE, "cp-a_1"),), ((LEASE, NOW.unix),)), ((), ())],
+    ids=["empty", "run out", "never taken"],
+)
+def test_no_pod_is_evicted_while_no_controller_manager_leads(
+    holders: tuple[tuple[str, str], ...], until: tuple[tuple[str, float], ...]
+) -> None:
     cluster = going()
     cluster.pods = [pod_of("web", "w-b")]
-    cluster.lease_holders = (("kube-controller-manager", ""),)
+    assert cluster.steps(EvictPod) != []
+    cluster.lease_holders, cluster.leases_until_unix = holders, until
     assert cluster.steps() == []
 
 

@@ -151,6 +151,8 @@ class KubernetesSeen:
     budgets: tuple[BudgetSeen, ...] = ()
     attachments: tuple[tuple[str, InstanceName], ...] = ()
     """(VolumeAttachment, node that it attaches to)."""
+    leases_until_unix: tuple[tuple[str, float], ...] = ()
+    """(lease of `lease_holders`, when it runs out unless it is renewed): what its holder has not renewed is unheld."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,9 @@ class KubernetesTruth:
             tuple((name, holder.identity) for name, holder in self.holders.items()),
             budgets(self),
             tuple(sorted((volume, node) for volume, (node, _) in self.attachments.items())),
+            tuple(
+                (name, self.world.unix(holder.renewed) + HOLDER_SECONDS) for name, holder in self.holders.items()
+            ),
         )  # fmt: skip
 
     def apply(self, key: str, digest: str) -> None:

@@ -178,4 +178,6 @@ def lease_holder(lease: Lease) -> LeaseHolder | None:
     """A leader's lease, in kube-system; None for leases of others."""
     if lease.metadata.name not in CONTROLLER_LEASES:
         return None
-    return LeaseHolder(lease.metadata.name, lease.spec.holder_identity or "")
+    spec = lease.spec
+    until = spec.renew_time.timestamp() + spec.lease_duration_seconds if spec.renew_time is not None else 0.0
+    return LeaseHolder(lease.metadata.name, spec.holder_identity or "", until)

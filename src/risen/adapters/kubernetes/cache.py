@@ -24,10 +24,11 @@ class NodeLease:
 
 @dataclass(frozen=True, slots=True)
 class LeaseHolder:
-    """Who leads in kube-system; `holder` is empty when nobody does."""
+    """Who leads in kube-system, and until when unless that is renewed; `holder` is empty when nobody does."""
 
     lease: str
     holder: str
+    until_unix: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +130,20 @@ def kubernetes_seen(cache: Cache) -> KubernetesSeen:
         nodes=tuple(sorted(nodes, key=lambda node: node.name)),
         pods=tuple(_pods(cache)),
         addons=tuple(sorted((entry.key, entry.digest) for entry in _entries(cache, Addon))),
-        lease_holders=tuple(sorted((entry.lease, entry.holder) for entry in _entries(cache, LeaseHolder))),
+        lease_holders=holders(cache),
         budgets=tuple(budgets),
         attachments=tuple(
             sorted((entry.name, InstanceName(entry.node)) for entry in _entries(cache, Attachment))
         ),
+        leases_until_unix=tuple(
+            sorted((entry.lease, entry.until_unix) for entry in _entries(cache, LeaseHolder))
+        ),
     )
+
+
+def holders(cache: Cache) -> tuple[tuple[str, str], ...]:
+    """Who holds which leader lease, whenever it was renewed."""
+    return tuple(sorted((entry.lease, entry.holder) for entry in _entries(cache, LeaseHolder)))
 
 
 def _pods(cache: Cache) -> Iterator[PodSeen]:

@@ -12,7 +12,7 @@ import msgspec
 from risen.adapters.kubernetes import bodies
 from risen.adapters.kubernetes.addons import AT_ONCE, MANAGED_BY, Addons
 from risen.adapters.kubernetes.api import APPLY_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Api, Credentials
-from risen.adapters.kubernetes.cache import Cache, Event, apply, kubernetes_seen
+from risen.adapters.kubernetes.cache import Cache, Event, apply, holders, kubernetes_seen
 from risen.adapters.kubernetes.gates import GateClient
 from risen.adapters.kubernetes.kinds import HOLDERS, NODE_LEASES, NODES, kinds
 from risen.adapters.kubernetes.reflector import Pace, Reflector
@@ -39,7 +39,7 @@ class KubernetesClient:
     """The API at one address, usually the endpoint's. Built anywhere, used in one event loop.
 
     `on_change` is called whenever something was heard that `observe` would now tell otherwise, except for
-    renewals of node leases. It may be set later.
+    renewals of leases. It may be set later.
     """
 
     def __init__(
@@ -135,7 +135,9 @@ class KubernetesClient:
 
     def _hear(self, event: Event) -> None:
         before, self._cache = self._cache, apply(self._cache, event)
-        if self._cache is not before and event.table != NODE_LEASES:
+        if self._cache is before or event.table == NODE_LEASES:
+            return
+        if event.table != HOLDERS.table or holders(before) != holders(self._cache):
             self.on_change()
 
     # --- changes ------------------------------------------------------------------------------------------

@@ -159,6 +159,7 @@ class LeaseSpec(Struct, frozen=True):
 
     holder_identity: str | None = None
     renew_time: datetime.datetime | None = None
+    lease_duration_seconds: int = 0
 
 
 class Lease(Struct, frozen=True):

@@ -6,7 +6,7 @@ Built once a decision by `look`, which sorts everything, so that shuffled inputs
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TypeVar
 
@@ -30,6 +30,7 @@ from risen.core.plan import Now
 from risen.core.reasons import LET_LIVE
 from risen.core.step import Bootstrap, Launch, Step
 
+CONTROLLER_LEASE = "kube-controller-manager"
 RUNS = (InstanceState.STARTING, InstanceState.RUNNING)
 ALIVE = (*RUNS, InstanceState.STOPPED, InstanceState.UNFINISHED)
 T = TypeVar("T")
@@ -54,6 +55,10 @@ class Facts:
     pods: Mapping[InstanceName, tuple[PodSeen, ...]]
     steps: tuple[Step, ...]
     """Steps in flight."""
+    memo: dict[tuple[object, ...], frozenset[InstanceName]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """Sets that were counted on this picture and history, whatever else is in flight."""
 
     @property
     def provider(self) -> ProviderSeen | None:
@@ -128,6 +133,12 @@ class Facts:
         life, seen = self.lives.get(name), self.ours.get(name)
         known = {life.provider_id if life else None, seen.provider_id if seen else None}
         return frozenset(one for one in known if one)
+
+    def is_led(self, lease: str) -> bool:
+        """Whether somebody holds this leader lease of kube-system, and it has not run out."""
+        if self.kubernetes is None or not dict(self.kubernetes.lease_holders).get(lease):
+            return False
+        return self.now.unix < dict(self.kubernetes.leases_until_unix).get(lease, 0.0)
 
     def attached_to(self, name: InstanceName) -> tuple[str, ...]:
         """Volume attachments that a node still holds; none while Kubernetes is unseen."""

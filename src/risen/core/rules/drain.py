@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Entry, Life
-from risen.core.judge.facts import Facts
+from risen.core.judge.facts import CONTROLLER_LEASE, Facts
 from risen.core.judge.verdict import Verdict, is_silent
 from risen.core.names import InstanceName, PoolName, Role
 from risen.core.picture import InstanceState, NodeSeen, PodSeen
@@ -35,7 +35,6 @@ from risen.core.step import (
 
 POWER_OFF_BOUND_SECONDS = 180.0
 """From the press on: an instance that does not power off by itself is ended."""
-CONTROLLER_LEASE = "kube-controller-manager"
 
 
 def propose(view: View) -> RuleOutput:
@@ -153,7 +152,7 @@ def move_pods(view: View, entry: Entry) -> RuleOutput | None:
         if silent or not held:
             return None
         return RuleOutput(waiting=(Waiting(name, f"{len(held)} volumes to be detached", since),))
-    if dict(facts.kubernetes.lease_holders if facts.kubernetes else ()).get(CONTROLLER_LEASE) == "":
+    if not facts.is_led(CONTROLLER_LEASE):
         return RuleOutput(waiting=(Waiting(name, "a kube-controller-manager to lead", since),))
     give_up = since + view.revision.spec.disruption.drain_timeout_seconds
     if facts.now.boot >= give_up:
