@@ -270,7 +270,8 @@ def test_a_person_asks_for_another_in_its_place() -> None:
     assert born(cluster) == [("w", "r-w")]
     cluster.serve("w-x")
     (step,) = cluster.steps(OpenEntry)
-    assert step == OpenEntry("w-b-1", InstanceName("w-b"), "replace", ("asked by jane: slow disk",))  # type: ignore[comparison-overlap]
+    said = ("asked by jane: slow disk",)
+    assert step == OpenEntry("w-b-1", InstanceName("w-b"), "replace", said, 2, 10.0)  # type: ignore[comparison-overlap]
 
 
 def test_what_is_older_than_its_pool_allows_is_replaced() -> None:

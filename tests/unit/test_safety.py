@@ -6,32 +6,35 @@ from dataclasses import replace
 
 import pytest
 
-from builders import NOW, Cluster, birth_of, id_of, life_of, revision_of
+from builders import NOW, Cluster, birth_of, id_of, life_of
 from risen.core.blocked import Blocked
-from risen.core.judge.verdict import judge
 from risen.core.names import InstanceName, MemberId, ProviderId
-from risen.core.safety.budget import budget_blocks, used_budget
 from risen.core.safety.claims import MOST_IN_FLIGHT, Claims
 from risen.core.safety.invariants import INVARIANTS, violations
 from risen.core.safety.quorum import count_voters, quorum_of
 from risen.core.safety.recheck import recheck
-from risen.core.spec import Share, Strategy
 from risen.core.step import (
+    AddBackend,
     AddLearner,
     Bootstrap,
     CordonNode,
     DeleteNode,
+    DeletePod,
     Destroy,
+    DrainBackend,
     EvictPod,
     FreePod,
     Launch,
+    MarkNode,
     MoveLeader,
     OpenEntry,
     PowerOn,
     PressPowerButton,
     PromoteMember,
+    RemoveBackend,
     RemoveMember,
     Step,
+    UncordonNode,
     WriteBirth,
     WriteBootstrap,
 )
@@ -72,7 +75,8 @@ def test_quorum_is_more_than_half(voters: int, needed: int) -> None:
 def test_the_list_of_invariants_is_the_one_the_design_names() -> None:
     assert [invariant.name for invariant in INVARIANTS] == [
         "quorum-kept", "data-before-cattle", "foreign-untouched", "bootstrap-once", "birth-before-launch",
-        "entry-before-harm", "one-membership-change-at-a-time", "fault-tolerance-kept",
+        "entry-before-harm", "pool-budget-kept", "evictions-while-led", "one-membership-change-at-a-time",
+        "fault-tolerance-kept",
         "one-control-plane-change-at-a-time", "no-revoked-release", "one-instance-tries-a-release",
     ]  # fmt: skip
 
@@ -216,6 +220,12 @@ def test_what_is_gone_may_be_ended_again_by_its_id_whatever_id_the_provider_make
         PowerOn(name("theirs"), ProviderId("x://y/theirs")),
         CordonNode(name("theirs"), "uid"),
         DeleteNode(name("theirs"), "uid"),
+        MarkNode(name("theirs"), "uid", (), ()),
+        UncordonNode(name("theirs"), "uid"),
+        EvictPod("default", "web", "uid-web", name("theirs")),
+        DeletePod("default", "web", "uid-web", name("theirs")),
+        AddBackend(name("theirs"), "10.77.0.99"),
+        DrainBackend(name("theirs")),
         OpenEntry("theirs-1", name("theirs"), "repair", ()),
     ],
 )
@@ -230,10 +240,23 @@ def test_a_provider_id_that_is_not_the_instance_s_own_is_refused() -> None:
     ]
 
 
-def test_a_node_whose_provider_id_is_not_ours_is_not_deleted() -> None:
-    cluster = Cluster.standing().lose("w-a").open("w-a")
+@pytest.mark.parametrize(
+    "step",
+    [
+        DeleteNode(name("w-a"), "node-w-a"),
+        CordonNode(name("w-a"), "node-w-a"),
+        UncordonNode(name("w-a"), "node-w-a"),
+        MarkNode(name("w-a"), "node-w-a", (), ()),
+        EvictPod("default", "web", "uid-web", name("w-a")),
+        DeletePod("default", "web", "uid-web", name("w-a")),
+        FreePod("default", "web", "uid-web", name("w-a")),
+    ],
+)
+def test_a_node_whose_provider_id_is_not_ours_is_left_alone_with_what_runs_there(step: Step) -> None:
+    cluster = Cluster.standing().open("w-a")
+    assert broken(cluster, step) == []
     cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], provider_id="aws:///i-1")
-    assert broken(cluster, DeleteNode(name("w-a"), "node-w-a")) == ["foreign-untouched"]
+    assert broken(cluster, step) == ["foreign-untouched"]
 
 
 # --- bootstrap-once ---------------------------------------------------------------------------------------
@@ -297,12 +320,22 @@ def test_what_the_ledger_ends_is_not_launched() -> None:
         CordonNode(name("w-a"), "node-w-a"),
         DeleteNode(name("w-a"), "node-w-a"),
         EvictPod("default", "web", "uid-web", name("w-a")),
+        DeletePod("default", "web", "uid-web", name("w-a")),
+        DrainBackend(name("cp-c")),
+        RemoveBackend(name("cp-c")),
         FreePod("default", "web", "uid-web", name("w-a")),
         RemoveMember(MemberId("103"), name("cp-c"), True),
     ],
 )
 def test_no_harm_is_done_before_its_entry_is_open(step: Step) -> None:
     assert broken(Cluster.standing(), step) == ["entry-before-harm"]
+
+
+def test_a_backend_of_what_is_gone_or_has_moved_or_is_known_no_more_is_forgotten_without_an_entry() -> None:
+    cluster = Cluster.standing().lose("cp-a")
+    cluster.instances["cp-b"] = replace(cluster.instances["cp-b"], address="10.77.0.99")
+    for subject in ("cp-a", "cp-b", "cp-z"):
+        assert broken(cluster, RemoveBackend(name(subject))) == []
 
 
 # --- one-membership-change-at-a-time ----------------------------------------------------------------------
@@ -319,26 +352,7 @@ def test_a_second_learner_waits_for_the_first() -> None:
     assert broken(cluster, step) == ["one-membership-change-at-a-time"]
 
 
-# --- claims and budget ------------------------------------------------------------------------------------
+# --- claims -----------------------------------------------------------------------------------------------
 def test_at_most_64_steps_are_in_flight() -> None:
     claims = Claims.of(tuple(Launch(name(f"w-{number}")) for number in range(MOST_IN_FLIGHT)))
     assert not claims.are_free(Launch(name("w-x")))
-
-
-def test_used_budget_is_the_union_of_who_is_out_and_who_is_in_the_ledger() -> None:
-    cluster = Cluster.standing(3, 4).stop("w-a").open("w-a").open("w-b", "kill")
-    facts = cluster.facts()
-    assert used_budget(facts, judge(facts), revision_of().spec.pools[1].name) == {"w-a", "w-b"}
-
-
-@pytest.mark.parametrize("unavailable", [1, 2])
-def test_the_budget_is_the_strategys_and_what_is_out_already_costs_nothing(unavailable: int) -> None:
-    cluster = Cluster.standing(3, 4).stop("w-a")
-    strategy = Strategy(max_unavailable=Share(unavailable))
-    facts, pool = cluster.facts(), revision_of(3, 4, strategy=strategy).spec.pools[1]
-    assert budget_blocks(pool, facts, judge(facts), frozenset({name("w-a")})) is None
-    most = frozenset(name(one) for one in ("w-b", "w-c")[: unavailable - 1])
-    assert budget_blocks(pool, facts, judge(facts), most) is None
-    blocked = budget_blocks(pool, facts, judge(facts), most | {name("w-d")})
-    assert blocked is not None
-    assert blocked.why.endswith(f"more than {unavailable} (0 surplus + {unavailable} unavailable)")

@@ -66,8 +66,8 @@ class RecordClusterId:
 class OpenEntry:
     """Open a ledger entry before the first harm: `reason` is one of those of `core/reasons.py`.
 
-    `leaves`: where a planned change takes a control-plane instance, the number of voters that is wanted without
-    it, whose fault tolerance must be left.
+    `leaves` is what a planned change must leave: where it takes a control-plane instance, the fault tolerance of so
+    many voters; where it takes a worker, so many available ones of its pool, Ready for `min_ready_seconds`.
     """
 
     entry: str
@@ -75,6 +75,7 @@ class OpenEntry:
     reason: str
     evidence: tuple[str, ...]
     leaves: int = 0
+    min_ready_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class PowerOn:
 
 @dataclass(frozen=True, slots=True)
 class PressPowerButton:
-    """Ask an instance to shut down in order. `leaves` as in `OpenEntry`."""
+    """Ask an instance to shut down in order. `leaves` as in `OpenEntry`; 0 for a worker, whose place is taken already."""
 
     instance: InstanceName
     provider_id: ProviderId

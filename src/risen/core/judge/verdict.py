@@ -6,7 +6,7 @@ bound within which a launched instance has to join. Not seen is not gone: an uns
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,8 +46,22 @@ class Judgement:
 
 def judge(facts: Facts) -> Mapping[InstanceName, Judgement]:
     """The verdict on every instance whose story is not over, by name."""
+    return judge_all(facts, facts.lives.values())
+
+
+def judge_all(facts: Facts, lives: Iterable[Life]) -> Mapping[InstanceName, Judgement]:
+    """The verdict on each of these, by name."""
     bounds = join_bounds(facts)
-    return {name: _judge_one(facts, bounds, life) for name, life in facts.lives.items()}
+    return {life.birth.instance: _judge_one(facts, bounds, life) for life in lives}
+
+
+def has_served(facts: Facts, life: Life, verdict: Verdict, seconds: float) -> bool:
+    """Whether an instance of this verdict is available: healthy, and Ready for so long."""
+    node = facts.nodes.get(life.birth.instance)
+    if node is None or verdict is not Verdict.HEALTHY:
+        return False
+    since = node.ready_since_unix if node.ready_since_unix is not None else life.ready_at_unix
+    return since is not None and facts.now.unix >= since + seconds
 
 
 def _judge_one(facts: Facts, bounds: JoinBounds, life: Life) -> Judgement:

@@ -14,10 +14,10 @@ from risen.core.history import Life
 from risen.core.judge.verdict import Judgement, Verdict
 from risen.core.names import InstanceName, PoolName, may_hold_etcd
 from risen.core.picture import InstanceState
-from risen.core.reasons import KILL, NEVER_JOINED, PLANNED, REPAIR
+from risen.core.reasons import KILL, NEVER_JOINED, PLANNED, REPAIR, SCALE_DOWN
 from risen.core.rules.power import JudgeLater, Outages, PowerOnBecause, outages, what_stop_means
 from risen.core.rules.view import RuleOutput, View, gather
-from risen.core.safety.budget import storm
+from risen.core.safety.budget import MAX_UNAVAILABLE, storm
 from risen.core.safety.invariants import accepts_data_loss
 from risen.core.step import Destroy, OpenEntry, PowerOn, Step
 
@@ -59,8 +59,22 @@ def entry_id(view: View, subject: InstanceName) -> str:
 
 def open_entry(view: View, name: InstanceName, reason: str, *evidence: str) -> OpenEntry:
     """The step that opens an entry."""
-    leaves = wanted_without(view, name) if reason in PLANNED else 0
-    return OpenEntry(entry_id(view, name), name, reason, evidence, leaves)
+    leaves, seconds = _left(view, name, reason) if reason in PLANNED else (0, 0.0)
+    return OpenEntry(entry_id(view, name), name, reason, evidence, leaves, seconds)
+
+
+def _left(view: View, name: InstanceName, reason: str) -> tuple[int, float]:
+    """What a planned change leaves of a pool: so many, that have been Ready for so long."""
+    life = view.facts.lives.get(name)
+    pool = view.pool(life.birth.pool) if life is not None else None
+    if pool is None:
+        return 0, 0.0
+    if may_hold_etcd(pool.role):
+        return pool.replicas, 0.0
+    if reason == SCALE_DOWN:
+        return max(0, pool.replicas - MAX_UNAVAILABLE), 0.0
+    unavailable = pool.strategy.max_unavailable.of(pool.replicas)
+    return max(0, pool.replicas - unavailable), pool.strategy.min_ready_seconds
 
 
 def wanted_without(view: View, name: InstanceName) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life
+from risen.core.judge import verdict
 from risen.core.judge.verdict import Verdict
 from risen.core.names import Role
 from risen.core.reasons import EXPIRY, ROLLBACK, ROLLING, ROLLOUT
@@ -225,11 +226,7 @@ def available(view: View, pool: PoolSpec) -> int:
 
 def has_served(view: View, life: Life, seconds: float) -> bool:
     """Whether an instance is healthy and has been Ready for so long."""
-    node = view.facts.nodes.get(life.birth.instance)
-    if node is None or view.verdict(life.birth.instance) is not Verdict.HEALTHY:
-        return False
-    since = node.ready_since_unix if node.ready_since_unix is not None else life.ready_at_unix
-    return since is not None and view.facts.now.unix >= since + seconds
+    return verdict.has_served(view.facts, life, view.verdict(life.birth.instance), seconds)
 
 
 def _choose_control_plane(view: View, roll: PoolRoll) -> RuleOutput:

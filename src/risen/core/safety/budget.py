@@ -1,7 +1,8 @@
 """How many of a pool may be out: the budget for planned harm and the storm rate for repair.
 
 Used budget = |instances seen unavailable, and subjects of open entries|, never a counter. A step costs the
-*available* instances it takes: the dead cost nothing of the budget and count against the storm rate.
+*available* instances it takes: the dead cost nothing of the budget and count against the storm rate. What a person
+asks to kill is asked for, and is not counted here either.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections.abc import Mapping
 from risen.core.blocked import Blocked
 from risen.core.history import Life
 from risen.core.judge.facts import Facts
-from risen.core.judge.verdict import Judgement, Verdict
-from risen.core.names import InstanceName, PoolName
+from risen.core.judge.verdict import Judgement, Verdict, has_served, judge_all
+from risen.core.names import InstanceName, PoolName, may_hold_etcd
+from risen.core.reasons import PLANNED
 from risen.core.spec import ClusterSpec, PoolSpec
+from risen.core.step import Destroy, OpenEntry, PressPowerButton
 
 Verdicts = Mapping[InstanceName, Judgement]
 
@@ -49,6 +52,51 @@ def budget_blocks(
         pool.name,
         f"{len(used)} out and {cost} more to take: more than {allowed} ({surplus} surplus + {unavailable} unavailable)",
     )
+
+
+def blocks_taking(facts: Facts, step: OpenEntry) -> Blocked | None:
+    """Whether a planned change takes an available worker of a pool that has none to spare now.
+
+    Those with an entry, or that steps in flight take, are out already. The control plane is kept by its quorum.
+    """
+    life = facts.lives.get(step.subject)
+    if step.reason not in PLANNED or life is None or may_hold_etcd(life.birth.role):
+        return None
+    if facts.provider is None or facts.kubernetes is None:
+        return Blocked("cannot-see", step.subject, "who of its pool is available is not seen")
+    served = _served(facts, life.birth.pool, step.min_ready_seconds)
+    left = served - facts.entries.keys() - _taken(facts)
+    if step.subject not in left or len(left) > step.leaves:
+        return None
+    return Blocked(
+        "budget",
+        step.subject,
+        f"{len(left)} of {life.birth.pool} are available: taking it leaves {len(left) - 1} of {step.leaves} needed",
+    )
+
+
+def _served(facts: Facts, pool: PoolName, seconds: float) -> frozenset[InstanceName]:
+    """Who of a pool is healthy and has been Ready for so long; counted once for all steps of a plan."""
+    known = facts.memo.get(("served", pool, seconds))
+    if known is None:
+        lives = _of_pool(facts, pool)
+        verdicts = judge_all(facts, lives)
+        served = (
+            one for one in lives if has_served(facts, one, verdicts[one.birth.instance].verdict, seconds)
+        )
+        known = facts.memo["served", pool, seconds] = frozenset(one.birth.instance for one in served)
+    return known
+
+
+def _taken(facts: Facts) -> frozenset[InstanceName]:
+    taken: set[InstanceName] = set()
+    for step in facts.steps:
+        match step:
+            case OpenEntry(subject=name) | Destroy(instance=name) | PressPowerButton(instance=name):
+                taken.add(name)
+            case _:
+                pass
+    return frozenset(taken)
 
 
 def storm(spec: ClusterSpec, facts: Facts, verdicts: Verdicts, name: PoolName) -> Blocked | None:

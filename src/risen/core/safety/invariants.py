@@ -1,7 +1,8 @@
 """What may never happen, as a named list: each invariant says of one step, on given facts, why it must not be.
 
-Checked on every plan, again right before each step on freshly read facts, and by the simulator's checker on
-the truth at the moment a step takes effect. They judge a step alone; they propose nothing.
+Checked on every plan, again right before each step on freshly read facts, and by the simulator on the truth at that
+moment. They judge a step alone; they propose nothing. `docs/reference.md` lists them beside what the simulator
+holds a whole run to (`sim/truths.py`).
 """
 
 from __future__ import annotations
@@ -10,32 +11,43 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from risen.core.blocked import Blocked
-from risen.core.judge.facts import Facts
+from risen.core.judge.facts import CONTROLLER_LEASE, Facts
 from risen.core.names import InstanceName, ProviderId, may_hold_etcd
 from risen.core.picture import InstanceState, MemberSeen
 from risen.core.reasons import PLANNED, ROLLING
 from risen.core.safety import exposure, quorum
+from risen.core.safety.budget import blocks_taking
 from risen.core.step import (
+    AddBackend,
     AddLearner,
     CordonNode,
     DeleteNode,
+    DeletePod,
     Destroy,
+    DrainBackend,
     EvictPod,
     FreePod,
     Launch,
+    MarkNode,
     MoveLeader,
     OpenEntry,
     PowerOn,
     PressPowerButton,
     PromoteMember,
+    RemoveBackend,
     RemoveMember,
     Step,
     TaintOutOfService,
+    UncordonNode,
     WriteBirth,
     WriteBootstrap,
 )
 
 Check = Callable[[Facts, Step], Blocked | None]
+NODE_STEPS = (
+    CordonNode, UncordonNode, MarkNode, TaintOutOfService, DeleteNode, EvictPod, DeletePod, FreePod,
+)  # fmt: skip
+"""What is done to a Node, or to what runs there: its providerID has to be ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +152,7 @@ def _foreign_untouched(facts: Facts, step: Step) -> Blocked | None:
         return Blocked("foreign", name, f"the provider shows {shown}, the step names {provider_id}")
     if provider_id is not None and provider_id not in facts.provider_ids(name):
         return Blocked("foreign", name, f"{provider_id} does not carry this cluster's uid")
-    if isinstance(step, CordonNode | TaintOutOfService | DeleteNode):
+    if isinstance(step, NODE_STEPS):
         node = facts.nodes.get(name)
         if node is not None and node.provider_id not in facts.provider_ids(name):
             return Blocked("foreign", name, f"the Node's providerID {node.provider_id!r} is not ours")
@@ -188,11 +200,13 @@ def _birth_before_launch(facts: Facts, step: Step) -> Blocked | None:
 
 def _entry_before_harm(facts: Facts, step: Step) -> Blocked | None:
     match step:
-        case Destroy(instance=name) | PressPowerButton(instance=name):
+        case Destroy(instance=name) | PressPowerButton(instance=name) | DrainBackend(instance=name):
+            subject = name
+        case RemoveBackend(instance=name) if _serves_there(facts, name):
             subject = name
         case CordonNode(node=name) | TaintOutOfService(node=name) | DeleteNode(node=name):
             subject = name
-        case EvictPod(node=name) | FreePod(node=name):
+        case EvictPod(node=name) | DeletePod(node=name) | FreePod(node=name):
             subject = name
         case RemoveMember(instance=name) if name:
             subject = name
@@ -201,6 +215,31 @@ def _entry_before_harm(facts: Facts, step: Step) -> Blocked | None:
     if subject in facts.entries:
         return None
     return Blocked("entry-before-harm", subject, "no open ledger entry names it")
+
+
+def _serves_there(facts: Facts, name: InstanceName) -> bool:
+    """Whether a backend may still send requests to somebody. What is gone or has moved is only forgotten."""
+    life, seen = facts.lives.get(name), facts.ours.get(name)
+    if life is None or facts.is_gone(life):
+        return False
+    there = next((one for one in facts.backends or () if one.name == name), None)
+    moved = there is not None and seen is not None and seen.address not in (None, there.address)
+    return there is not None and not moved
+
+
+def _evictions_while_led(facts: Facts, step: Step) -> Blocked | None:
+    """While nobody leads no EndpointSlice is written: who is evicted still gets traffic."""
+    if not isinstance(step, EvictPod | DeletePod) or facts.kubernetes is None:
+        return None
+    if facts.is_led(CONTROLLER_LEASE):
+        return None
+    return Blocked(
+        "cannot-see", step.node, f"nobody holds the lease of {CONTROLLER_LEASE}: no pod is evicted"
+    )
+
+
+def _pool_budget_kept(facts: Facts, step: Step) -> Blocked | None:
+    return blocks_taking(facts, step) if isinstance(step, OpenEntry) else None
 
 
 def _one_membership_change(facts: Facts, step: Step) -> Blocked | None:
@@ -233,9 +272,13 @@ def named_by(step: Step) -> tuple[InstanceName | None, ProviderId | None]:
             return name, provider_id
         case CordonNode(node=name) | TaintOutOfService(node=name) | DeleteNode(node=name):
             return name, None
-        case FreePod(node=name) | EvictPod(node=name):
+        case MarkNode(node=name) | UncordonNode(node=name):
+            return name, None
+        case FreePod(node=name) | EvictPod(node=name) | DeletePod(node=name):
             return name, None
         case OpenEntry(subject=name) | AddLearner(instance=name):
+            return name, None
+        case AddBackend(instance=name) | DrainBackend(instance=name):
             return name, None
         case RemoveMember(instance=name) if name:
             return name, None
@@ -261,6 +304,16 @@ INVARIANTS = (
     Invariant("bootstrap-once", "etcd is founded once", _bootstrap_once),
     Invariant("birth-before-launch", "a birth record is written before the launch", _birth_before_launch),
     Invariant("entry-before-harm", "a ledger entry is open before the first harm", _entry_before_harm),
+    Invariant(
+        "pool-budget-kept",
+        "a planned change leaves as many available instances of a pool as are wanted",
+        _pool_budget_kept,
+    ),
+    Invariant(
+        "evictions-while-led",
+        "no pod is evicted while nobody holds kube-controller-manager's lease",
+        _evictions_while_led,
+    ),
     Invariant(
         "one-membership-change-at-a-time", "etcd's membership changes serially", _one_membership_change
     ),

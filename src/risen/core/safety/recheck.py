@@ -18,10 +18,13 @@ from risen.core.step import (
     AddLearner,
     CordonNode,
     DeleteNode,
+    DeletePod,
     Destroy,
+    DrainBackend,
     EvictPod,
     FreePod,
     Launch,
+    MarkNode,
     MoveLeader,
     OpenEntry,
     PowerOn,
@@ -29,23 +32,30 @@ from risen.core.step import (
     PromoteMember,
     RecordClusterId,
     ReleaseLease,
+    RemoveBackend,
     RemoveMember,
     Step,
     TaintOutOfService,
+    UncordonNode,
     WriteBootstrap,
 )
 
 PROVIDER = frozenset({"provider"})
 ETCD = frozenset({"etcd"})
 KUBERNETES = frozenset({"kubernetes"})
+ENDPOINT = frozenset({"endpoint"})
 NOTHING: frozenset[str] = frozenset()
 
 
 def needs_of(step: Step) -> frozenset[str]:
     """Which sections ("provider", "etcd", "kubernetes", "endpoint") are read afresh just before this step."""
     match step:
-        case Destroy(holds_data=True) | PressPowerButton() | OpenEntry() | WriteBootstrap():
+        case Destroy(holds_data=True) | PressPowerButton() | WriteBootstrap():
             return PROVIDER | ETCD
+        case OpenEntry():
+            return PROVIDER | ETCD | KUBERNETES
+        case DrainBackend() | RemoveBackend():
+            return PROVIDER | ENDPOINT
         case AddLearner() | RemoveMember() | AddBackend():
             return PROVIDER | ETCD
         case Destroy() | PowerOn() | FreePod() | ReleaseLease():
@@ -54,7 +64,7 @@ def needs_of(step: Step) -> frozenset[str]:
             return PROVIDER | KUBERNETES
         case PromoteMember() | MoveLeader() | RecordClusterId():
             return ETCD
-        case CordonNode() | EvictPod():
+        case CordonNode() | UncordonNode() | MarkNode() | EvictPod() | DeletePod():
             return KUBERNETES
         case _:
             return NOTHING
