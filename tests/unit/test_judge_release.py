@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from builders import CP, NOW, Cluster, W, life_of, pod_of
+from builders import BORN_UNIX, CP, NOW, Cluster, W, life_of, pod_of
 from risen.core.history import TaskResult
-from risen.core.judge.release import ready_bound
+from risen.core.judge.joining import ready_bound
 from risen.core.names import ReleaseId, Role
 from risen.core.spec import Gate
 from risen.core.step import OpenEntry, PassRelease, RevokeRelease
@@ -84,6 +84,15 @@ def test_not_while_a_pod_of_its_is_not_ready() -> None:
 def test_not_ready_within_its_bound() -> None:
     assert revoked(tried(ready_ago=None, launched_ago=59)) == []
     assert revoked(tried(ready_ago=None, launched_ago=60)) == ["w-x was not Ready within 60 s of its launch"]
+
+
+def test_one_that_has_not_joined_has_the_same_bound_as_one_that_is_not_ready() -> None:
+    """Others joined within 5 s of their launch, and were Ready after 49."""
+    for launched_ago, verdict in ((146, []), (147, ["w-x never became Ready"])):
+        cluster = tried(ready_ago=None, launched_ago=launched_ago, joined_at_unix=None)
+        del cluster.nodes["w-x"]
+        cluster.lives["w-a"] = replace(cluster.lives["w-a"], ready_at_unix=BORN_UNIX + 49)
+        assert revoked(cluster) == verdict
 
 
 def test_a_learner_that_we_keep_from_voting_beside_an_only_voter_is_not_late_by_its_own_fault() -> None:
@@ -200,7 +209,7 @@ def boots(*seconds: float) -> Cluster:
 
 @pytest.mark.parametrize(
     ("seconds", "bound"),
-    [((), 600.0), ((4.0,), 60.0), ((40.0, 5.0), 120.0), ((300.0, *[30.0] * 20), 90.0)],
+    [((), 600.0), ((4.0,), 60.0), ((40.0, 5.0), 120.0), ((300.0, *[30.0] * 20), 90.0), ((9000.0,), 1800.0)],
 )
 def test_the_bound_follows_the_last_twenty_boots_of_the_role(
     seconds: tuple[float, ...], bound: float

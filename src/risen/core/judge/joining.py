@@ -1,17 +1,17 @@
 """Until when a launched instance has to have joined. It ends nobody; it only says the moment.
 
+One bound holds for the whole way from launch to Ready, and it is measured, not set: three times what the last
+instances of the role took, so that a fast host gives up early what a slow one still waits for. What is not Ready
+yet is at one phase of that way: the evidence names the phase, and no phase has a shorter bound of its own.
+
 Membership of etcd is granted one instance at a time, so the clock of one that waits for its turn starts when
 its turn comes: when the one before joined, or was given up. While a join answer cannot be given at all
 (nobody leads, etcd has no quorum) no clock runs.
-
-How long is measured, not set: three times what the pool's own instances took, so that a fast host gives up
-early what a slow one still waits for.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from risen.core.history import Life
@@ -21,8 +21,11 @@ from risen.core.reasons import NEVER_JOINED
 
 LEAST_BOUND_SECONDS = 60.0
 """However fast the others were: a host that starts many at once takes longer for each."""
-MOST_BOUND_SECONDS = 600.0
-"""Where no instance of the pool has done it yet. Never more: a record may hold a time that nobody led."""
+BOUND_WITHOUT_RECORD_SECONDS = 600.0
+"""Where no instance of the role has done it yet."""
+LONGEST_BOOT_SECONDS = 600.0
+"""No boot counts for more: a record may hold a time that nobody led."""
+BOOTS_COUNTED = 20
 TIMES_USUAL = 3.0
 USUAL_SHARE = 0.99
 
@@ -35,60 +38,27 @@ class JoinDeadline:
     evidence: str
 
 
-@dataclass(frozen=True, slots=True)
-class JoinBounds:
-    """Seconds by pool, of pools that have a record: from launch to the join answer, and from there to the Node."""
-
-    answers: Mapping[PoolName, float]
-    nodes: Mapping[PoolName, float]
-
-    def to_answer(self, pool: PoolName) -> float:
-        """From its launch, or from its turn."""
-        return self.answers.get(pool, MOST_BOUND_SECONDS)
-
-    def to_node(self, pool: PoolName) -> float:
-        """From its join answer."""
-        return self.nodes.get(pool, MOST_BOUND_SECONDS)
-
-
-def join_bounds(facts: Facts) -> JoinBounds:
-    """From the lives that are remembered, the gone included."""
-    answers: dict[PoolName, list[float]] = {}
-    nodes: dict[PoolName, list[float]] = {}
-    last_joined: dict[PoolName, float] = {}
-    first_ready = facts.ever_ready or 0.0
-    for joined, life in _in_order_of_joining(facts.history.lives.values()):
-        pool = life.birth.pool
-        if life.launched_at_unix is not None:
-            turn = last_joined.get(pool, 0.0) if life.birth.role is Role.CONTROL_PLANE else 0.0
-            answers.setdefault(pool, []).append(joined - max(life.launched_at_unix, turn))
-        last_joined[pool] = joined
-        if life.ready_at_unix is not None:
-            nodes.setdefault(pool, []).append(life.ready_at_unix - max(joined, first_ready))
-    return JoinBounds(
-        {pool: bound_from(times) for pool, times in answers.items()},
-        {pool: bound_from(times) for pool, times in nodes.items()},
+def ready_bound(facts: Facts, role: Role) -> float:
+    """Seconds from launch within which an instance has to be Ready: max(60, 3 × p99 of the last boots, up to 20,
+    of that role); 600 while there is no record of any. The gone are a record too, and so is the bring-up."""
+    boots = sorted(
+        (life.ready_at_unix, life.ready_at_unix - life.launched_at_unix)
+        for life in facts.history.lives.values()
+        if life.birth.role is role and life.ready_at_unix is not None and life.launched_at_unix is not None
     )
+    seconds = sorted(min(spent, LONGEST_BOOT_SECONDS) for _, spent in boots[-BOOTS_COUNTED:])
+    if not seconds:
+        return BOUND_WITHOUT_RECORD_SECONDS
+    usual = seconds[math.ceil(USUAL_SHARE * len(seconds)) - 1]
+    return max(LEAST_BOUND_SECONDS, TIMES_USUAL * usual)
 
 
-def _in_order_of_joining(lives: Iterable[Life]) -> list[tuple[float, Life]]:
-    joined = ((life.joined_at_unix, life) for life in lives if life.joined_at_unix is not None)
-    return sorted(joined, key=lambda pair: (pair[0], pair[1].birth.instance))
-
-
-def bound_from(times: list[float]) -> float:
-    """Three times the 99th percentile (nearest rank), within the least and the most. `times` is not empty."""
-    usual = sorted(times)[math.ceil(USUAL_SHARE * len(times)) - 1]
-    return min(MOST_BOUND_SECONDS, max(LEAST_BOUND_SECONDS, TIMES_USUAL * usual))
-
-
-def join_deadline(facts: Facts, bounds: JoinBounds, life: Life) -> JoinDeadline | None:
-    """None while no clock runs, and once the instance has joined for good."""
+def join_deadline(facts: Facts, bound: float, life: Life) -> JoinDeadline | None:
+    """None while no clock runs, and once the instance has joined for good. `bound`: that of its role."""
     name = life.birth.instance
     if life.ready_at_unix is not None or name in facts.nodes:
         return None
     began = max(life.launched_at_unix or life.birth.born_unix, facts.now.leading_since_unix)
-    answer, node = bounds.to_answer(life.birth.pool), bounds.to_node(life.birth.pool)
     member = facts.member_of(name)
     if life.joined_at_unix is None:
         if member is not None and member.name:
@@ -96,15 +66,15 @@ def join_deadline(facts: Facts, bounds: JoinBounds, life: Life) -> JoinDeadline 
         turn = _turn_began(facts, life)
         if turn is None:
             return None
-        return JoinDeadline(max(began, turn) + answer, f"join: not within {answer:.0f} s of its launch")
+        return JoinDeadline(max(began, turn) + bound, f"join: not within {bound:.0f} s of its launch")
     if member is not None and member.learner and not member.name:
         began = max(began, life.joined_at_unix)
-        return JoinDeadline(began + node, f"etcd: not started within {node:.0f} s of its join")
+        return JoinDeadline(began + bound, f"etcd: not started within {bound:.0f} s of its join")
     if facts.kubernetes is None or facts.holds_data(life):
         return None
     began = max(began, life.joined_at_unix, facts.ever_ready or 0.0, facts.api_since_unix)
-    node *= 2 if facts.ever_ready is None else 1
-    return JoinDeadline(began + node, f"Kubernetes: no Node within {node:.0f} s of its join")
+    bound *= 2 if facts.ever_ready is None else 1
+    return JoinDeadline(began + bound, f"Kubernetes: no Node within {bound:.0f} s of its join")
 
 
 def _turn_began(facts: Facts, life: Life) -> float | None:

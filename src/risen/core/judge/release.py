@@ -12,16 +12,13 @@ from typing import TypeAlias
 
 from risen.core.history import Life
 from risen.core.judge.facts import Facts
+from risen.core.judge.joining import ready_bound
 from risen.core.judge.snapshot import is_held_as_learner
 from risen.core.judge.verdict import Judgement, Verdict, is_silent
-from risen.core.names import InstanceName, Role
+from risen.core.names import InstanceName
 from risen.core.picture import InstanceState, NodeSeen, PodSeen
 from risen.core.reasons import NEVER_JOINED, REPAIR
 
-LEAST_READY_BOUND_SECONDS = 60.0
-READY_BOUND_WITHOUT_RECORD_SECONDS = 600.0
-BOOTS_COUNTED = 20
-BOOTS_FACTOR = 3.0
 SETTLE_SECONDS = 30.0
 """A Node that turns NotReady with a living kubelet may turn back; for so long beyond its soak it is waited for."""
 PULLS = frozenset(
@@ -79,21 +76,6 @@ class Trial:
     soak_seconds: float
     takes_over: bool
     took_over_unix: float = 0.0
-
-
-def ready_bound(facts: Facts, role: Role) -> float:
-    """Seconds from launch within which an instance has to be Ready: max(60, 3 × p99 of the last boots, up to 20,
-    of that role); 600 while there is no record of any."""
-    boots = sorted(
-        (life.ready_at_unix, life.ready_at_unix - life.launched_at_unix)
-        for life in facts.history.lives.values()
-        if life.birth.role is role and life.ready_at_unix is not None and life.launched_at_unix is not None
-    )
-    seconds = sorted(spent for _, spent in boots[-BOOTS_COUNTED:])
-    if not seconds:
-        return READY_BOUND_WITHOUT_RECORD_SECONDS
-    p99 = seconds[min(len(seconds) - 1, int(0.99 * len(seconds)))]
-    return max(LEAST_READY_BOUND_SECONDS, BOOTS_FACTOR * p99)
 
 
 def judge_release(facts: Facts, verdicts: Verdicts, trial: Trial) -> ReleaseVerdict:

@@ -12,8 +12,8 @@ from enum import StrEnum
 
 from risen.core.history import Life
 from risen.core.judge.facts import RUNS, Facts
-from risen.core.judge.joining import JoinBounds, join_bounds, join_deadline
-from risen.core.names import InstanceName, may_hold_etcd
+from risen.core.judge.joining import join_deadline, ready_bound
+from risen.core.names import InstanceName, Role, may_hold_etcd
 from risen.core.picture import InstanceState, NodeSeen
 from risen.core.step import Destroy
 
@@ -51,7 +51,7 @@ def judge(facts: Facts) -> Mapping[InstanceName, Judgement]:
 
 def judge_all(facts: Facts, lives: Iterable[Life]) -> Mapping[InstanceName, Judgement]:
     """The verdict on each of these, by name."""
-    bounds = join_bounds(facts)
+    bounds = {role: ready_bound(facts, role) for role in Role}
     return {life.birth.instance: _judge_one(facts, bounds, life) for life in lives}
 
 
@@ -64,7 +64,7 @@ def has_served(facts: Facts, life: Life, verdict: Verdict, seconds: float) -> bo
     return since is not None and facts.now.unix >= since + seconds
 
 
-def _judge_one(facts: Facts, bounds: JoinBounds, life: Life) -> Judgement:
+def _judge_one(facts: Facts, bounds: Mapping[Role, float], life: Life) -> Judgement:
     name = life.birth.instance
     if facts.is_gone(life):
         return Judgement(name, Verdict.DEAD, ("provider: gone",))
@@ -81,7 +81,7 @@ def _judge_one(facts: Facts, bounds: JoinBounds, life: Life) -> Judgement:
         return Judgement(name, Verdict.UNKNOWN, (f"provider: {state or 'not listed'}",))
     if life.condemned:
         return Judgement(name, Verdict.SICK, (f"join: condemned, {life.condemned}",), never_joined=True)
-    deadline = join_deadline(facts, bounds, life)
+    deadline = join_deadline(facts, bounds[life.birth.role], life)
     if deadline is not None and facts.now.unix >= deadline.unix:
         return Judgement(name, Verdict.SICK, (deadline.evidence,), never_joined=True)
     give_up_at = facts.boot_of(deadline.unix) if deadline is not None else None
