@@ -17,7 +17,7 @@ from risen.core.picture import InstanceState
 from risen.core.reasons import KILL, NEVER_JOINED, PLANNED, REPAIR, SCALE_DOWN
 from risen.core.rules.power import JudgeLater, Outages, PowerOnBecause, outages, what_stop_means
 from risen.core.rules.view import RuleOutput, View, gather
-from risen.core.safety.budget import MAX_UNAVAILABLE, storm
+from risen.core.safety.budget import storm
 from risen.core.safety.invariants import accepts_data_loss
 from risen.core.step import Destroy, OpenEntry, PowerOn, Step
 
@@ -71,10 +71,9 @@ def _left(view: View, name: InstanceName, reason: str) -> tuple[int, float]:
         return 0, 0.0
     if may_hold_etcd(pool.role):
         return pool.replicas, 0.0
-    if reason == SCALE_DOWN:
-        return max(0, pool.replicas - MAX_UNAVAILABLE), 0.0
     unavailable = pool.strategy.max_unavailable.of(pool.replicas)
-    return max(0, pool.replicas - unavailable), pool.strategy.min_ready_seconds
+    seconds = 0.0 if reason == SCALE_DOWN else pool.strategy.min_ready_seconds
+    return max(0, pool.replicas - unavailable), seconds
 
 
 def wanted_without(view: View, name: InstanceName) -> int:
