@@ -138,6 +138,8 @@ class Cluster:
     passed: dict[ReleaseId, tuple[str, ...]] = field(default_factory=dict)
     revoked: dict[ReleaseId, Revoked] = field(default_factory=dict)
     orders: dict[int, RolloutIntent] = field(default_factory=dict)
+    halts: dict[int, tuple[tuple[ReleaseId, str], ...]] = field(default_factory=dict)
+    gone_past: dict[int, tuple[str, ...]] = field(default_factory=dict)
     scaled: dict[PoolName, int] = field(default_factory=dict)
     replaces: list[ReplaceIntent] = field(default_factory=list)
     results: dict[str, TaskResult] = field(default_factory=dict)
@@ -308,6 +310,8 @@ class Cluster:
             kills=tuple(self.kills),
             replaces=tuple(self.replaces),
             orders=dict(self.orders),
+            halts=dict(self.halts),
+            gone_past=dict(self.gone_past),
             scaled=dict(self.scaled),
             passed=dict(self.passed),
             revoked=dict(self.revoked),

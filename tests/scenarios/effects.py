@@ -27,6 +27,7 @@ from risen.core.step import (
     DrainBackend,
     EvictPod,
     FreePod,
+    HaltRelease,
     Launch,
     MarkNode,
     MoveLeader,
@@ -55,7 +56,7 @@ def carry_out(cluster: Cluster, step: Step) -> None:
     match step:
         case WriteBootstrap() | WriteBirth() | RecordClusterId() | OpenEntry() | CloseEntry():
             _write(cluster, step)
-        case PassRelease() | RevokeRelease() | CompleteRevision():
+        case PassRelease() | HaltRelease() | RevokeRelease() | CompleteRevision():
             _conclude(cluster, step)
         case Launch(instance=name):
             cluster.run(name)
@@ -150,6 +151,8 @@ def _conclude(cluster: Cluster, step: Step) -> None:
     match step:
         case PassRelease(release=release, evidence=evidence):
             cluster.passed[release] = evidence
+        case HaltRelease(release=release, revision=revision, cause=cause):
+            cluster.halts[revision] = (*cluster.halts.get(revision, ()), (release, cause))
         case RevokeRelease(release=release, pool=pool, revision=revision, evidence=evidence):
             cluster.revoked[release] = Revoked(release, pool, revision, evidence, cluster.now.unix)
         case CompleteRevision():

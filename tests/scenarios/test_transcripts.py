@@ -116,7 +116,10 @@ def _apply(transcript: Transcript, words: list[str]) -> None:
 
 
 def _order(transcript: Transcript, words: list[str]) -> None:
+    """`resume CAUSE` goes on past that cause."""
     number = transcript.cluster.revision.number
+    if len(words) > 1:
+        transcript.cluster.gone_past[number] = (" ".join(words[1:]),)
     transcript.cluster.orders[number] = RolloutIntent("order", number, words[0], "jane", "because")
 
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from click import ClickException
 
 from builders import CP, Cluster, W, pod_of
 from cli_ground import Ground, ground_in
@@ -14,15 +15,18 @@ from risen.bootstrap import Cluster as Opened
 from risen.bootstrap import Host, open_cluster
 from risen.cli.consoles import Consoles
 from risen.cli.glimpse import Glimpse
-from risen.cli.progress import bar, progress_of, rollout_lines
+from risen.cli.progress import bar, halted_next, progress_of, rollout_lines
+from risen.cli.rollout import causes_to_go_past
 from risen.cli.screen import UP_AND_CLEAR, Screen
 from risen.cli.stories import Outcome, tell_of
 from risen.cli.views import view_of
+from risen.cli.watch import line_of
 from risen.codec import records
 from risen.core import events as happened
 from risen.core.history import Entry, Intent, Revoked, RolloutIntent
 from risen.core.names import InstanceName, ReleaseId
 from risen.core.reasons import ROLLBACK, ROLLOUT
+from risen.core.rules.verdict import halts
 from risen.core.spec import Revision
 from risen.interfaces.store import IfAbsent
 from rollout_past import FIRST, REVISIONS, SECOND, THIRD, T, past
@@ -223,7 +227,44 @@ def test_an_order_that_holds_already_is_refused_with_who_gave_it(ground: Ground)
 
 
 def test_there_is_nothing_to_resume_that_was_not_held(ground: Ground) -> None:
-    assert "neither paused nor aborted" in applied(ground).risen("rollout", "resume").err
+    assert "neither paused, aborted nor halted" in applied(ground).risen("rollout", "resume").err
+
+
+def halted(**pod: object) -> Cluster:
+    """Its first instance runs a pod that fails, on the old one as well."""
+    cluster = Cluster.standing(3, 2).apply(W)
+    cluster.serve("w-x").of_release("w-x")
+    failing = {"ready": False, "failing": "CrashLoopBackOff", **pod}
+    cluster.pods = [pod_of("web-1", "w-x", **failing), pod_of("web-2", "w-a", **failing)]
+    return cluster
+
+
+def test_resume_goes_past_what_it_is_halted_for_and_tells_it(
+    ground: Ground, capsys: pytest.CaptureFixture[str]
+) -> None:
+    glimpse = glimpse_of(ground, halted())
+    assert causes_to_go_past(SECOND, halts(view_of(glimpse))) == ("default/ReplicaSet/web fails",)
+    assert "past    pod default/web-1 on w-x: CrashLoopBackOff" in capsys.readouterr().out
+    assert halted_next(glimpse).startswith("risen rollout resume -c lab     (go on past what halts it)")
+
+
+def test_nobody_goes_past_what_keeps_an_instance_from_serving(ground: Ground) -> None:
+    cluster = halted(failing="")
+    cluster.lives["w-x"] = replace(cluster.lives["w-x"], ready_at_unix=None)
+    cluster.nodes["w-x"] = replace(cluster.nodes["w-x"], ready=False, waiting_for_addons=True)
+    glimpse = glimpse_of(ground, cluster)
+    with pytest.raises(ClickException, match="nobody can go past this: w-x waits for its network plugin"):
+        causes_to_go_past(SECOND, halts(view_of(glimpse)))
+    assert halted_next(glimpse).startswith(
+        "mend what halts it: it goes on by itself   or: risen rollout abort"
+    )
+
+
+def test_status_names_what_mends_a_pause_and_nothing_where_it_goes_on(ground: Ground) -> None:
+    assert halted_next(glimpse_of(ground, rolling())) == ""
+    cluster = rolling()
+    cluster.orders[2] = RolloutIntent("i", 2, "pause", "jane", "lunch")
+    assert halted_next(glimpse_of(ground, cluster)).startswith("risen rollout resume -c lab     (go on)")
 
 
 def test_nothing_is_aborted_before_anything_stood(ground: Ground) -> None:
@@ -262,6 +303,22 @@ def test_what_did_not_stand_is_told_apart(
     events: list[happened.Event], revisions: tuple[Revision, ...], outcome: Outcome
 ) -> None:
     assert tell_of(revisions, events)[1].outcome is outcome
+
+
+def test_a_halt_and_what_went_past_it_are_told() -> None:
+    told = [
+        happened.ReleaseHalted(
+            T, ReleaseId("r-new"), W, 2, "default/DaemonSet/logs fails", "pod default/l-1 fails"
+        ),
+        happened.RolloutOrdered(T + 1, "i", 2, "resume", "jane", "known", ("default/DaemonSet/logs fails",)),
+    ]
+    assert tell_of((FIRST, SECOND), told)[1].verdicts == (
+        "r-new halted: pod default/l-1 fails", "resume by jane: known",
+    )  # fmt: skip
+    assert [line_of(event)[9:] for event in told] == [
+        "halted  r-new of w, revision 2: pod default/l-1 fails",
+        "resume  rollout of revision 2 past what it is halted for (default/DaemonSet/logs fails), by jane: known",
+    ]
 
 
 def test_history_is_a_table_or_data_and_says_who_and_why(ground: Ground) -> None:

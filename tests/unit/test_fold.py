@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from join_world import FOUNDER, NOW, UID, WORKER, birth
 
 from risen.core import fold as folding
@@ -20,11 +22,13 @@ from risen.core.events import (
     KillAsked,
     KillDone,
     Launched,
+    ReleaseHalted,
+    RolloutOrdered,
     SeenGone,
 )
 from risen.core.fold import apply, fold
 from risen.core.history import Entry, KillIntent
-from risen.core.names import InstanceName, ProviderId
+from risen.core.names import InstanceName, PoolName, ProviderId, ReleaseId
 from risen.core.step import Bootstrap
 
 LIFE: tuple[Event, ...] = (
@@ -93,6 +97,20 @@ def test_only_a_second_key_condemns_and_the_first_reason_stays() -> None:
     alarms = (Alarm(NOW, SECOND_KEY, WORKER, "first"), Alarm(NOW, SECOND_KEY, WORKER, "second"))
     assert fold(UID, (born, *alarms)).lives[WORKER].condemned == "first"
     assert fold(UID, (Alarm(NOW, SECOND_KEY, "nobody", "x"),)).lives == {}
+
+
+def test_causes_that_a_rollout_goes_past_add_up_whatever_is_ordered_after() -> None:
+    resume = RolloutOrdered(NOW, "i-1", 2, "resume", "jane", "", ("a fails",))
+    stream = (
+        ReleaseHalted(NOW, ReleaseId("r-1"), PoolName("w"), 2, "a fails", "pod a-1 fails"),
+        resume,
+        RolloutOrdered(NOW + 1, "i-2", 2, "pause", "jane", ""),
+        replace(resume, intent="i-3", causes=("b fails", "a fails")),
+    )
+    history = fold(UID, (*stream, *stream))
+    assert history.halts == {2: ((ReleaseId("r-1"), "a fails"),)}
+    assert history.gone_past == {2: ("a fails", "b fails")}
+    assert history.orders[2].order == "resume"
 
 
 def test_the_longest_gone_are_forgotten_unless_an_open_entry_is_about_them() -> None:

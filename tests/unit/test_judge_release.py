@@ -10,9 +10,10 @@ import pytest
 from builders import BORN_UNIX, CP, NOW, Cluster, W, life_of, pod_of
 from risen.core.history import TaskResult
 from risen.core.judge.joining import ready_bound
+from risen.core.judge.release import NOTHING_TO_COMPARE
 from risen.core.names import ReleaseId, Role
 from risen.core.spec import Gate
-from risen.core.step import OpenEntry, PassRelease, RevokeRelease
+from risen.core.step import HaltRelease, OpenEntry, PassRelease, RevokeRelease
 from risen.core.task import AskGate
 
 NEW = ReleaseId("r-w-new")
@@ -158,6 +159,61 @@ def test_what_may_be_somebody_elses_fault_halts_and_never_revokes(why: str) -> N
             cluster.unseen["kubernetes"] = "Unreachable: no backend"
     assert (revoked(cluster), passed(cluster)) == ([], [])
     assert "halted" in cluster.blocked() or "cannot-see" in cluster.blocked()
+
+
+def halted_alike() -> Cluster:
+    """Pods of `web` fail on the first instance and on an old one."""
+    failing: dict[str, Any] = {"ready": False, "failing": "CrashLoopBackOff"}
+    cluster = tried()
+    cluster.pods = [pod_of("web-1", "w-x", **failing), pod_of("web-2", "w-a", **failing)]
+    return cluster
+
+
+def test_a_halt_is_written_down_once_with_its_cause() -> None:
+    cluster = halted_alike()
+    (step,) = cluster.steps(HaltRelease)
+    assert isinstance(step, HaltRelease)
+    assert (step.release, step.revision, step.cause) == (NEW, 2, "default/ReplicaSet/web fails")
+    cluster.halts[2] = ((NEW, step.cause),)
+    assert cluster.steps(HaltRelease) == [] and "halted" in cluster.blocked()
+
+
+def test_a_person_lets_it_go_on_past_a_cause_and_the_verdict_says_so() -> None:
+    cluster = halted_alike()
+    cluster.gone_past[2] = ("default/ReplicaSet/web fails",)
+    (step,) = cluster.steps(PassRelease)
+    assert isinstance(step, PassRelease)
+    assert step.evidence == (
+        "w-x served for 10 s without load", "gone past: default/ReplicaSet/web fails",
+    )  # fmt: skip
+
+
+def test_a_pod_of_that_kind_is_not_awaited_while_it_runs_between_two_crashes() -> None:
+    cluster = halted_alike()
+    cluster.gone_past[2] = ("default/ReplicaSet/web fails",)
+    cluster.pods[0] = replace(cluster.pods[0], failing="")
+    assert passed(cluster) == ["w-x served for 10 s without load"]
+
+
+def test_another_cause_halts_it_again_and_its_own_fault_still_revokes_it() -> None:
+    cluster = halted_alike()
+    cluster.gone_past[2] = ("default/ReplicaSet/web fails",)
+    cluster.pods.append(pod_of("job-1", "w-x", ready=False, failing="CrashLoopBackOff"))
+    assert "default/job-1" in cluster.blocked()["halted"]
+    cluster.pods[1:] = [pod_of("web-2", "w-a")]
+    assert revoked(cluster) == ["pod default/web-1 fails on w-x (CrashLoopBackOff) and runs elsewhere"]
+
+
+def test_what_was_let_go_on_with_nothing_to_compare_passes_or_halts_and_is_never_revoked() -> None:
+    cluster = tried()
+    for name in ("w-a", "cp-a", "cp-b", "cp-c"):
+        cluster.nodes[name] = replace(cluster.nodes[name], ready=False)
+    assert passed(cluster) == [] and "halted" in cluster.blocked()
+    cluster.gone_past[2] = (NOTHING_TO_COMPARE,)
+    assert passed(cluster) == ["w-x served for 10 s without load"]
+    cluster.nodes["w-x"] = replace(cluster.nodes["w-x"], lease_renewed_unix=NOW.unix - 26)
+    assert (passed(cluster), revoked(cluster)) == ([], [])
+    assert "w-x fell silent after it was Ready" in cluster.blocked()["halted"]
 
 
 def test_what_a_person_ends_is_no_evidence() -> None:

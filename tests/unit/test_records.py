@@ -53,6 +53,10 @@ EVENTS: tuple[events.Event, ...] = (
     events.ReplaceAsked(NOW, "i-2", WORKER, "jane", "slow disk"),
     events.ReplaceDone(NOW, "i-2"),
     events.RolloutOrdered(NOW, "i-3", 4, "pause", "ci", "lunch"),
+    events.RolloutOrdered(NOW, "i-4", 4, "resume", "ci", "known", ("default/DaemonSet/logs fails",)),
+    events.ReleaseHalted(
+        NOW, ReleaseId("r-1"), PoolName("w"), 4, "default/DaemonSet/logs fails", "pod logs-1"
+    ),
     events.PoolScaled(NOW, "i-4", PoolName("worker"), 7, "autoscaler"),
     events.ReleasePassed(NOW, ReleaseId("r-1"), PoolName("worker"), ("served 12 pods for 10 s",)),
     events.ReleaseRevoked(NOW, ReleaseId("r-2"), PoolName("worker"), 4, ("never Ready",)),
@@ -66,6 +70,7 @@ INTENTS: tuple[Intent, ...] = (
     KillIntent("i-1", WORKER, "noisy", accept_data_loss=True),
     ReplaceIntent("i-2", WORKER, "jane", "slow disk"),
     RolloutIntent("i-3", 4, "pause", "ci", "lunch"),
+    RolloutIntent("i-4", 4, "resume", "ci", "known", ("default/DaemonSet/logs fails",)),
     ScaleIntent("i-4", PoolName("worker"), 7, "autoscaler"),
     LiftIntent("i-5", ReleaseId("r-2"), "jane", "the registry was down"),
 )

@@ -14,6 +14,7 @@ from risen.core.projection import PoolProgress, Projection, Spread, forecast_who
 from risen.core.reasons import NEVER_JOINED, REPAIR, ROLLING
 from risen.core.rules.drainable import pods_to_move
 from risen.core.rules.target import going_back, is_paused
+from risen.core.rules.verdict import halts
 from risen.core.rules.view import View
 from risen.core.spec import Revision
 
@@ -95,6 +96,17 @@ def rollout_now(view: View) -> tuple[str, ...]:
     what = "goes back" if now.back is not None else "paused" if now.paused else "goes on"
     why = f": {now.back}" if now.back is not None else ""
     return (f"revision {now.revision.number} {what}, {now.done}/{now.wanted}, {_times(now)}{why}",)
+
+
+def halted_next(glimpse: Glimpse) -> str:
+    """What a person may do about a rollout that is halted or paused; empty where it is neither."""
+    view, name = view_of(glimpse), glimpse.cluster.name
+    found, back = halts(view), f"risen rollout abort -c {name}     (go back)"
+    if is_paused(view):
+        return f"risen rollout resume -c {name}     (go on)   or: {back}"
+    if any(halt.lasts for halt in found):
+        return f"mend what halts it: it goes on by itself   or: {back}"
+    return f"risen rollout resume -c {name}     (go on past what halts it)   or: {back}" if found else ""
 
 
 def _names(now: Progress) -> set[str]:

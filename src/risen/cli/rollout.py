@@ -12,6 +12,7 @@ from risen.cli.context import ask, cluster_option, opened, run, yes_option
 from risen.cli.glimpse import Glimpse, Looker
 from risen.cli.output import output_option, tell_data
 from risen.core.history import History, RolloutIntent
+from risen.core.judge.release import Halted
 from risen.core.rules.target import ABORT, PAUSE, RESUME
 from risen.core.spec import Revision
 from risen.engine.past import load_past
@@ -54,7 +55,7 @@ def status(name: str | None, watch: bool, timeout: float | None, output: str) ->
 
 
 def _tell(glimpse: Glimpse, output: str) -> None:
-    from risen.cli.progress import plain, progress_of, rollout_lines
+    from risen.cli.progress import halted_next, plain, progress_of, rollout_lines
     from risen.cli.views import view_of
 
     if output != "text":
@@ -62,8 +63,12 @@ def _tell(glimpse: Glimpse, output: str) -> None:
         return
     click.echo("\n".join(rollout_lines(glimpse)))
     whole = progress_of(view_of(glimpse)).whole
-    words = "risen rollout history" if whole else "risen rollout status -w   or: pause, resume, abort, undo"
-    click.echo(f"next    {words}")
+    if whole:
+        click.echo("next    risen rollout history")
+        return
+    click.echo(
+        f"next    {halted_next(glimpse) or 'risen rollout status -w   or: pause, resume, abort, undo'}"
+    )
 
 
 async def _look(cluster: Cluster) -> Glimpse:
@@ -117,13 +122,37 @@ def pause(name: str | None, reason: str) -> None:
 @cluster_option
 @click.option("--reason", default="", help="Why; it is kept in the ledger.")
 def resume(name: str | None, reason: str) -> None:
-    """Go on with the newest revision after `pause` or `abort`."""
+    """Go on with the newest revision after `pause` or `abort`, or past what it is halted for.
+
+    The causes of a halt are told and count no more for this revision: such an app may fail on the new instances too.
+    Another cause halts it again, and what is the release's own fault still revokes it.
+    """
     cluster, history, revision = run(_newest(name))
     order = history.orders.get(revision.number)
-    if order is None or order.order == RESUME:
-        raise click.ClickException(f"revision {revision.number} is neither paused nor aborted")
-    _order(cluster, revision, RESUME, reason)
+    held = order is not None and order.order in (PAUSE, ABORT)
+    causes: tuple[str, ...] = ()
+    if not held:
+        from risen.cli.views import view_of
+        from risen.core.rules.verdict import halts
+
+        causes = causes_to_go_past(revision, halts(view_of(run(_look(cluster)))))
+    _order(cluster, revision, RESUME, reason, causes)
     click.echo(f"next    risen rollout status -w -c {cluster.name}")
+
+
+def causes_to_go_past(revision: Revision, found: tuple[Halted, ...]) -> tuple[str, ...]:
+    """What the rollout is halted for, each told. Refuses where it is not, and what nobody can go past."""
+    if not found:
+        raise click.ClickException(f"revision {revision.number} is neither paused, aborted nor halted")
+    lasting = [halt.why for halt in found if halt.lasts]
+    if lasting:
+        raise click.ClickException(
+            f"nobody can go past this: {'; '.join(lasting)}. The rollout goes on by itself once that is mended; "
+            "`risen rollout abort` goes back"
+        )
+    for halt in found:
+        click.echo(f"past    {halt.why}")
+    return tuple(halt.cause for halt in found)
 
 
 @rollout.command()
@@ -164,8 +193,10 @@ def _refuse_again(history: History, revision: Revision, order: str) -> None:
         )
 
 
-def _order(cluster: Cluster, revision: Revision, order: str, reason: str) -> None:
-    intent = RolloutIntent(new_id(order), revision.number, order, caller(), reason)
+def _order(
+    cluster: Cluster, revision: Revision, order: str, reason: str, causes: tuple[str, ...] = ()
+) -> None:
+    intent = RolloutIntent(new_id(order), revision.number, order, caller(), reason, causes)
     run(ask_for(cluster, intent, f"{order} the rollout of revision {revision.number}"))
 
 

@@ -12,7 +12,7 @@ from risen.bootstrap import CLOCK
 from risen.cli.context import cluster_option, opened, run
 from risen.cli.glimpse import Glimpse, Looker
 from risen.cli.output import output_option, tell_data, tell_document, watch_option
-from risen.cli.progress import rollout_now
+from risen.cli.progress import halted_next, rollout_now
 from risen.cli.rows import InstanceRow, instance_rows
 from risen.cli.screen import Screen
 from risen.cli.views import view_of
@@ -85,7 +85,7 @@ def _screen(glimpse: Glimpse) -> list[str]:
     wrong = _at_most([f"WRONG  {item}" for item in (*_wrong(glimpse), *_revoked(view))], "WRONG")
     lines += wrong or ["WRONG  nothing"]
     lines += [_etcd_line(glimpse), _certificates_line(glimpse), f"LOG    {_log(glimpse)}"]
-    return lines
+    return lines + ([f"next   {halted_next(glimpse)}"] if halted_next(glimpse) else [])
 
 
 def _head(glimpse: Glimpse) -> str:

@@ -43,6 +43,7 @@ class Story:
     completed_unix: float | None = None
     orders: list[happened.RolloutOrdered] = field(default_factory=list)
     passed: list[happened.ReleasePassed] = field(default_factory=list)
+    halted: list[happened.ReleaseHalted] = field(default_factory=list)
     revoked: list[happened.ReleaseRevoked] = field(default_factory=list)
     replaced: list[happened.EntryOpened] = field(default_factory=list)
     """Ledger entries of the kinds that put another in an instance's place by plan."""
@@ -77,6 +78,7 @@ class Story:
         told: list[tuple[float, str]] = [
             (one.unix, f"{one.release} passed: {'; '.join(one.evidence)}") for one in self.passed
         ]
+        told += [(one.unix, f"{one.release} halted: {one.why}") for one in self.halted]
         told += [(one.unix, f"{one.release} REVOKED: {'; '.join(one.evidence)}") for one in self.revoked]
         told += [
             (one.unix, f"{one.order} by {one.by or 'somebody'}{f': {one.reason}' if one.reason else ''}")
@@ -111,6 +113,7 @@ def _is_told(event: Event) -> bool:
         case (
             happened.EntryClosed()
             | happened.ReleasePassed()
+            | happened.ReleaseHalted()
             | happened.ReleaseRevoked()
             | happened.RevisionCompleted()
             | happened.RolloutOrdered()
@@ -132,6 +135,8 @@ def tell_of(revisions: Iterable[Revision], events: Iterable[Event]) -> tuple[Sto
                 numbered[number].completed_unix = numbered[number].completed_unix or unix
             case happened.RolloutOrdered(revision=number) if number in numbered:
                 numbered[number].orders.append(event)
+            case happened.ReleaseHalted(revision=number) if number in numbered:
+                numbered[number].halted.append(event)
             case happened.ReleaseRevoked(revision=number) if number in numbered:
                 numbered[number].revoked.append(event)
             case happened.ReleasePassed(unix=unix) if (newest := _newest_by(stories, unix)) is not None:

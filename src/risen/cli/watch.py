@@ -93,6 +93,7 @@ def _words(event: Event) -> tuple[str, str]:
             return "task", f"{key} {'done' if ok else 'FAILED'}: {text}"
         case (
             happened.ReleasePassed()
+            | happened.ReleaseHalted()
             | happened.ReleaseRevoked()
             | happened.RevocationLifted()
             | happened.RevisionCompleted()
@@ -104,6 +105,7 @@ def _words(event: Event) -> tuple[str, str]:
 
 def _of_release(
     event: happened.ReleasePassed
+    | happened.ReleaseHalted
     | happened.ReleaseRevoked
     | happened.RevocationLifted
     | happened.RevisionCompleted,
@@ -111,6 +113,8 @@ def _of_release(
     match event:
         case happened.ReleasePassed(release=release, pool=pool, evidence=evidence):
             return "passed", f"{release} of {pool}: {'; '.join(evidence)}"
+        case happened.ReleaseHalted(release=release, pool=pool, revision=revision, why=why):
+            return "halted", f"{release} of {pool}, revision {revision}: {why}"
         case happened.ReleaseRevoked(release=release, pool=pool, revision=revision, evidence=evidence):
             return "REVOKED", f"{release} of {pool}, revision {revision} goes back: {'; '.join(evidence)}"
         case happened.RevocationLifted(release=release, by=by, reason=reason):
@@ -136,8 +140,9 @@ def _of_people(
             return "asked", f"replace {instance}{_asked(by, reason)}"
         case happened.ReplaceDone(intent=intent):
             return "done", f"replace {intent}"
-        case happened.RolloutOrdered(revision=revision, order=order, by=by, reason=reason):
-            return order, f"rollout of revision {revision}{_asked(by, reason)}"
+        case happened.RolloutOrdered(revision=revision, order=order, by=by, reason=reason, causes=causes):
+            past = f" past what it is halted for ({'; '.join(causes)})" if causes else ""
+            return order, f"rollout of revision {revision}{past}{_asked(by, reason)}"
         case happened.PoolScaled(pool=pool, replicas=replicas, by=by):
             return "scale", f"{pool} to {replicas}{_asked(by, '')}"
 

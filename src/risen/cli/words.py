@@ -19,6 +19,7 @@ from risen.core.step import (
     DrainBackend,
     EvictPod,
     FreePod,
+    HaltRelease,
     Launch,
     MarkNode,
     MoveLeader,
@@ -47,6 +48,8 @@ def step_words(step: Step) -> str:
             return _of_store(step)
         case PassRelease(release=release, evidence=evidence):
             return f"{release}: has passed, because {'; '.join(evidence)}"
+        case HaltRelease(release=release, why=why):
+            return f"{release}: halted, because {why}"
         case RevokeRelease(release=release, evidence=evidence):
             return f"{release}: revoked, because {'; '.join(evidence)}"
         case CompleteRevision(revision=revision):

@@ -130,7 +130,8 @@ class ReplaceDone:
 
 @dataclass(frozen=True, slots=True)
 class RolloutOrdered:
-    """A person paused, resumed or aborted the rollout of a revision. `order`: `pause`, `resume`, `abort`."""
+    """A person paused, resumed or aborted the rollout of a revision. `order`: `pause`, `resume`, `abort`. `causes`:
+    what it was halted for and goes on past."""
 
     unix: float
     intent: str
@@ -138,6 +139,7 @@ class RolloutOrdered:
     order: str
     by: str
     reason: str
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,18 @@ class ReleasePassed:
     release: ReleaseId
     pool: PoolName
     evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseHalted:
+    """A release that is tried cannot be judged, for a reason that is not its own: once for each cause."""
+
+    unix: float
+    release: ReleaseId
+    pool: PoolName
+    revision: int
+    cause: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,12 +238,12 @@ Event: TypeAlias = (
     BootstrapWritten | ClusterIdSeen | Born | Launched | Joined | BecameReady | SeenGone
     | EntryOpened | EntryClosed | KillAsked | KillDone | Alarm
     | ReplaceAsked | ReplaceDone | RolloutOrdered | PoolScaled
-    | ReleasePassed | ReleaseRevoked | RevocationLifted | RevisionCompleted | TaskEnded
+    | ReleasePassed | ReleaseHalted | ReleaseRevoked | RevocationLifted | RevisionCompleted | TaskEnded
 )  # fmt: skip
 EVENT_TYPES: tuple[type[Event], ...] = (
     BootstrapWritten, ClusterIdSeen, Born, Launched, Joined, BecameReady, SeenGone,
     EntryOpened, EntryClosed, KillAsked, KillDone, Alarm,
     ReplaceAsked, ReplaceDone, RolloutOrdered, PoolScaled,
-    ReleasePassed, ReleaseRevoked, RevocationLifted, RevisionCompleted, TaskEnded,
+    ReleasePassed, ReleaseHalted, ReleaseRevoked, RevocationLifted, RevisionCompleted, TaskEnded,
 )  # fmt: skip
 """Every event type; a record's `type` is the class name."""

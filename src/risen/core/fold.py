@@ -25,6 +25,7 @@ from risen.core.events import (
     KillDone,
     Launched,
     PoolScaled,
+    ReleaseHalted,
     ReleasePassed,
     ReleaseRevoked,
     ReplaceAsked,
@@ -112,6 +113,9 @@ def apply(history: History, event: Event) -> History:
             return _with_alarm(history, kind, InstanceName(subject), text)
         case ReplaceAsked() | ReplaceDone() | RolloutOrdered() | PoolScaled():
             return _with_wish(history, event)
+        case ReleaseHalted(revision=revision, release=release, cause=cause):
+            halts = _added(history.halts, revision, (release, cause))
+            return replace(history, halts=halts)
         case ReleasePassed() | ReleaseRevoked() | RevocationLifted() | RevisionCompleted() | TaskEnded():
             return _with_release_event(history, event)
         case _:
@@ -126,9 +130,15 @@ def _with_wish(history: History, event: ReplaceAsked | ReplaceDone | RolloutOrde
             return replace(history, replaces=(*history.replaces, ReplaceIntent(intent, instance, by, reason)))
         case ReplaceDone(intent=intent):
             return replace(history, replaces=tuple(one for one in history.replaces if one.id != intent))
-        case RolloutOrdered(intent=intent, revision=revision, order=order, by=by, reason=reason):
-            orders = {**history.orders, revision: RolloutIntent(intent, revision, order, by, reason)}
-            return replace(history, orders={key: orders[key] for key in sorted(orders)[-KEEP_ORDERS:]})
+        case RolloutOrdered(
+            intent=intent, revision=revision, order=order, by=by, reason=reason, causes=causes
+        ):
+            ordered = RolloutIntent(intent, revision, order, by, reason, causes)
+            return replace(
+                history,
+                orders=_newest({**history.orders, revision: ordered}),
+                gone_past=_added(history.gone_past, revision, *causes),
+            )
         case PoolScaled(pool=pool, replicas=replicas):
             return replace(history, scaled={**history.scaled, pool: replicas})
 
@@ -242,6 +252,18 @@ def _bounded_entries(history: History) -> History:
         return history
     forget = {key for _, key in sorted(closed)[:-KEEP_CLOSED_ENTRIES]}
     return replace(history, entries=_without(history.entries, forget))
+
+
+def _added(mapping: Mapping[int, tuple[V, ...]], revision: int, *values: V) -> Mapping[int, tuple[V, ...]]:
+    """Values of a revision with these more, each once."""
+    if not values:
+        return mapping
+    return _newest({**mapping, revision: tuple(dict.fromkeys((*mapping.get(revision, ()), *values)))})
+
+
+def _newest(mapping: Mapping[int, V]) -> dict[int, V]:
+    """What belongs to the newest revisions."""
+    return {key: mapping[key] for key in sorted(mapping)[-KEEP_ORDERS:]}
 
 
 def _without(mapping: Mapping[K, V], forget: set[K]) -> dict[K, V]:

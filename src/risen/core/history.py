@@ -49,13 +49,15 @@ class ReplaceIntent:
 
 @dataclass(frozen=True, slots=True)
 class RolloutIntent:
-    """A person's word on the rollout of a revision: `pause`, `resume` or `abort`."""
+    """A person's word on the rollout of a revision: `pause`, `resume` or `abort`. `causes`: what it is halted for and
+    is to go on past."""
 
     id: str
     revision: int
     order: str
     by: str = ""
     reason: str = ""
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,10 @@ class History:
     scaled: Mapping[PoolName, int] = field(default_factory=dict)
     orders: Mapping[int, RolloutIntent] = field(default_factory=dict)
     """The last order on each revision's rollout."""
+    halts: Mapping[int, tuple[tuple[ReleaseId, str], ...]] = field(default_factory=dict)
+    """What each revision's rollout was ever halted for: release and cause."""
+    gone_past: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Causes that a person said each revision's rollout goes on past."""
     passed: Mapping[ReleaseId, tuple[str, ...]] = field(default_factory=dict)
     """Releases that may be launched as often as wanted, with the evidence."""
     revoked: Mapping[ReleaseId, Revoked] = field(default_factory=dict)

@@ -96,6 +96,17 @@ class PassRelease:
 
 
 @dataclass(frozen=True, slots=True)
+class HaltRelease:
+    """Write down for what reason, which is not its own, a release that is tried cannot be judged."""
+
+    release: ReleaseId
+    pool: PoolName
+    revision: int
+    cause: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RevokeRelease:
     """Write down that a release is bad: launched by nothing again, and the revision that brought it goes back."""
 
@@ -300,7 +311,7 @@ Step: TypeAlias = (
     | AddLearner | PromoteMember | MoveLeader | RemoveMember
     | AddBackend | DrainBackend | RemoveBackend
     | ApplyAddon | MarkNode | CordonNode | UncordonNode | TaintOutOfService | EvictPod | DeletePod | FreePod
-    | DeleteNode | ReleaseLease | PassRelease | RevokeRelease | CompleteRevision
+    | DeleteNode | ReleaseLease | PassRelease | HaltRelease | RevokeRelease | CompleteRevision
 )  # fmt: skip
 
 
@@ -331,7 +342,7 @@ def claims_of(step: Step) -> frozenset[str]:
             return frozenset({name, "etcd"} if holds_data else {name})
         case CloseEntry(entry=entry):
             return frozenset({entry})
-        case PassRelease() | RevokeRelease() | CompleteRevision():
+        case PassRelease() | HaltRelease() | RevokeRelease() | CompleteRevision():
             return frozenset({"release"})
         case AddLearner(instance=name) | PromoteMember(instance=name) | RemoveMember(instance=name):
             return frozenset({name, "etcd"} if name else {"etcd"})

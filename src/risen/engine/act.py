@@ -18,6 +18,7 @@ from risen.core.step import (
     DrainBackend,
     EvictPod,
     FreePod,
+    HaltRelease,
     Launch,
     MarkNode,
     MoveLeader,
@@ -48,7 +49,7 @@ async def act(world: EngineWorld, records: Records, step: Step) -> None:
     match step:
         case WriteBootstrap() | WriteBirth() | RecordClusterId() | OpenEntry() | CloseEntry():
             await _write(records, step)
-        case PassRelease() | RevokeRelease() | CompleteRevision():
+        case PassRelease() | HaltRelease() | RevokeRelease() | CompleteRevision():
             await records.write_verdict(step)
         case Launch() | PowerOn() | PressPowerButton() | Destroy():
             await _ask_provider(world, records, step)

@@ -21,6 +21,7 @@ from risen.core.events import (
     KillAsked,
     Launched,
     PoolScaled,
+    ReleaseHalted,
     ReleasePassed,
     ReleaseRevoked,
     ReplaceAsked,
@@ -45,6 +46,7 @@ from risen.core.step import (
     Bootstrap,
     CloseEntry,
     CompleteRevision,
+    HaltRelease,
     OpenEntry,
     PassRelease,
     RevokeRelease,
@@ -128,12 +130,14 @@ class Records(Past):
         """Close a ledger entry."""
         await self.append(EntryClosed(self.clock.unix(), step.entry, step.outcome))
 
-    async def write_verdict(self, step: PassRelease | RevokeRelease | CompleteRevision) -> None:
-        """A verdict on a release, or the end of a revision's rollout, into the ledger."""
+    async def write_verdict(self, step: PassRelease | HaltRelease | RevokeRelease | CompleteRevision) -> None:
+        """A verdict on a release, that there is none, or the end of a revision's rollout, into the ledger."""
         now = self.clock.unix()
         match step:
             case PassRelease(release=release, pool=pool, evidence=evidence):
                 await self.append(ReleasePassed(now, release, pool, evidence))
+            case HaltRelease(release=release, pool=pool, revision=revision, cause=cause, why=why):
+                await self.append(ReleaseHalted(now, release, pool, revision, cause, why))
             case RevokeRelease(release=release, pool=pool, revision=revision, evidence=evidence):
                 await self.append(ReleaseRevoked(now, release, pool, revision, evidence))
             case CompleteRevision(revision=revision, releases=releases):
@@ -186,8 +190,8 @@ def _asked(intent: Intent, unix: float) -> Event:
             return KillAsked(unix, key, instance, reason, accept)
         case ReplaceIntent(id=key, instance=instance, by=by, reason=reason):
             return ReplaceAsked(unix, key, instance, by, reason)
-        case RolloutIntent(id=key, revision=revision, order=order, by=by, reason=reason):
-            return RolloutOrdered(unix, key, revision, order, by, reason)
+        case RolloutIntent(id=key, revision=revision, order=order, by=by, reason=reason, causes=causes):
+            return RolloutOrdered(unix, key, revision, order, by, reason, causes)
         case ScaleIntent(id=key, pool=pool, replicas=replicas, by=by):
             return PoolScaled(unix, key, pool, replicas, by)
         case LiftIntent(id=key, release=release, by=by, reason=reason):

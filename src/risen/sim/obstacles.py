@@ -125,6 +125,24 @@ def _fails_everywhere(people: People) -> None:
     people.later("mend the app", when, lambda: people.world.kubelets.broken.clear())
 
 
+def _resume_halted(people: People) -> None:
+    """The daemon is mended only once the rollout has ended."""
+    people.world.kubelets.break_app("logs")
+    roll(people, WORKER)
+
+    def causes() -> tuple[str, ...]:
+        halts = people.world.history().halts.get(people.number, ())
+        return tuple(cause for _, cause in halts if cause.endswith("logs fails"))
+
+    people.later("go past it", lambda: bool(causes()), lambda: people.go_past(causes()))
+    ended = people.number
+    people.later(
+        "mend the daemon",
+        lambda: people.world.history().completed >= ended,
+        lambda: people.world.kubelets.broken.clear(),
+    )
+
+
 def _canary_lost(people: People) -> None:
     """It may have died of its release: nobody can tell, and it is gone back from."""
     before = people.ending
@@ -169,6 +187,7 @@ HINDERED: Mapping[Happening, Callable[[People], None]] = MappingProxyType(
         Happening.NETWORK_PENDING: _network_pending,
         Happening.PULLS_FAIL: _pulls_fail,
         Happening.FAILS_EVERYWHERE: _fails_everywhere,
+        Happening.RESUME_HALTED: _resume_halted,
         Happening.CANARY_LOST: _canary_lost,
         Happening.KILL_WORKER_ROLLING: lambda people: _rolling(people, Happening.KILL_WORKER_ROLLING),
         Happening.KILL_LEADER_ROLLING: lambda people: _rolling(people, Happening.KILL_LEADER_ROLLING),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from risen.codec import records
 from risen.core.history import Intent, ReplaceIntent, RolloutIntent, ScaleIntent
 from risen.core.names import InstanceName, PoolName, ReleaseId
+from risen.core.rules.target import RESUME
 from risen.core.spec import ClusterSpec, PoolSpec, Revision
 from risen.sim.ending import Ending
 from risen.sim.images import Behaviour
@@ -65,6 +66,10 @@ class People:
     def order(self, order: str) -> None:
         """Pause, resume or abort the rollout of the newest revision."""
         self.ask(lambda key: RolloutIntent(key, self.number, order, "somebody", "because"))
+
+    def go_past(self, causes: tuple[str, ...]) -> None:
+        """Resume the rollout of the newest revision past these causes of a halt."""
+        self.ask(lambda key: RolloutIntent(key, self.number, RESUME, "somebody", "known", causes))
 
     def replace_instance(self, name: InstanceName) -> None:
         """Ask for another in its place; in the end it is gone."""

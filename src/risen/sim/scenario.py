@@ -88,6 +88,8 @@ class Happening(StrEnum):
     """No image can be pulled anywhere for a while."""
     FAILS_EVERYWHERE = "fails-everywhere"
     """A user's app crashes on old and new releases alike, until it is mended."""
+    RESUME_HALTED = "resume-halted"
+    """A user's daemon crashes on old and new releases alike; a person lets the rollout go on past that."""
     CANARY_LOST = "canary-lost"
     """The provider loses the first instance of a release while it is tried."""
     KILL_WORKER_ROLLING = "kill-worker-rolling"

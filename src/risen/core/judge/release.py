@@ -33,11 +33,18 @@ class Bad:
     evidence: tuple[str, ...]
 
 
+NOTHING_TO_COMPARE = "no other release is healthy"
+"""Cause of a halt: what goes wrong on the first instance may go wrong on any."""
+
+
 @dataclass(frozen=True, slots=True)
 class Halted:
-    """Nothing can be concluded, and it is not the release's fault as far as can be seen."""
+    """Nothing can be concluded, and it is not the release's fault as far as can be seen. `cause` stays the same while
+    the words change; `lasts` where no person can go past it: nothing can be judged before it has ended."""
 
     why: str
+    cause: str
+    lasts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +77,52 @@ Verdicts = Mapping[InstanceName, Judgement]
 @dataclass(frozen=True, slots=True)
 class Trial:
     """The first instance of a release and what is asked of it. `takes_over`: the instance whose pods it takes is
-    still to go; `took_over_unix` when it went."""
+    still to go; `took_over_unix` when it went; `gone_past`: causes that do not halt it, by a person's word."""
 
     life: Life
     soak_seconds: float
     takes_over: bool
     took_over_unix: float = 0.0
+    gone_past: tuple[str, ...] = ()
+
+    def counts(self, pod: PodSeen) -> bool:
+        """Whether a pod has to be Ready: nobody said that the rollout goes on past the failing of its like."""
+        return not {failing_cause(pod), pulling_cause(pod)} & set(self.gone_past)
+
+
+def failing_cause(pod: PodSeen) -> str:
+    """The cause of a halt for which pods of one owner are one: each of them has a name of its own."""
+    return f"{pod.namespace}/{pod.owner} fails"
+
+
+def pulling_cause(pod: PodSeen) -> str:
+    """The same where its image cannot be pulled."""
+    return f"{pod.namespace}/{pod.owner} cannot pull its image"
 
 
 def judge_release(facts: Facts, verdicts: Verdicts, trial: Trial) -> ReleaseVerdict:
-    """The verdict on the release that an instance is the first of."""
+    """The verdict on the release that an instance is the first of. Where there is nothing to compare it with it is
+    not found bad, even if a person said to go past that."""
+    name = trial.life.birth.instance
+    if _others_are_fine(facts, verdicts, trial.life):
+        return _alone(facts, verdicts, trial)
+    why = f"no instance of another release is healthy beside {name}: the trouble may not be its own"
+    if NOTHING_TO_COMPARE not in trial.gone_past:
+        return Halted(why, NOTHING_TO_COMPARE)
+    found = _alone(facts, verdicts, trial)
+    return (
+        Halted(f"{why} ({'; '.join(found.evidence)})", why, lasts=True) if isinstance(found, Bad) else found
+    )
+
+
+def _alone(facts: Facts, verdicts: Verdicts, trial: Trial) -> ReleaseVerdict:
+    """By what is seen of this instance."""
     life, name = trial.life, trial.life.birth.instance
-    if not _others_are_fine(facts, verdicts, life):
-        return Halted(
-            f"no instance of another release is healthy beside {name}: the trouble may not be its own"
-        )
     taken = _taken_out(facts, life)
     if taken is not None:
         return taken
     if facts.state(name) is InstanceState.UNKNOWN or facts.kubernetes is None:
-        return Halted(f"{name} cannot be seen")
+        return Halted(f"{name} cannot be seen", "it cannot be seen", lasts=True)
     if life.ready_at_unix is None:
         return _boots(facts, verdicts, life)
     return _serves(facts, verdicts, trial)
@@ -119,7 +152,8 @@ def _boots(facts: Facts, verdicts: Verdicts, life: Life) -> ReleaseVerdict:
     name = life.birth.instance
     node = facts.nodes.get(name)
     if node is not None and node.waiting_for_addons:
-        return Halted(f"{name} waits for its network plugin or another add-on")
+        why = f"{name} waits for its network plugin or another add-on"
+        return Halted(why, "its network plugin or another add-on is not there", lasts=True)
     judged = verdicts.get(name)
     if judged is not None and judged.verdict is Verdict.SICK:
         return Bad((f"{name} never became Ready", *judged.evidence))
@@ -136,11 +170,11 @@ def _boots(facts: Facts, verdicts: Verdicts, life: Life) -> ReleaseVerdict:
 
 
 def _serves(facts: Facts, verdicts: Verdicts, trial: Trial) -> ReleaseVerdict:
-    life, name = trial.life, trial.life.birth.instance
+    name = trial.life.birth.instance
     node, judged = facts.nodes.get(name), verdicts.get(name)
     if judged is None or judged.verdict is Verdict.UNKNOWN:
-        return Halted(f"{name} cannot be judged")
-    failing = _failing_pods(facts, life)
+        return Halted(f"{name} cannot be judged", "it cannot be seen", lasts=True)
+    failing = _failing_pods(facts, trial)
     if failing is not None:
         return failing
     if node is None or judged.verdict is not Verdict.HEALTHY:
@@ -164,7 +198,9 @@ def _faltering(facts: Facts, trial: Trial, node: NodeSeen | None, judged: Judgem
 def _soak(facts: Facts, trial: Trial, node: NodeSeen) -> ReleaseVerdict:
     life, name = trial.life, trial.life.birth.instance
     pods = [
-        pod for pod in facts.pods.get(name, ()) if not pod.daemon and not pod.mirror and not pod.terminating
+        pod
+        for pod in facts.pods.get(name, ())
+        if not pod.daemon and not pod.mirror and not pod.terminating and trial.counts(pod)
     ]
     late = [pod for pod in pods if not pod.ready]
     if late:
@@ -179,23 +215,24 @@ def _soak(facts: Facts, trial: Trial, node: NodeSeen) -> ReleaseVerdict:
         # a kubelet that died in the soak looks well for 25 s more: only a sign of life after it counts
         return NotYet(f"{name} to renew its lease after its soak")
     load = f"with {len(pods)} pods" if pods else "without load"
-    return Served((f"{name} served for {trial.soak_seconds:.0f} s {load}",))
+    past = (f"gone past: {'; '.join(trial.gone_past)}",) if trial.gone_past else ()
+    return Served((f"{name} served for {trial.soak_seconds:.0f} s {load}", *past))
 
 
-def _failing_pods(facts: Facts, life: Life) -> ReleaseVerdict | None:
+def _failing_pods(facts: Facts, trial: Trial) -> ReleaseVerdict | None:
     """Pods that fail here and run elsewhere are the release's fault; pulls may be the registry's."""
-    name = life.birth.instance
+    life, name = trial.life, trial.life.birth.instance
     failing = [pod for pod in facts.pods.get(name, ()) if pod.failing and pod.owner and not pod.terminating]
     for pod in failing:
         if pod.failing not in PULLS and _runs_elsewhere(facts, life, pod):
             return Bad(
                 (f"pod {pod.namespace}/{pod.name} fails on {name} ({pod.failing}) and runs elsewhere",)
             )
-    if failing:
-        pod = failing[0]
-        return Halted(
-            f"pod {pod.namespace}/{pod.name} on {name}: {pod.failing}, which may not be the release's fault"
-        )
+    for pod in failing:
+        cause = pulling_cause(pod) if pod.failing in PULLS else failing_cause(pod)
+        if cause not in trial.gone_past:
+            why = f"pod {pod.namespace}/{pod.name} on {name}: {pod.failing}, which may not be the release's fault"
+            return Halted(why, cause)
     return None
 
 

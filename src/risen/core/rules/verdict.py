@@ -25,14 +25,14 @@ from risen.core.rules.drainable import drains_until, is_put_off, is_stuck, prote
 from risen.core.rules.target import going_back, leaving, outdated, target, unpassed
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.spec import PoolRelease
-from risen.core.step import CompleteRevision, PassRelease, RevokeRelease
+from risen.core.step import CompleteRevision, HaltRelease, PassRelease, RevokeRelease
 from risen.core.task import AskGate
 
 MOST_NAMED = 3
 
 
 def propose(view: View) -> RuleOutput:
-    """PassRelease, RevokeRelease, CompleteRevision."""
+    """PassRelease, HaltRelease, RevokeRelease, CompleteRevision."""
     history = view.facts.history
     if going_back(view) is not None or history.completed >= view.revision.number:
         return RuleOutput()
@@ -76,8 +76,18 @@ def is_doubtful(view: View, release: PoolRelease) -> bool:
 def _verdict(view: View, life: Life) -> ReleaseVerdict:
     pool = view.pool(life.birth.pool)
     soak = pool.strategy.min_ready_seconds if pool is not None else 0.0
-    trial = Trial(life, soak, _takes_over(view, life), _took_over_unix(view, life))
+    past = view.facts.history.gone_past.get(view.revision.number, ())
+    trial = Trial(life, soak, _takes_over(view, life), _took_over_unix(view, life), past)
     return judge_release(view.facts, view.verdicts, trial)
+
+
+def halts(view: View) -> tuple[Halted, ...]:
+    """What the rollout is halted for now."""
+    if going_back(view) is not None:
+        return ()
+    trials = (_tried_by(view, release) for release in unpassed(view))
+    found = (_verdict(view, life) for life in trials if life is not None)
+    return tuple(verdict for verdict in found if isinstance(verdict, Halted))
 
 
 def _judge(view: View, release: PoolRelease, life: Life) -> RuleOutput:
@@ -87,8 +97,12 @@ def _judge(view: View, release: PoolRelease, life: Life) -> RuleOutput:
             return RuleOutput(
                 steps=(RevokeRelease(release.release, release.pool, view.revision.number, evidence),)
             )
-        case Halted(why=why):
-            return RuleOutput(blocked=(Blocked("halted", release.pool, f"{release.release}: {why}"),))
+        case Halted(why=why, cause=cause):
+            said = Blocked("halted", release.pool, f"{release.release}: {why}")
+            number = view.revision.number
+            known = (release.release, cause) in facts.history.halts.get(number, ())
+            step = HaltRelease(release.release, release.pool, number, cause, why)
+            return RuleOutput(steps=() if known else (step,), blocked=(said,))
         case Soaking(since_unix=since, until_unix=until):
             at = facts.boot_of(until)
             text = f"{release.release} to serve for {until - since:.0f} s"
