@@ -26,6 +26,7 @@ from risen.core.step import (
     Destroy,
     DrainBackend,
     EvictPod,
+    ForceDrain,
     FreePod,
     HaltRelease,
     Launch,
@@ -54,7 +55,7 @@ OUT_OF_SERVICE = Taint("node.kubernetes.io/out-of-service", "nodeshutdown", "NoE
 def carry_out(cluster: Cluster, step: Step) -> None:
     """Let a step have its effect."""
     match step:
-        case WriteBootstrap() | WriteBirth() | RecordClusterId() | OpenEntry() | CloseEntry():
+        case WriteBootstrap() | WriteBirth() | RecordClusterId() | OpenEntry() | ForceDrain() | CloseEntry():
             _write(cluster, step)
         case PassRelease() | HaltRelease() | RevokeRelease() | CompleteRevision():
             _conclude(cluster, step)
@@ -142,6 +143,9 @@ def _write(cluster: Cluster, step: Step) -> None:
             cluster.etcd_id = cluster_id
         case OpenEntry(entry=entry, subject=subject, reason=reason, evidence=evidence):
             cluster.entries[entry] = Entry(entry, subject, reason, evidence, cluster.now.unix)
+        case ForceDrain(entry=entry, pods=pods):
+            opened = cluster.entries[entry]
+            cluster.entries[entry] = replace(opened, forced=(*opened.forced, *pods))
         case CloseEntry(entry=entry, outcome=outcome):
             opened = cluster.entries[entry]
             cluster.entries[entry] = replace(opened, closed_unix=cluster.now.unix, outcome=outcome)

@@ -15,6 +15,7 @@ from risen.core.events import (
     BootstrapWritten,
     Born,
     ClusterIdSeen,
+    DrainForced,
     EntryClosed,
     EntryOpened,
     Event,
@@ -42,6 +43,7 @@ LIFE: tuple[Event, ...] = (
     EntryOpened(NOW + 5, "e-1", WORKER, "kill", ("asked",)),
     SeenGone(NOW + 6, WORKER),
     KillDone(NOW + 6, "i-1"),
+    DrainForced(NOW + 7, "e-1", WORKER, ("default/api-1",)),
     EntryClosed(NOW + 7, "e-1", "replaced"),
 )
 
@@ -51,7 +53,9 @@ def test_a_life_is_told_by_its_events() -> None:
     life = history.lives[WORKER]
     assert (life.provider_id, life.launched_at_unix, life.joined_at_unix) == ("p-1", NOW + 1, NOW + 2)
     assert (life.ready_at_unix, life.gone_at_unix, life.condemned) == (NOW + 3, NOW + 6, "")
-    assert history.entries["e-1"] == Entry("e-1", WORKER, "kill", ("asked",), NOW + 5, NOW + 7, "replaced")
+    assert history.entries["e-1"] == Entry(
+        "e-1", WORKER, "kill", ("asked",), NOW + 5, NOW + 7, "replaced", ("default/api-1",)
+    )
     assert (history.kills, history.open_entries, history.etcd_cluster_id) == ((), (), "77")
     assert history.bootstraps == (Bootstrap(1, FOUNDER, "t"),)
 

@@ -46,6 +46,7 @@ EVENTS: tuple[events.Event, ...] = (
     events.BecameReady(NOW, WORKER),
     events.SeenGone(NOW + 0.5, WORKER),
     events.EntryOpened(NOW, "e-1", WORKER, "kill", ("asked", "by jane")),
+    events.DrainForced(NOW, "e-1", WORKER, ("default/api-1",)),
     events.EntryClosed(NOW, "e-1", "replaced"),
     events.KillAsked(NOW, "i-1", WORKER, "noisy", accept_data_loss=False),
     events.KillDone(NOW, "i-1"),

@@ -17,6 +17,7 @@ from risen.core.step import (
     CompleteRevision,
     DeletePod,
     EvictPod,
+    ForceDrain,
     MarkNode,
     OpenEntry,
     PressPowerButton,
@@ -280,9 +281,8 @@ def test_what_is_older_than_its_pool_allows_is_replaced() -> None:
     pools = tuple(replace(one, expire_after_seconds=1500.0) if one.name == W else one for one in spec.pools)
     cluster.revision = replace(cluster.revision, spec=replace(spec, pools=pools))
     assert born(cluster) == []
-    cluster.lives["w-a"] = life_of(
-        "w-a", birth=replace(cluster.lives["w-a"].birth, born_unix=NOW.unix - 1500)
-    )
+    birth = replace(cluster.lives["w-a"].birth, born_unix=NOW.unix - 1500)
+    cluster.lives["w-a"] = life_of("w-a", birth=birth)
     assert born(cluster) == [("w", "r-w")]
 
 
@@ -299,9 +299,8 @@ def test_an_autoscaler_owns_the_number_between_its_bounds() -> None:
 # --- the drain ---------------------------------------------------------------------------------------------
 def draining(what: str = "stop", opened_ago: float = 100.0) -> Cluster:
     cluster = rolling(2)
-    cluster.revision = replace(
-        cluster.revision, spec=replace(cluster.revision.spec, disruption=Disruption(60.0, what))
-    )
+    spec = replace(cluster.revision.spec, disruption=Disruption(60.0, what))
+    cluster.revision = replace(cluster.revision, spec=spec)
     cluster.serve("w-x").of_release("w-x").open("w-a", "rollout", opened=NOW.unix - opened_ago)
     cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=True)
     cluster.pods = [pod_of("web-1", "w-a", labels=(("app", "web"),))]
@@ -328,8 +327,10 @@ def test_or_lets_the_instance_live_until_the_next_revision() -> None:
     assert opened(cluster) == [("w-b", "rollout")]
 
 
-def test_or_deletes_the_pods_past_their_budgets_and_says_so() -> None:
+def test_or_deletes_the_pods_past_their_budgets_and_says_so_once_the_ledger_names_them() -> None:
     cluster = draining("force")
+    assert [step.pods for step in cluster.steps(ForceDrain, DeletePod)] == [("default/web-1",)]  # type: ignore[attr-defined]
+    cluster.open("w-a", "rollout", opened=NOW.unix - 100, forced=("default/web-1",))
     assert [type(step) for step in cluster.steps(DeletePod, EvictPod)] == [DeletePod]
     assert cluster.blocked()["drain-timeout"].endswith("; forced")
 

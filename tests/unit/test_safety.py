@@ -253,7 +253,7 @@ def test_a_provider_id_that_is_not_the_instance_s_own_is_refused() -> None:
     ],
 )
 def test_a_node_whose_provider_id_is_not_ours_is_left_alone_with_what_runs_there(step: Step) -> None:
-    cluster = Cluster.standing().open("w-a")
+    cluster = Cluster.standing().open("w-a", forced=("default/web",))
     assert broken(cluster, step) == []
     cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], provider_id="aws:///i-1")
     assert broken(cluster, step) == ["foreign-untouched"]
@@ -336,6 +336,13 @@ def test_a_backend_of_what_is_gone_or_has_moved_or_is_known_no_more_is_forgotten
     cluster.instances["cp-b"] = replace(cluster.instances["cp-b"], address="10.77.0.99")
     for subject in ("cp-a", "cp-b", "cp-z"):
         assert broken(cluster, RemoveBackend(name(subject))) == []
+
+
+def test_a_pod_is_deleted_past_its_budgets_only_where_the_entry_names_it() -> None:
+    step = DeletePod("default", "web", "uid-web", name("w-a"))
+    cluster = Cluster.standing().open("w-a", "rollout", forced=("default/api",))
+    assert broken(cluster, step) == ["entry-before-harm"]
+    assert broken(Cluster.standing().open("w-a", "rollout", forced=("default/web",)), step) == []
 
 
 # --- one-membership-change-at-a-time ----------------------------------------------------------------------

@@ -120,7 +120,7 @@ def test_of_a_plan_that_takes_two_the_second_is_dropped() -> None:
 
 @pytest.mark.parametrize(
     ("unavailable", "reason", "leaves"),
-    [(Share(0), "rollout", 3), (Share(2), "rollout", 1), (Share(2), "scale-down", 2)],
+    [(Share(0), "rollout", 3), (Share(2), "rollout", 1), (Share(2), "scale-down", 1)],
 )
 def test_a_planned_entry_says_what_its_pool_has_to_be_left_with(
     unavailable: Share, reason: str, leaves: int
@@ -143,7 +143,7 @@ def test_a_planned_entry_says_what_its_pool_has_to_be_left_with(
     "step", [EvictPod("d", "web", "uid-web", name("w-a")), DeletePod("d", "web", "uid-web", name("w-a"))]
 )
 def test_a_pod_is_not_sent_away_when_the_lease_has_run_out_since_it_was_planned(step: Step) -> None:
-    cluster = surged().open("w-a", "rollout")
+    cluster = surged().open("w-a", "rollout", forced=("d/web",))
     assert why(cluster, step) is None
     cluster.leases_until_unix = (("kube-controller-manager", NOW.unix),)
     blocked = why(cluster, step)

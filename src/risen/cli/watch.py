@@ -85,6 +85,8 @@ def _words(event: Event) -> tuple[str, str]:
             return "gone", instance
         case happened.EntryOpened(entry=entry, subject=subject, reason=reason, evidence=evidence):
             return reason, f"{subject}: {'; '.join(evidence)} (ledger {entry})"
+        case happened.DrainForced(entry=entry, subject=subject, pods=pods):
+            return "FORCED", f"{subject}: deleted past their budgets: {', '.join(pods)} (ledger {entry})"
         case happened.EntryClosed(entry=entry, outcome=outcome):
             return "closed", f"ledger {entry}: {outcome}"
         case happened.Alarm(kind=kind, subject=subject, text=text):

@@ -18,6 +18,7 @@ from risen.core.step import (
     Destroy,
     DrainBackend,
     EvictPod,
+    ForceDrain,
     FreePod,
     HaltRelease,
     Launch,
@@ -44,7 +45,7 @@ from risen.core.step import (
 def step_words(step: Step) -> str:
     """What a step does, beginning with its subject."""
     match step:
-        case WriteBootstrap() | WriteBirth() | RecordClusterId() | OpenEntry() | CloseEntry():
+        case WriteBootstrap() | WriteBirth() | RecordClusterId() | OpenEntry() | ForceDrain() | CloseEntry():
             return _of_store(step)
         case PassRelease(release=release, evidence=evidence):
             return f"{release}: has passed, because {'; '.join(evidence)}"
@@ -68,7 +69,9 @@ def step_words(step: Step) -> str:
             return _of_kubernetes(step)
 
 
-def _of_store(step: WriteBootstrap | WriteBirth | RecordClusterId | OpenEntry | CloseEntry) -> str:
+def _of_store(
+    step: WriteBootstrap | WriteBirth | RecordClusterId | OpenEntry | ForceDrain | CloseEntry,
+) -> str:
     match step:
         case WriteBootstrap():
             return "etcd: to be founded on a new instance"
@@ -78,6 +81,8 @@ def _of_store(step: WriteBootstrap | WriteBirth | RecordClusterId | OpenEntry | 
             return f"etcd: record its cluster id {cluster_id}, so that nothing is ever founded again"
         case OpenEntry(subject=name, reason=reason, evidence=evidence):
             return f"{name}: {reason} begins, because {'; '.join(evidence)}"
+        case ForceDrain(subject=name, pods=pods):
+            return f"{name}: delete past their budgets, as onDrainTimeout says: {', '.join(pods)}"
         case CloseEntry(entry=entry, outcome=outcome):
             return f"ledger {entry}: closed, {outcome}"
         case _:

@@ -82,6 +82,17 @@ class EntryOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainForced:
+    """The drain of an entry's subject took too long, and these pods (`NAMESPACE/NAME`) are to be deleted past their
+    budgets, as `onDrainTimeout: force` says. Written before it is done."""
+
+    unix: float
+    entry: str
+    subject: InstanceName
+    pods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EntryClosed:
     """A ledger entry was closed."""
 
@@ -236,13 +247,13 @@ class Alarm:
 
 Event: TypeAlias = (
     BootstrapWritten | ClusterIdSeen | Born | Launched | Joined | BecameReady | SeenGone
-    | EntryOpened | EntryClosed | KillAsked | KillDone | Alarm
+    | EntryOpened | DrainForced | EntryClosed | KillAsked | KillDone | Alarm
     | ReplaceAsked | ReplaceDone | RolloutOrdered | PoolScaled
     | ReleasePassed | ReleaseHalted | ReleaseRevoked | RevocationLifted | RevisionCompleted | TaskEnded
 )  # fmt: skip
 EVENT_TYPES: tuple[type[Event], ...] = (
     BootstrapWritten, ClusterIdSeen, Born, Launched, Joined, BecameReady, SeenGone,
-    EntryOpened, EntryClosed, KillAsked, KillDone, Alarm,
+    EntryOpened, DrainForced, EntryClosed, KillAsked, KillDone, Alarm,
     ReplaceAsked, ReplaceDone, RolloutOrdered, PoolScaled,
     ReleasePassed, ReleaseHalted, ReleaseRevoked, RevocationLifted, RevisionCompleted, TaskEnded,
 )  # fmt: skip

@@ -17,6 +17,7 @@ from risen.core.events import (
     BootstrapWritten,
     Born,
     ClusterIdSeen,
+    DrainForced,
     EntryClosed,
     EntryOpened,
     Event,
@@ -101,7 +102,7 @@ def apply(history: History, event: Event) -> History:
             return _with_birth(history, birth)
         case Launched() | Joined() | BecameReady() | SeenGone():
             return _with_life_event(history, event)
-        case EntryOpened() | EntryClosed():
+        case EntryOpened() | DrainForced() | EntryClosed():
             return _with_entry_event(history, event)
         case KillAsked(intent=intent, instance=instance, reason=reason, accept_data_loss=accept):
             return _with_kill(history, KillIntent(intent, instance, reason, accept))
@@ -205,13 +206,17 @@ def _with_life_event(history: History, event: Launched | Joined | BecameReady | 
     return _bounded_lives(history) if isinstance(event, SeenGone) else history
 
 
-def _with_entry_event(history: History, event: EntryOpened | EntryClosed) -> History:
+def _with_entry_event(history: History, event: EntryOpened | DrainForced | EntryClosed) -> History:
     entry = history.entries.get(event.entry)
     match event:
         case EntryOpened(entry=key, subject=subject, reason=reason, evidence=evidence, unix=unix):
             if entry is not None:
                 return history
             entry = Entry(key, subject, reason, evidence, unix)
+        case DrainForced(pods=pods):
+            if entry is None:
+                return history
+            entry = replace(entry, forced=tuple(dict.fromkeys((*entry.forced, *pods))))
         case EntryClosed(outcome=outcome, unix=unix):
             if entry is None or entry.closed_unix is not None:
                 return history

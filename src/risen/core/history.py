@@ -25,6 +25,8 @@ class Entry:
     opened_unix: float
     closed_unix: float | None = None
     outcome: str = ""
+    forced: tuple[str, ...] = ()
+    """Pods (`NAMESPACE/NAME`) that may be deleted past their budgets."""
 
 
 @dataclass(frozen=True, slots=True)

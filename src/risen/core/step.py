@@ -79,6 +79,15 @@ class OpenEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ForceDrain:
+    """Write down which pods (`NAMESPACE/NAME`) of an entry's subject are to be deleted past their budgets."""
+
+    entry: str
+    subject: InstanceName
+    pods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CloseEntry:
     """Close a ledger entry: its subject is gone and, where there was to be one, the replacement serves."""
 
@@ -306,7 +315,7 @@ class ReleaseLease:
 
 
 Step: TypeAlias = (
-    WriteBootstrap | WriteBirth | RecordClusterId | OpenEntry | CloseEntry
+    WriteBootstrap | WriteBirth | RecordClusterId | OpenEntry | ForceDrain | CloseEntry
     | Launch | PowerOn | PressPowerButton | Destroy
     | AddLearner | PromoteMember | MoveLeader | RemoveMember
     | AddBackend | DrainBackend | RemoveBackend
@@ -340,7 +349,7 @@ def claims_of(step: Step) -> frozenset[str]:
             return frozenset({name})
         case Destroy(instance=name, holds_data=holds_data):
             return frozenset({name, "etcd"} if holds_data else {name})
-        case CloseEntry(entry=entry):
+        case CloseEntry(entry=entry) | ForceDrain(entry=entry):
             return frozenset({entry})
         case PassRelease() | HaltRelease() | RevokeRelease() | CompleteRevision():
             return frozenset({"release"})

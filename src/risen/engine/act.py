@@ -17,6 +17,7 @@ from risen.core.step import (
     Destroy,
     DrainBackend,
     EvictPod,
+    ForceDrain,
     FreePod,
     HaltRelease,
     Launch,
@@ -47,7 +48,7 @@ from risen.interfaces.provider import LaunchRequest
 async def act(world: EngineWorld, records: Records, step: Step) -> None:
     """Carry out `step`. Raises what the interface raises; what was wanted already counts as done."""
     match step:
-        case WriteBootstrap() | WriteBirth() | RecordClusterId() | OpenEntry() | CloseEntry():
+        case WriteBootstrap() | WriteBirth() | RecordClusterId() | OpenEntry() | ForceDrain() | CloseEntry():
             await _write(records, step)
         case PassRelease() | HaltRelease() | RevokeRelease() | CompleteRevision():
             await records.write_verdict(step)
@@ -75,6 +76,8 @@ async def _write(records: Records, step: Step) -> None:
             await records.write_cluster_id(cluster_id)
         case OpenEntry():
             await records.open_entry(step)
+        case ForceDrain():
+            await records.force_drain(step)
         case CloseEntry():
             await records.close_entry(step)
 

@@ -15,6 +15,7 @@ from risen.core.events import (
     BootstrapWritten,
     Born,
     ClusterIdSeen,
+    DrainForced,
     EntryClosed,
     EntryOpened,
     Event,
@@ -46,6 +47,7 @@ from risen.core.step import (
     Bootstrap,
     CloseEntry,
     CompleteRevision,
+    ForceDrain,
     HaltRelease,
     OpenEntry,
     PassRelease,
@@ -125,6 +127,10 @@ class Records(Past):
             await self.append(
                 EntryOpened(self.clock.unix(), step.entry, step.subject, step.reason, step.evidence)
             )
+
+    async def force_drain(self, step: ForceDrain) -> None:
+        """Name the pods that are to be deleted past their budgets."""
+        await self.append(DrainForced(self.clock.unix(), step.entry, step.subject, step.pods))
 
     async def close_entry(self, step: CloseEntry) -> None:
         """Close a ledger entry."""

@@ -77,6 +77,8 @@ class Planned:
             self.world.violation(f"eviction of {name}: no ledger entry is open for {pod.node}")
         elif past_budgets and not self._may_force(entry):
             self.world.violation(f"{name} is deleted past its budgets, which nobody asked for")
+        elif past_budgets and f"{pod.deployment.namespace}/{name}" not in entry.forced:
+            self.world.violation(f"{name} is deleted past its budgets, and the ledger does not name it")
         if pod.deployment.protected or pod.deployment.kind is Kind.DAEMON_SET:
             self.world.violation(f"eviction of {name}: it asks not to be disrupted, or is a daemon's")
 

@@ -27,6 +27,7 @@ from risen.core.step import (
     DeletePod,
     Destroy,
     EvictPod,
+    ForceDrain,
     OpenEntry,
     PressPowerButton,
     Step,
@@ -38,7 +39,8 @@ POWER_OFF_BOUND_SECONDS = 180.0
 
 
 def propose(view: View) -> RuleOutput:
-    """OpenEntry, CordonNode, EvictPod, DeletePod, PressPowerButton, Destroy; UncordonNode and CloseEntry to skip."""
+    """OpenEntry, CordonNode, EvictPod, ForceDrain, DeletePod, PressPowerButton, Destroy; UncordonNode and CloseEntry
+    to skip."""
     surplus = _surplus(view)
     going = [life for name, life in view.facts.lives.items() if _goes(view, name)]
     if not surplus and not going:
@@ -175,12 +177,19 @@ def _drain_took_too_long(view: View, entry: Entry, pods: tuple[PodSeen, ...]) ->
     named = ", ".join(f"{pod.namespace}/{pod.name}{_budgets(view, pod)}" for pod in pods[:5])
     why = f"{len(pods)} pods did not leave within {disruption.drain_timeout_seconds:.0f} s: {named}"
     if disruption.on_drain_timeout == "force":
-        steps = tuple(
-            DeletePod(pod.namespace, pod.name, pod.uid, pod.node) for pod in pods if not pod.terminating
-        )
-        return RuleOutput(steps=steps, blocked=(Blocked("drain-timeout", entry.subject, f"{why}; forced"),))
+        said = Blocked("drain-timeout", entry.subject, f"{why}; forced")
+        return RuleOutput(steps=_force(entry, pods), blocked=(said,))
     going_on = RuleOutput(steps=tuple(_evict(pod) for pod in pods if not pod.terminating))
     return gather(going_on, RuleOutput(blocked=(Blocked("drain-timeout", entry.subject, why),)))
+
+
+def _force(entry: Entry, pods: tuple[PodSeen, ...]) -> tuple[Step, ...]:
+    """Into the ledger first, then deleted."""
+    left = [pod for pod in pods if not pod.terminating]
+    untold = tuple(name for pod in left if (name := f"{pod.namespace}/{pod.name}") not in entry.forced)
+    if untold:
+        return (ForceDrain(entry.id, entry.subject, untold),)
+    return tuple(DeletePod(pod.namespace, pod.name, pod.uid, pod.node) for pod in left)
 
 
 def _budgets(view: View, pod: PodSeen) -> str:

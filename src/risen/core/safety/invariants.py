@@ -200,13 +200,15 @@ def _birth_before_launch(facts: Facts, step: Step) -> Blocked | None:
 
 def _entry_before_harm(facts: Facts, step: Step) -> Blocked | None:
     match step:
+        case DeletePod():
+            return _forced_in_the_ledger(facts, step)
         case Destroy(instance=name) | PressPowerButton(instance=name) | DrainBackend(instance=name):
             subject = name
         case RemoveBackend(instance=name) if _serves_there(facts, name):
             subject = name
         case CordonNode(node=name) | TaintOutOfService(node=name) | DeleteNode(node=name):
             subject = name
-        case EvictPod(node=name) | DeletePod(node=name) | FreePod(node=name):
+        case EvictPod(node=name) | FreePod(node=name):
             subject = name
         case RemoveMember(instance=name) if name:
             subject = name
@@ -240,6 +242,13 @@ def _evictions_while_led(facts: Facts, step: Step) -> Blocked | None:
 
 def _pool_budget_kept(facts: Facts, step: Step) -> Blocked | None:
     return blocks_taking(facts, step) if isinstance(step, OpenEntry) else None
+
+
+def _forced_in_the_ledger(facts: Facts, step: DeletePod) -> Blocked | None:
+    entry, pod = facts.entries.get(step.node), f"{step.namespace}/{step.pod}"
+    if entry is not None and pod in entry.forced:
+        return None
+    return Blocked("entry-before-harm", step.node, f"the ledger does not name {pod} as forced")
 
 
 def _one_membership_change(facts: Facts, step: Step) -> Blocked | None:
