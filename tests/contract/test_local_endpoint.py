@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,8 +134,25 @@ async def test_a_drained_backend_is_checked_on_and_shows_when_its_apiserver_has_
         assert until(lambda: not _silent(ground))
         stopping = await seen_of(ground, A)
     assert drained == BackendSeen(A, AT_A, up=True, draining=True)
-    assert ended == BackendSeen(A, AT_A, up=False, draining=True, silent=True)
-    assert stopping == BackendSeen(A, AT_A, up=False, draining=True)
+    assert replace(ended, down_seconds=0.0) == BackendSeen(A, AT_A, up=False, draining=True, silent=True)
+    assert replace(stopping, down_seconds=0.0) == BackendSeen(A, AT_A, up=False, draining=True)
+
+
+async def test_for_how_long_a_backend_has_been_down_is_counted_and_not_from_before_it_was_added(
+    ground: Ground, tmp_path: Path
+) -> None:
+    assert until(lambda: min(shown.changed_seconds for shown in shown_slots(ground.settings).values()) >= 2)
+    await ground.endpoint.add(A, AT_A)
+    assert (await seen_of(ground, A)).down_seconds < 2
+    assert until(lambda: _down_seconds(ground) >= 2)
+    with serving(ground, AT_A, ground.authority.issue(tmp_path, "kubernetes")):
+        assert until(lambda: is_up(ground, A))
+        assert (await seen_of(ground, A)).down_seconds == 0
+
+
+def _down_seconds(ground: Ground) -> float:
+    slots = {slot.server for slot in read_slots(ground.settings) if slot.instance == A}
+    return max(shown.changed_seconds for name, shown in shown_slots(ground.settings).items() if name in slots)
 
 
 def _silent(ground: Ground) -> bool:

@@ -107,6 +107,51 @@ def test_a_learner_that_we_keep_from_voting_beside_an_only_voter_is_not_late_by_
     assert revoked(cluster) == ["cp-x was not Ready within 60 s of its launch"]
 
 
+# --- a control plane's, at the endpoint --------------------------------------------------------------------
+def unreached(launched_ago: float = 100.0, ready_ago: float = 85.0, down: float = 60.0) -> Cluster:
+    """A control-plane release that `cp-x` tries as an extra voter: all of it looks well but at the endpoint."""
+    cluster = Cluster.standing(3, 2).apply(CP)
+    cluster.serve("cp-x", launched_at_unix=NOW.unix - launched_ago, ready_at_unix=NOW.unix - ready_ago)
+    cluster.of_release("cp-x").nodes["cp-x"] = replace(cluster.nodes["cp-x"], lease_renewed_unix=NOW.unix)
+    cluster.backends["cp-x"] = replace(cluster.backends["cp-x"], up=False, down_seconds=down)
+    return cluster
+
+
+def test_a_control_plane_whose_apiserver_never_comes_up_behind_the_endpoint() -> None:
+    cluster = unreached()
+    assert passed(cluster) == []
+    assert revoked(cluster) == ["cp-x: its apiserver is not up behind the endpoint, 60 s by now"]
+    cluster.backends["cp-x"] = replace(cluster.backends["cp-x"], up=True, down_seconds=0.0)
+    assert (passed(cluster), revoked(cluster)) == (["cp-x served for 10 s without load"], [])
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        unreached(launched_ago=59.0, ready_ago=40.0, down=35.0),
+        unreached(launched_ago=600.0, ready_ago=29.0, down=35.0),
+        unreached(down=29.0),
+    ],
+    ids=["within its bound", "voted late and was Ready just now", "it was up a while ago"],
+)
+def test_an_apiserver_gets_its_time_to_be_up_behind_the_endpoint(cluster: Cluster) -> None:
+    assert (passed(cluster), revoked(cluster)) == ([], [])
+    assert "cp-x's apiserver to be up behind the endpoint" in [one.for_what for one in cluster.plan().waiting]
+
+
+def test_what_the_endpoint_says_of_nobody_or_of_all_alike_is_no_fault_of_a_release() -> None:
+    cluster = unreached()
+    for name, backend in cluster.backends.items():
+        cluster.backends[name] = replace(backend, up=False)
+    assert (passed(cluster), revoked(cluster), "halted" in cluster.blocked()) == ([], [], True)
+    cluster = unreached()
+    cluster.unseen["endpoint"] = "Unreachable: no socket"
+    assert (passed(cluster), revoked(cluster), "halted" in cluster.blocked()) == ([], [], True)
+    cluster = unreached()
+    del cluster.backends["cp-x"]
+    assert (passed(cluster), revoked(cluster)) == ([], [])
+
+
 def test_silent_after_it_was_ready() -> None:
     cluster = tried()
     cluster.nodes["w-x"] = replace(cluster.nodes["w-x"], lease_renewed_unix=NOW.unix - 26)

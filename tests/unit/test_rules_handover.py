@@ -183,6 +183,23 @@ def test_it_stays_in_the_endpoint_until_enough_others_are_up() -> None:
     assert cluster.blocked()["fault-tolerance"].startswith("1 other apiservers are up")
 
 
+@pytest.mark.parametrize("begun", [False, True], ids=["before its cordon", "before its button"])
+def test_nothing_is_taken_while_the_new_one_is_not_up_behind_the_endpoint_though_its_node_is_ready(
+    begun: bool,
+) -> None:
+    cluster = drained(taken()) if begun else rehearsed(taken())
+    cluster.backends["cp-z"] = replace(cluster.backends["cp-z"], up=False)
+    assert (walk(cluster), waits(cluster)) == ([], ["cp-z to be up behind the endpoint"])
+    del cluster.backends["cp-z"]
+    assert (walk(cluster), waits(cluster)) == ([], ["cp-z to be up behind the endpoint"])
+
+
+def test_an_old_one_whose_apiserver_is_down_does_not_hold_up_what_mends_it() -> None:
+    cluster = cordoned(taken())
+    cluster.backends["cp-b"] = replace(cluster.backends["cp-b"], up=False)
+    assert walk(cluster) == [DrainBackend(name("cp-a"))]
+
+
 @pytest.mark.parametrize("section", ["provider", "etcd", "kubernetes", "endpoint"])
 def test_unseen_sections_hold_it(section: str) -> None:
     cluster = cordoned(taken())

@@ -192,6 +192,8 @@ class BackendSeen:
     draining: bool = False
     silent: bool = False
     """Nothing takes a connection at its port: an apiserver that stops in order takes them until its end."""
+    down_seconds: float = 0.0
+    """For how long it has been down, as the endpoint counts; 0 while it is up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from risen.core.names import InstanceName
 from risen.core.picture import BackendSeen
 from risen.interfaces.errors import NoCapacity, Unreachable
+from risen.sim.images import Behaviour
 
 if TYPE_CHECKING:
     from risen.sim.world import World
@@ -25,6 +26,8 @@ class Backend:
     up: bool = False
     draining: bool = False
     silent: bool = False
+    changed_at: float = 0.0
+    """When it last went up or down."""
 
 
 @dataclass(slots=True)
@@ -44,7 +47,14 @@ class EndpointTruth:
     def list(self) -> tuple[BackendSeen, ...]:
         """As its admin socket shows them."""
         return tuple(
-            BackendSeen(name, backend.address, backend.up, backend.draining, backend.silent)
+            BackendSeen(
+                name,
+                backend.address,
+                backend.up,
+                backend.draining,
+                backend.silent,
+                0.0 if backend.up else self.world.timeline.now - backend.changed_at,
+            )
             for name, backend in sorted(self.backends.items())
         )
 
@@ -54,7 +64,7 @@ class EndpointTruth:
         if there is None and len(self.backends) >= SLOTS:
             raise NoCapacity("no free slot for another apiserver")
         if there is None or there.address != address:
-            self.backends[name] = Backend(address)
+            self.backends[name] = Backend(address, changed_at=self.world.timeline.now)
         else:
             there.draining = False
         self.look_soon()
@@ -77,7 +87,10 @@ class EndpointTruth:
         for name, backend in self.backends.items():
             item = self.world.instances.all.get(name)
             there = item is not None and item.address == backend.address
-            backend.up = there and self.world.kubernetes.apiserver_serves(name)
+            passes = item is not None and item.behaviour is not Behaviour.FAILS_ENDPOINT_CHECK
+            up = there and passes and self.world.kubernetes.apiserver_serves(name)
+            if up != backend.up:
+                backend.up, backend.changed_at = up, self.world.timeline.now
             backend.silent = item is None or not there or not item.apiserver
 
     def serves(self) -> bool:

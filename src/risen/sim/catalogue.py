@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from risen.sim.images import Behaviour
-from risen.sim.rolling import ONLY_WORKERS_TELL
+from risen.sim.rolling import ONLY_CONTROL_PLANES_TELL, ONLY_WORKERS_TELL
 from risen.sim.scenario import Happening, Scenario
 
 BRING_UPS = (Scenario(1, 1), Scenario(3, 0), Scenario(3, 2))
@@ -23,7 +23,7 @@ def _bad_releases() -> Iterator[Scenario]:
     """As workers and as control plane, and where both are rolled; each behaviour where it shows."""
     bad = [behaviour for behaviour in Behaviour if behaviour is not Behaviour.GOOD]
     for behaviour in bad:
-        if behaviour is not Behaviour.NO_APISERVER:
+        if behaviour not in ONLY_CONTROL_PLANES_TELL:
             yield Scenario(3, 2, Happening.ROLL_WORKERS, behaviour)
         if behaviour not in ONLY_WORKERS_TELL:
             yield Scenario(3, 2, Happening.ROLL_CONTROL_PLANE, behaviour)

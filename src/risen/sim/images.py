@@ -19,6 +19,9 @@ class Behaviour(StrEnum):
     """Its Node is there and stays NotReady."""
     NO_APISERVER = "no-apiserver"
     """Its etcd member votes and its Node is Ready; its apiserver never answers. As a worker it is good."""
+    FAILS_ENDPOINT_CHECK = "fails-endpoint-check"
+    """Its etcd member votes, its Node is Ready by its own apiserver, and that never passes the endpoint's check, as
+    with a certificate that lacks a name. As a worker it is good."""
     DIES_IN_SOAK = "dies-in-soak"
     """Its kubelet ends some seconds after its Node was Ready; its Node looks Ready for 50 s more."""
     DIES_UNDER_LOAD = "dies-under-load"

@@ -18,6 +18,8 @@ from risen.sim.world import World
 
 ONLY_WORKERS_TELL = frozenset({Behaviour.DIES_UNDER_LOAD, Behaviour.PODS_FAIL})
 """Shown by the pods that a first instance takes over: a control-plane one soaks beside all others."""
+ONLY_CONTROL_PLANES_TELL = frozenset({Behaviour.NO_APISERVER, Behaviour.FAILS_ENDPOINT_CHECK})
+"""Workers have no apiserver."""
 GATE = Gate("smoke", url="https://shop.example/health")
 EXPIRE_SECONDS = 3600.0
 
@@ -48,7 +50,7 @@ def roll(
 
 
 def _tells(pool: PoolName, behaviour: Behaviour) -> bool:
-    if behaviour is Behaviour.NO_APISERVER:
+    if behaviour in ONLY_CONTROL_PLANES_TELL:
         return pool == CONTROL_PLANE
     if behaviour in ONLY_WORKERS_TELL:
         return pool != CONTROL_PLANE

@@ -65,7 +65,8 @@ class LocalEndpoint:
             if shown is not None and _serves(slot, shown):
                 up = shown.up and shown.checked
                 name = InstanceName(slot.instance)
-                seen.append(BackendSeen(name, slot.address, up, shown.draining, shown.silent and not up))
+                silent, down = shown.silent and not up, 0.0 if up else shown.changed_seconds
+                seen.append(BackendSeen(name, slot.address, up, shown.draining, silent, down))
         return tuple(sorted(seen, key=lambda backend: backend.name))
 
     def _slot_of(self, instance: InstanceName) -> Slot | None:

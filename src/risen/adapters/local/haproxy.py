@@ -56,6 +56,8 @@ class Shown:
     draining: bool
     checked: bool
     silent: bool = False
+    changed_seconds: float = 0.0
+    """How long ago it last went up or down."""
 
 
 def endpoint_folder(settings: LocalSettings) -> Path:
@@ -180,6 +182,7 @@ def _shown(row: dict[str, str], check: str) -> Shown:
         draining=bool(admin & ANY_DRAIN) or row["srv_uweight"] == "0",
         checked=row["srv_check_result"] == CHECK_PASSED,
         silent=check in NO_CONNECTION,
+        changed_seconds=float(row["srv_time_since_last_change"]),
     )
 
 

@@ -15,7 +15,7 @@ from risen.core.judge.facts import Facts
 from risen.core.judge.joining import ready_bound
 from risen.core.judge.snapshot import is_held_as_learner
 from risen.core.judge.verdict import Judgement, Verdict, is_silent
-from risen.core.names import InstanceName
+from risen.core.names import InstanceName, may_hold_etcd
 from risen.core.picture import InstanceState, NodeSeen, PodSeen
 from risen.core.reasons import NEVER_JOINED, REPAIR
 
@@ -179,6 +179,9 @@ def _serves(facts: Facts, verdicts: Verdicts, trial: Trial) -> ReleaseVerdict:
         return failing
     if node is None or judged.verdict is not Verdict.HEALTHY:
         return _faltering(facts, trial, node, judged)
+    unanswered = _unanswered(facts, trial.life)
+    if unanswered is not None:
+        return unanswered
     if trial.takes_over:
         return NotYet(f"{name} to take over pods")
     return _soak(facts, trial, node)
@@ -193,6 +196,30 @@ def _faltering(facts: Facts, trial: Trial, node: NodeSeen | None, judged: Judgem
     if judged.verdict is Verdict.SUSPECT and facts.now.unix >= until:
         return Bad((f"{name} is not healthy after it was Ready", *judged.evidence))
     return NotYet(f"{name} to be healthy: {judged.evidence[-1]}", until)
+
+
+def _unanswered(facts: Facts, life: Life) -> ReleaseVerdict | None:
+    """What is missing until clients reach its apiserver through the endpoint: its own kubelet, which makes its Node
+    Ready, asks it directly. None where they do, or there is none."""
+    name = life.birth.instance
+    if not may_hold_etcd(life.birth.role):
+        return None
+    if facts.backends is None:
+        return Halted("the endpoint cannot be seen", "the endpoint cannot be seen", lasts=True)
+    backend = next((one for one in facts.backends if one.name == name), None)
+    if backend is not None and backend.up:
+        return None
+    if not any(one.up for one in facts.backends):
+        why = f"no apiserver is up behind the endpoint: the trouble may not be {name}'s own"
+        return Halted(why, "no apiserver is up behind the endpoint", lasts=True)
+    for_what = f"{name}'s apiserver to be up behind the endpoint"
+    if backend is None:
+        return NotYet(for_what)
+    ready_at, began = life.ready_at_unix or 0.0, max(life.launched_at_unix or 0.0, facts.api_since_unix)
+    until = max(began + ready_bound(facts, life.birth.role), ready_at + SETTLE_SECONDS)
+    if facts.now.unix < until or backend.down_seconds < SETTLE_SECONDS:
+        return NotYet(for_what, until)
+    return Bad((f"{name}: its apiserver is not up behind the endpoint, {backend.down_seconds:.0f} s by now",))
 
 
 def _soak(facts: Facts, trial: Trial, node: NodeSeen) -> ReleaseVerdict:

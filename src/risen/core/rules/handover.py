@@ -2,8 +2,9 @@
 
 Order: snapshot, cordon, evictions, endpoint off, power button, leadership, member, power-off seen, the end. Every
 step follows from the picture alone, so a crash anywhere is gone on from. Who is taken, and when, is `rollout.py`'s
-to say; the replacement votes and serves before that. What is sick or never voted goes the shorter way. Until the
-power button is pressed nothing is lost: what is wanted after all is let live, and takes pods and requests again.
+to say; the replacement votes and is up behind the endpoint before that. What is sick or never voted goes the
+shorter way. Until the power button is pressed nothing is lost: what is wanted after all is let live, and takes pods
+and requests again.
 
 On the power button the apiserver stops in order and etcd is held up, bounded, until its member is gone: the
 member goes once the apiserver is seen to have ended, or is overdue.
@@ -23,6 +24,7 @@ from risen.core.rules.drainable import called_off
 from risen.core.rules.power import JudgeLater, PowerOnBecause, outages, what_stop_means
 from risen.core.rules.rehearsal import rehearse
 from risen.core.rules.repair import wanted_without
+from risen.core.rules.serving import awaits_others
 from risen.core.rules.target import outdated
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.safety.quorum import blocks_departure, blocks_less_tolerance, blocks_removal, count_voters
@@ -83,6 +85,9 @@ def _prepare(view: View, life: Life, entry: Entry, member: MemberSeen) -> RuleOu
     )
     if refused is not None:
         return RuleOutput(blocked=(refused,))
+    held = awaits_others(view, life) if member.healthy else None
+    if held is not None:
+        return held
     rehearsal = rehearse(view, name) if member.healthy else RuleOutput()
     return gather(rehearsal, _empty(view, life, entry) or _press(view, name, member))
 

@@ -17,6 +17,7 @@ from risen.core.names import Role
 from risen.core.reasons import EXPIRY, ROLLBACK, ROLLING, ROLLOUT
 from risen.core.rules.drainable import held_last, pods_to_move, protected
 from risen.core.rules.repair import open_entry
+from risen.core.rules.serving import awaits_others
 from risen.core.rules.target import (
     Outdated,
     exposed,
@@ -247,7 +248,8 @@ def _choose_control_plane(view: View, roll: PoolRoll) -> RuleOutput:
         name = one.life.birth.instance
         refusal = protected(view, name)
         if refusal is None:
-            return RuleOutput((open_entry(view, name, one.reason, one.evidence),), blocked=tuple(blocked))
+            entry = RuleOutput((open_entry(view, name, one.reason, one.evidence),), blocked=tuple(blocked))
+            return awaits_others(view, one.life) or entry
         blocked.append(refusal)
     return RuleOutput(blocked=tuple(blocked))
 
