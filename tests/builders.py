@@ -44,6 +44,7 @@ from risen.core.picture import (
     Unseen,
 )
 from risen.core.plan import Now, Plan, Supplies
+from risen.core.rules.balancers import EXCLUDED, GOING
 from risen.core.rules.nodes import wanted_labels, wanted_taints
 from risen.core.spec import ClusterSpec, PoolRelease, PoolSpec, Repair, Revision
 from risen.core.step import Birth, Bootstrap, Step, StepInFlight
@@ -232,6 +233,13 @@ class Cluster:
             InstanceName(name), f"node-{name}", id_of(name), True, labels=labels, taints=taints,
             lease_renewed_unix=NOW.unix - 3,
         )  # fmt: skip
+        return self
+
+    def off_balancers(self, name: str, since: str = "0") -> Cluster:
+        """Cordoned, and marked for load balancers to leave it."""
+        node = self.nodes[name]
+        labels, taints = (*node.labels, (EXCLUDED, since)), (*node.taints, GOING)
+        self.nodes[name] = replace(node, unschedulable=True, labels=labels, taints=taints)
         return self
 
     def stop(self, name: str, ago: float = 60.0) -> Cluster:

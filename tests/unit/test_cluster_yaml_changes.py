@@ -89,6 +89,11 @@ def test_equal_specs_differ_in_nothing() -> None:
             "spec.disruption.onDrainTimeout",
             Effect.NOTHING,
         ),
+        (
+            replace(_spec(), disruption=Disruption(load_balancer_seconds=9.0)),
+            "spec.disruption.loadBalancerSeconds",
+            Effect.NOTHING,
+        ),
         (replace(_spec(), gates=(Gate("a", job="{}"),)), "spec.gates", Effect.NOTHING),
         (
             _with_worker(strategy=Strategy(max_surge=Share(1, 10))),

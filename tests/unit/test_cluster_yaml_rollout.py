@@ -64,7 +64,7 @@ def test_what_is_left_out_is_the_rules_own_default() -> None:
 def test_every_field_arrives_in_the_spec() -> None:
     spec = parse_cluster(
         text_of(
-            "disruption: {drainTimeout: 1h30m, onDrainTimeout: skip}\n"
+            "disruption: {drainTimeout: 1h30m, onDrainTimeout: skip, loadBalancerSeconds: 40}\n"
             "  gates:\n"
             "  - {name: web, http: {url: 'http://web.default.svc:8080/ready', status: 204}, timeout: 90s}\n"
             "  - {name: smoke, job: ./smoke.yaml}",
@@ -74,7 +74,7 @@ def test_every_field_arrives_in_the_spec() -> None:
         "f",
         lambda path: _file({"./smoke.yaml": JOB}, path),
     )
-    assert spec.disruption == Disruption(5400.0, "skip")
+    assert spec.disruption == Disruption(5400.0, "skip", 40.0)
     web, smoke = spec.gates
     assert web == Gate("web", "http://web.default.svc:8080/ready", 204, "", 90.0)
     assert (smoke.name, smoke.url, smoke.timeout_seconds) == ("smoke", "", 300.0)
@@ -147,6 +147,7 @@ def test_a_control_plane_is_rolled_by_surge_one_at_a_time(plane: str, expected: 
     ("spec", "expected"),
     [
         ("disruption: {drainTimeout: 1}", "spec.disruption.drainTimeout: must be a duration from 10s to 168h"),
+        ("disruption: {loadBalancerSeconds: 3601}", "spec.disruption.loadBalancerSeconds"),
         ("disruption: {onDrainTimeout: kill}", "must be 'stop', 'skip' or 'force', not \"kill\""),
         ("gates: [{name: a}]", "spec.gates[0]: one check each"),
         ("gates: [{name: a, http: {url: 'http://a'}, job: ./j.yaml}]", "spec.gates[0]: one check each"),

@@ -103,9 +103,8 @@ def test_on_shutdown_connections_are_passed_on_until_load_balancers_have_seen_th
     stopped = re.search(r"^ExecStopPost=/bin/sh (\S+)$", units(content)["kube-proxy.service"], re.MULTILINE)
     assert stopped
     script = texts(content)[stopped[1]]
-    assert re.search(r"= stopping ] \|\| exit 0\nexec sleep 3$", script, re.MULTILINE), (
-        "a restart does not wait"
-    )
+    held = r'^HOLD_SECONDS=3 .*\n.*= stopping ] \|\| exit 0\nexec sleep "\$HOLD_SECONDS"$'
+    assert re.search(held, script, re.MULTILINE), "a restart does not wait"
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -50,8 +50,7 @@ def rehearsed(cluster: Cluster, ago: float = 60.0) -> Cluster:
 
 
 def cordoned(cluster: Cluster, subject: str = "cp-a") -> Cluster:
-    cluster.nodes[subject] = replace(cluster.nodes[subject], unschedulable=True)
-    return rehearsed(cluster)
+    return rehearsed(cluster.off_balancers(subject))
 
 
 def drained(cluster: Cluster, subject: str = "cp-a") -> Cluster:

@@ -302,7 +302,7 @@ def draining(what: str = "stop", opened_ago: float = 100.0) -> Cluster:
     spec = replace(cluster.revision.spec, disruption=Disruption(60.0, what))
     cluster.revision = replace(cluster.revision, spec=spec)
     cluster.serve("w-x").of_release("w-x").open("w-a", "rollout", opened=NOW.unix - opened_ago)
-    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=True)
+    cluster.off_balancers("w-a")
     cluster.pods = [pod_of("web-1", "w-a", labels=(("app", "web"),))]
     cluster.budgets = [BudgetSeen("default", "web", 0, 4, 4, (("app", "web"),))]
     return cluster

@@ -127,7 +127,8 @@ def test_no_pod_is_evicted_while_no_controller_manager_leads(
 
 
 def test_then_its_power_button_is_pressed() -> None:
-    assert going().steps() == [PressPowerButton(InstanceName("w-b"), going().instances["w-b"].provider_id)]
+    cluster = going().off_balancers("w-b")
+    assert cluster.steps() == [PressPowerButton(InstanceName("w-b"), cluster.instances["w-b"].provider_id)]
 
 
 def test_an_instance_that_does_not_power_off_is_ended_after_its_bound() -> None:

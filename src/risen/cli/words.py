@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import assert_never
 
 from risen.core.blocked import Blocked, Waiting
+from risen.core.rules.balancers import EXCLUDED
 from risen.core.step import (
     AddBackend,
     AddLearner,
@@ -132,6 +133,8 @@ def _of_kubernetes(
     match step:
         case ApplyAddon(key=key):
             return f"add-on {key}: apply it"
+        case MarkNode(node=name, labels=labels) if EXCLUDED in dict(labels):
+            return f"{name}: let load balancers leave it"
         case MarkNode(node=name):
             return f"{name}: set labels and taints of its pool on its Node"
         case CordonNode(node=name):

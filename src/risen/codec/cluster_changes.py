@@ -50,6 +50,7 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "spec.repair.maxUnhealthy": Effect.NOTHING,
         "spec.disruption.drainTimeout": Effect.NOTHING,
         "spec.disruption.onDrainTimeout": Effect.NOTHING,
+        "spec.disruption.loadBalancerSeconds": Effect.NOTHING,
         "spec.gates": Effect.NOTHING,
         "spec.pools[]": Effect.NOTHING,
         "spec.pools[].name": Effect.FIXED,
@@ -158,6 +159,7 @@ def _fields(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
     yield "spec.repair.maxUnhealthy", f"{spec.repair.max_unhealthy_percent}%"
     yield "spec.disruption.drainTimeout", duration_text(spec.disruption.drain_timeout_seconds)
     yield "spec.disruption.onDrainTimeout", spec.disruption.on_drain_timeout
+    yield "spec.disruption.loadBalancerSeconds", f"{spec.disruption.load_balancer_seconds:.0f}"
     yield "spec.gates", ", ".join(_gate(gate) for gate in spec.gates)
     for pool in spec.pools:
         yield from _pool_fields(pool)

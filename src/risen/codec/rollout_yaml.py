@@ -58,10 +58,21 @@ class DisruptionWritten(Written):
         description="then: stop says so and waits, skip leaves it until the next revision, force deletes pods past "
         "their budgets",
     )
+    load_balancer_seconds: int = Field(
+        default=int(Disruption().load_balancer_seconds),
+        ge=0,
+        le=3600,
+        description="how long your load balancers need to leave a node whose kube-proxy turns unhealthy: an emptied "
+        "instance is powered off so much later",
+    )
 
     def value(self) -> Disruption:
         """As the rules take it."""
-        return Disruption(rolling.seconds_of(self.drain_timeout) or 0.0, self.on_drain_timeout)
+        return Disruption(
+            rolling.seconds_of(self.drain_timeout) or 0.0,
+            self.on_drain_timeout,
+            float(self.load_balancer_seconds),
+        )
 
 
 class HttpGateWritten(Written):

@@ -55,6 +55,7 @@ spec:
   # disruption:
   #   drainTimeout: {drain_timeout}
   #   onDrainTimeout: {on_drain_timeout}  ## stop waits and says so; skip leaves it; force deletes its pods
+  #   loadBalancerSeconds: {load_balancer_seconds}  ## how long yours need to leave a node that turns unhealthy
   # deletionProtection: false  ## true: `risen down` asks for the cluster's name
 """
 
@@ -88,6 +89,7 @@ def cluster_yaml_text(scaffold: Scaffold) -> str:
         max_unhealthy=repair.max_unhealthy_percent,
         drain_timeout=duration_text(disruption.drain_timeout_seconds),
         on_drain_timeout=disruption.on_drain_timeout,
+        load_balancer_seconds=int(disruption.load_balancer_seconds),
     )
     return "".join(f"{_aligned(line)}\n" for line in text.splitlines())
 

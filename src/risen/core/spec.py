@@ -102,10 +102,12 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class Disruption:
-    """`on_drain_timeout` is `stop` (say so and wait), `skip` (let it live until the next revision) or `force`."""
+    """`on_drain_timeout` is `stop` (say so and wait), `skip` (let it live until the next revision) or `force`.
+    An emptied instance goes on passing connections on for `load_balancer_seconds` after it was marked."""
 
     drain_timeout_seconds: float = 1800.0
     on_drain_timeout: str = "stop"
+    load_balancer_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, order=True)

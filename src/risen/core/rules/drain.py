@@ -1,4 +1,5 @@
-"""Drain of workers that are taken by plan: cordon, one eviction a step, volumes off, power button, and the end.
+"""Drain of workers that are taken by plan: cordon, one eviction a step, volumes off, load balancers off, power
+button, and the end.
 
 Scale-down chooses here too: what is outdated or not ready goes first, then the newest. Whom a rollout takes is
 `rollout.py`'s to say; control-plane instances are walked by `handover.py`.
@@ -13,6 +14,7 @@ from risen.core.judge.verdict import Verdict, is_silent
 from risen.core.names import InstanceName, PoolName, Role
 from risen.core.picture import InstanceState, NodeSeen, PodSeen
 from risen.core.reasons import PLANNED, SCALE_DOWN
+from risen.core.rules.balancers import leave_balancers
 from risen.core.rules.drainable import called_off, pods_to_move, protected
 from risen.core.rules.repair import open_entry
 from risen.core.rules.rollout import most_surge
@@ -39,8 +41,8 @@ POWER_OFF_BOUND_SECONDS = 180.0
 
 
 def propose(view: View) -> RuleOutput:
-    """OpenEntry, CordonNode, EvictPod, ForceDrain, DeletePod, PressPowerButton, Destroy; UncordonNode and CloseEntry
-    to skip."""
+    """OpenEntry, CordonNode, EvictPod, ForceDrain, DeletePod, MarkNode, PressPowerButton, Destroy; UncordonNode and
+    CloseEntry to skip."""
     surplus = _surplus(view)
     going = [life for name, life in view.facts.lives.items() if _goes(view, name)]
     if not surplus and not going:
@@ -127,8 +129,7 @@ def _drain(view: View, life: Life) -> RuleOutput:
         return let_live(node, entry, outcome)
     if not node.unschedulable:
         return RuleOutput(steps=(CordonNode(name, node.uid),))
-    moving = move_pods(view, entry)
-    return moving if moving is not None else _power_off(view, name)
+    return move_pods(view, entry) or leave_balancers(view, node) or _power_off(view, name)
 
 
 def let_live(node: NodeSeen | None, entry: Entry, outcome: str) -> RuleOutput:

@@ -1,6 +1,6 @@
 """Handover: a control-plane instance that is taken by plan is emptied, powered off, and its etcd member removed.
 
-Order: snapshot, cordon, evictions, endpoint off, power button, leadership, member, power-off seen, the end. Every
+Order: snapshot, cordon, evictions, balancers and endpoint off, power button, leadership, member, power-off seen, the end. Every
 step follows from the picture alone, so a crash anywhere is gone on from. Who is taken, and when, is `rollout.py`'s
 to say; the replacement votes and is up behind the endpoint before that. What is sick or never voted goes the
 shorter way. Until the power button is pressed nothing is lost: what is wanted after all is let live, and takes pods
@@ -19,6 +19,7 @@ from risen.core.judge.verdict import silent_seconds
 from risen.core.names import InstanceName, may_hold_etcd
 from risen.core.picture import InstanceSeen, InstanceState, MemberSeen, NodeSeen
 from risen.core.reasons import PLANNED
+from risen.core.rules.balancers import leave_balancers
 from risen.core.rules.drain import POWER_OFF_BOUND_SECONDS, destroy, let_live, move_pods
 from risen.core.rules.drainable import called_off
 from risen.core.rules.power import JudgeLater, PowerOnBecause, outages, what_stop_means
@@ -37,7 +38,7 @@ APISERVER_BOUND_SECONDS = 100.0
 
 
 def propose(view: View) -> RuleOutput:
-    """CordonNode, EvictPod, DrainBackend, PressPowerButton, MoveLeader, RemoveMember, Destroy, PowerOn."""
+    """CordonNode, EvictPod, MarkNode, DrainBackend, PressPowerButton, MoveLeader, RemoveMember, Destroy, PowerOn."""
     going = [
         life
         for name, life in view.facts.lives.items()
@@ -93,7 +94,7 @@ def _prepare(view: View, life: Life, entry: Entry, member: MemberSeen) -> RuleOu
 
 
 def _empty(view: View, life: Life, entry: Entry) -> RuleOutput | None:
-    """Cordon and drain; None once no pod is left, or nobody is there to end one."""
+    """Cordon, drain and load balancers off; None once no pod is left, or nobody is there to end one."""
     unseen = view.cannot_see("kubernetes")
     if unseen is not None:
         return unseen
@@ -102,7 +103,7 @@ def _empty(view: View, life: Life, entry: Entry) -> RuleOutput | None:
         return None
     if not node.unschedulable:
         return RuleOutput(steps=(CordonNode(node.name, node.uid),))
-    return move_pods(view, entry)
+    return move_pods(view, entry) or leave_balancers(view, node)
 
 
 def _is_silent(view: View, node: NodeSeen) -> bool:
