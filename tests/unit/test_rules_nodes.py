@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from builders import CP, GONE, UID, Cluster, W, birth_of, id_of, life_of, pod_of
+from builders import CP, GONE, NOW, UID, Cluster, W, birth_of, id_of, life_of, pod_of
 from risen.core.names import ClusterUid, InstanceName, ProviderId, ReleaseId, Role
 from risen.core.picture import InstanceSeen, NodeSeen
 from risen.core.rules.addons import stage_of
-from risen.core.rules.nodes import UNINITIALIZED, wanted_labels, wanted_taints
+from risen.core.rules.nodes import OUTDATED, UNINITIALIZED, wanted_labels, wanted_taints
 from risen.core.rules.pods import OUT_OF_SERVICE
 from risen.core.spec import PoolSpec, Taint
 from risen.core.step import (
@@ -88,6 +88,34 @@ def test_a_label_or_taint_that_we_set_and_the_pool_no_longer_names_is_taken_away
     cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], taints=(taint,), our_taints=("gpu",))
     cluster.nodes["w-b"] = replace(cluster.nodes["w-b"], our_labels=("risen.dev/pool", "tier"))
     assert [step.node for step in cluster.steps() if isinstance(step, MarkNode)] == ["w-a", "w-b"]
+
+
+def outdated(cluster: Cluster) -> list[str]:
+    marked = [step for step in cluster.steps() if isinstance(step, MarkNode)]
+    return [step.node for step in marked if OUTDATED in step.taints]
+
+
+def test_what_a_rollout_replaces_had_better_get_no_pods_a_control_plane_s_either() -> None:
+    assert outdated(Cluster.standing().apply(CP)) == ["cp-a", "cp-b", "cp-c"]
+    assert outdated(Cluster.standing().apply(CP, W)) == ["cp-a", "cp-b", "cp-c"]
+    assert outdated(Cluster.standing().apply(W)) == ["w-a", "w-b"]
+
+
+def test_while_its_release_is_halted_it_takes_pods_again() -> None:
+    cluster = Cluster.standing(3, 2).apply(W)
+    cluster.serve("w-x", launched_at_unix=NOW.unix - 20).of_release("w-x")
+    cluster.pods = [pod_of("web", "w-x", failing="ImagePullBackOff")]
+    assert (outdated(cluster), "halted" in cluster.blocked()) == ([], True)
+    cluster.pods = []
+    assert outdated(cluster) == ["w-a", "w-b"]
+
+
+def test_an_instance_that_still_waits_for_its_network_plugin_halts_nothing_before_its_bound() -> None:
+    cluster = Cluster.standing(3, 2).apply(W)
+    for ago, marked in ((59.0, ["w-a", "w-b"]), (60.0, [])):
+        cluster.serve("w-x", launched_at_unix=NOW.unix - ago, ready_at_unix=None).of_release("w-x")
+        cluster.nodes["w-x"] = replace(cluster.nodes["w-x"], ready=False, waiting_for_addons=True)
+        assert (outdated(cluster), "halted" in cluster.blocked()) == (marked, True)
 
 
 def test_a_node_whose_provider_id_is_not_ours_is_listed_and_left_alone() -> None:

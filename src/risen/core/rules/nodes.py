@@ -10,6 +10,8 @@ from risen.core.blocked import Blocked
 from risen.core.names import InstanceName, ReleaseId, Role
 from risen.core.picture import NodeSeen
 from risen.core.rules.rollout import roll_of
+from risen.core.rules.target import target
+from risen.core.rules.verdict import is_halted
 from risen.core.rules.view import RuleOutput, View
 from risen.core.spec import PoolSpec, Taint
 from risen.core.step import DeleteNode, MarkNode, Step
@@ -46,13 +48,19 @@ def propose(view: View) -> RuleOutput:
 
 
 def _outdated(view: View) -> frozenset[InstanceName]:
-    """Workers whose rollout goes on: not those of a pool whose turn has not come, or that is paused."""
+    """Those whose rollout goes on: not of a pool whose turn has not come, or that is paused or halted. Control planes
+    too: pods that tolerate their taint would be evicted from one to the next."""
     return frozenset(
         one.life.birth.instance
         for pool in view.pools
-        if pool.role is Role.WORKER
+        if not _is_halted(view, pool)
         for one in roll_of(view, pool).outdated
     )
+
+
+def _is_halted(view: View, pool: PoolSpec) -> bool:
+    wanted = target(view, pool.name)
+    return wanted is not None and is_halted(view, wanted)
 
 
 def wanted_labels(pool: PoolSpec, release: ReleaseId) -> tuple[tuple[str, str], ...]:

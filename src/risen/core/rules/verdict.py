@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life, TaskResult
+from risen.core.judge.joining import ready_bound
 from risen.core.judge.release import (
     Bad,
     Halted,
@@ -22,7 +23,7 @@ from risen.core.judge.verdict import Verdict
 from risen.core.names import InstanceName, Role
 from risen.core.reasons import NEVER_JOINED, REPAIR, ROLLING
 from risen.core.rules.drainable import drains_until, is_put_off, is_stuck, protected
-from risen.core.rules.target import going_back, leaving, outdated, target, unpassed
+from risen.core.rules.target import going_back, has_passed, leaving, outdated, target, unpassed
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.spec import PoolRelease
 from risen.core.step import CompleteRevision, HaltRelease, PassRelease, RevokeRelease
@@ -71,6 +72,17 @@ def is_doubtful(view: View, release: PoolRelease) -> bool:
     """Whether a release that is being tried looks bad, or cannot be judged: nothing more is taken for it."""
     life = _tried_by(view, release)
     return life is not None and isinstance(_verdict(view, life), Bad | Halted)
+
+
+def is_halted(view: View, release: PoolRelease) -> bool:
+    """Whether nothing can be concluded of a release though its instance had the time to be Ready. One that boots
+    waits for its network plugin for some seconds: that is no halt yet."""
+    life = None if has_passed(view, release.release) else _tried_by(view, release)
+    if life is None or not isinstance(_verdict(view, life), Halted):
+        return False
+    began = max(life.launched_at_unix or view.facts.now.unix, view.facts.api_since_unix)
+    late = view.facts.now.unix >= began + ready_bound(view.facts, life.birth.role)
+    return late or life.ready_at_unix is not None
 
 
 def _verdict(view: View, life: Life) -> ReleaseVerdict:
