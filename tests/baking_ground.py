@@ -20,17 +20,22 @@ VERSIONS = {"kubernetes": "1.36.3", "etcd": "3.6.16", "flannel": "0.28.10", "cor
 DEBIAN = {"containerd": "1.6.20", "runc": "1.1.5", "cni-plugins": "1.1.1"}
 
 
-def lay_recipe(folder: Path, home: Path, sysctls: str = "{}", openssl: str = "3.0.17") -> None:
+def lay_recipe(
+    folder: Path, home: Path, sysctls: str = "{}", openssl: str = "3.0.17", coredns: str = "1.15.0"
+) -> None:
     """recipe.yaml, recipe.lock and programs in `folder`, and their base on the shelf of `home`.
 
-    `sysctls` and the version of a package change what is baked."""
+    `sysctls` and the versions of a package and of CoreDNS change what is baked."""
     recipe = default_recipe_yaml().replace("sysctls: {}", f"sysctls: {sysctls}")
+    recipe = recipe.replace('coredns: "1.15.0"', f'coredns: "{coredns}"')
     (folder / "recipe.yaml").write_text(recipe)
     packages = (
         LockedPackage("catatonit", "0.1.7", "amd64", "a" * 64, 1, "pool/c.deb"),
         LockedPackage("openssl", openssl, "amd64", "b" * 64, 1, "pool/o.deb"),
     )
-    components = [_component(folder, name, version) for name, version in VERSIONS.items()]
+    components = [
+        _component(folder, name, version) for name, version in {**VERSIONS, "coredns": coredns}.items()
+    ]
     components += [
         LockedComponent(name, version, "debian", name, "debian") for name, version in DEBIAN.items()
     ]

@@ -6,6 +6,7 @@ import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from risen.core.names import ImageDigest, PoolName, ReleaseId
 from risen.core.spec import PoolRelease, Revision
 from risen.engine.record import read_newest
 from risen.services.releases import read_release
-from risen.services.revise import write_revision
+from risen.services.revise import read_manifest, write_revision
 
 
 @pytest.fixture
@@ -95,6 +96,27 @@ def test_a_changed_lock_bakes_and_rolls_every_pool(ground: Ground) -> None:
     assert not {one.image for one in first.releases} & {one.image for one in second.releases}
     diff = ground.risen("release", "diff", release_of(first, "worker"), release_of(second, "worker"))
     assert "PACKAGES    openssl: 3.0.17 → 3.0.18" in diff.out
+
+
+def test_dns_runs_the_coredns_that_the_recipe_bakes_also_from_a_kept_plan(ground: Ground) -> None:
+    """It is pulled from nowhere: a Deployment of another version than the one in the images never starts."""
+    assert dns_image(ground, newest(ground)) == "risen.local/coredns:1.15.0"
+    lay_recipe(ground.folder, ground.home, coredns="1.16.2")
+    told = ground.risen("apply", "--yes")
+    assert told.code == 0, told.both
+    assert dns_image(ground, newest(ground)) == "risen.local/coredns:1.16.2"
+    lay_recipe(ground.folder, ground.home)
+    kept = ground.risen("plan", "--out", "kept.plan")
+    assert (kept.code, ground.risen("apply", "kept.plan").code) == (0, 0), kept.both
+    assert dns_image(ground, newest(ground)) == "risen.local/coredns:1.15.0"
+
+
+def dns_image(ground: Ground, revision: Revision) -> str:
+    """What the Deployment of the cluster's DNS runs, as the controller will apply it."""
+    key = "apps/v1/Deployment/kube-system/coredns"
+    manifest: Any = asyncio.run(read_manifest(opened(ground).store, key, dict(revision.addons)[key]))
+    (container,) = manifest["spec"]["template"]["spec"]["containers"]
+    return str(container["image"])
 
 
 def test_a_plan_names_the_releases_when_their_images_are_there_and_writes_nothing(ground: Ground) -> None:

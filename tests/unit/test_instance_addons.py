@@ -18,10 +18,15 @@ WORKER = PoolSpec(
     taints=(Taint("gpu", "", "NoSchedule"),),
 )  # fmt: skip
 SPEC = ClusterSpec("dev", "1.36.3", (CONTROL_PLANE, WORKER))
+COREDNS = "1.16.2"
+
+
+def bundle(spec: ClusterSpec) -> tuple[Addon, ...]:
+    return addon_bundle(spec, COREDNS)
 
 
 def manifest(spec: ClusterSpec, kind: str, name: str) -> Any:
-    (found,) = (addon for addon in addon_bundle(spec) if addon.key.endswith(f"/{kind}/{where(addon)}/{name}"))
+    (found,) = (addon for addon in bundle(spec) if addon.key.endswith(f"/{kind}/{where(addon)}/{name}"))
     return cast(Any, found.manifest)
 
 
@@ -30,7 +35,7 @@ def where(addon: Addon) -> str:
 
 
 def test_a_digest_covers_the_manifest_and_stands_in_its_own_annotation() -> None:
-    for addon in addon_bundle(SPEC):
+    for addon in bundle(SPEC):
         bare = json.loads(json.dumps(addon.manifest))
         assert bare["metadata"]["annotations"].pop(DIGEST_ANNOTATION) == addon.digest
         if not bare["metadata"]["annotations"]:
@@ -40,7 +45,7 @@ def test_a_digest_covers_the_manifest_and_stands_in_its_own_annotation() -> None
 
 
 def test_keys_are_unique_and_say_version_kind_namespace_and_name() -> None:
-    keys = [addon.key for addon in addon_bundle(SPEC)]
+    keys = [addon.key for addon in bundle(SPEC)]
     assert len(set(keys)) == len(keys)
     assert keys[-1] == "apps/v1/Deployment/kube-system/coredns"
     assert "v1/Service/kube-system/kube-dns" in keys
@@ -49,13 +54,13 @@ def test_keys_are_unique_and_say_version_kind_namespace_and_name() -> None:
 
 def test_only_the_objects_that_a_setting_reaches_change_their_digest() -> None:
     other = replace(SPEC, networking=Networking(dns_domain="corp.local"))
-    before, after = addon_bundle(SPEC), addon_bundle(other)
+    before, after = bundle(SPEC), bundle(other)
     changed = {one.key for one, two in zip(before, after, strict=True) if one.digest != two.digest}
     assert changed == {"v1/ConfigMap/kube-system/coredns", "apps/v1/Deployment/kube-system/coredns"}
 
 
 def test_nothing_is_bound_to_system_masters_and_admins_are_a_group_of_ours() -> None:
-    assert "system:masters" not in json.dumps([addon.manifest for addon in addon_bundle(SPEC)])
+    assert "system:masters" not in json.dumps([addon.manifest for addon in bundle(SPEC)])
     admins = manifest(SPEC, "ClusterRoleBinding", "risen:admins")
     assert (admins["roleRef"]["name"], admins["subjects"][0]["name"]) == ("cluster-admin", "risen:admins")
 
@@ -65,7 +70,7 @@ def test_dns_is_two_pods_from_the_baked_image_spread_and_kept_by_a_budget() -> N
     pod = deployment["template"]["spec"]
     (container,) = pod["containers"]
     assert (deployment["replicas"], container["imagePullPolicy"]) == (2, "Never")
-    assert container["image"] == "risen.local/coredns:1.15.0"
+    assert container["image"] == "risen.local/coredns:1.16.2"
     (spread,) = pod["topologySpreadConstraints"]
     assert (spread["whenUnsatisfiable"], spread["minDomains"]) == ("DoNotSchedule", 2)
     assert manifest(SPEC, "PodDisruptionBudget", "coredns")["spec"]["maxUnavailable"] == 1

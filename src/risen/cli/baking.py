@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from risen.cli.context import host
 from risen.codec.yaml_nodes import Problems
 from risen.core.names import ImageDigest, Role
 from risen.core.spec import ClusterSpec, Revision
+from risen.interfaces.builder import BakedImage
 from risen.interfaces.errors import InterfaceError
-from risen.services.revise import Baked
+from risen.services.revise import Baked, coredns_in
 
 
 def bake_for(spec: ClusterSpec, folder: Path) -> Baked:
@@ -29,7 +30,7 @@ def bake_for(spec: ClusterSpec, folder: Path) -> Baked:
             lock_recipe(host(), recipe, (spec.kubernetes_version,), show_progress)
     digest = lock_digest(spec, folder)
     assert digest is not None
-    return Baked(_bake(spec, recipe), digest)
+    return _told(_bake(spec, recipe), digest)
 
 
 def foresee_for(spec: ClusterSpec, folder: Path) -> Baked | None:
@@ -40,7 +41,17 @@ def foresee_for(spec: ClusterSpec, folder: Path) -> Baked | None:
     request = bake_request(host(), _recipe_of(spec, folder), _roles(spec), spec.kubernetes_version)
     with told_errors():
         images = request.foresee()
-    return None if images is None else Baked(images, digest)
+    if images is None:
+        return None
+    there = {image.digest: image for image in images_of(host()).list()}
+    if not set(images.values()) <= there.keys():
+        return None
+    return _told({role: there[image] for role, image in images.items()}, digest)
+
+
+def _told(images: Mapping[Role, BakedImage], lock: str) -> Baked:
+    digests = {role: image.digest for role, image in images.items()}
+    return Baked(digests, lock, coredns_in(images.values()))
 
 
 def bake_missing(revision: Revision, spec: ClusterSpec, folder: Path) -> None:
@@ -48,7 +59,7 @@ def bake_missing(revision: Revision, spec: ClusterSpec, folder: Path) -> None:
     missing = missing_images(revision)
     if not missing:
         return
-    baked = set(_bake(spec, _recipe_of(spec, folder)).values())
+    baked = {image.digest for image in _bake(spec, _recipe_of(spec, folder)).values()}
     if missing - baked:
         raise click.ClickException(
             f"image {min(missing - baked)} of revision {revision.number} is gone, and this recipe.lock and "
@@ -98,12 +109,12 @@ def told_errors() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-def _bake(spec: ClusterSpec, recipe: Recipe) -> dict[Role, ImageDigest]:
+def _bake(spec: ClusterSpec, recipe: Recipe) -> dict[Role, BakedImage]:
     with told_errors():
         baked = bake_request(host(), recipe, _roles(spec), spec.kubernetes_version).bake(show_progress)
     for role, image in baked.items():
         click.echo(f"image   {role:<14} {image.digest[:19]}…  {image.size_bytes / 2**20:.0f} MiB")
-    return {role: image.digest for role, image in baked.items()}
+    return baked
 
 
 def _roles(spec: ClusterSpec) -> tuple[Role, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from risen.core.spec import ClusterSpec
-from risen.instance.cluster_dns import COREDNS_VERSION, cluster_dns
+from risen.instance.cluster_dns import cluster_dns
 
 DIGEST_ANNOTATION = "risen.dev/digest"
 ADMINS, VIEWERS, KUBELET_CLIENTS = "risen:admins", "risen:viewers", "risen:kubelet-clients"
@@ -34,8 +34,8 @@ class Addon:
     manifest: Mapping[str, object] = field(repr=False)
 
 
-def addon_bundle(spec: ClusterSpec, coredns_version: str = COREDNS_VERSION) -> tuple[Addon, ...]:
-    """Every object of the bundle, in apply order: permissions, policy, then DNS."""
+def addon_bundle(spec: ClusterSpec, coredns_version: str) -> tuple[Addon, ...]:
+    """Every object of the bundle, in apply order: permissions, policy, then DNS, of the version in the images."""
     manifests = [*_permissions(), *_born_nodes_only(spec), *cluster_dns(spec, coredns_version)]
     return tuple(_addon(manifest) for manifest in manifests)
 

@@ -12,6 +12,7 @@ from typing import Any
 from risen.core.spec import ClusterSpec
 
 COREDNS_VERSION = "1.15.0"
+"""What is baked where a recipe does not choose another."""
 _NAMESPACE = "kube-system"
 _LAMEDUCK_SECONDS = 5
 

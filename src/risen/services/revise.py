@@ -13,6 +13,7 @@ from risen.codec import records
 from risen.core.names import ImageDigest, Role
 from risen.core.spec import ClusterSpec, PoolRelease, PoolSpec, Revision
 from risen.engine.record import read_newest, read_revision
+from risen.instance.cluster_dns import COREDNS_VERSION
 from risen.interfaces.builder import BakedImage
 from risen.interfaces.errors import Conflict, NotFound
 from risen.interfaces.store import IfAbsent, Store
@@ -21,10 +22,18 @@ from risen.services.releases import read_release, rendered, write_releases
 
 @dataclass(frozen=True, slots=True)
 class Baked:
-    """Images by role, and the SHA-256 of the recipe.lock that they were baked from."""
+    """Images by role, the SHA-256 of the recipe.lock that they were baked from, and the CoreDNS baked into them."""
 
     images: Mapping[Role, ImageDigest]
     lock: str
+    coredns: str = COREDNS_VERSION
+
+
+def coredns_in(images: Iterable[BakedImage]) -> str:
+    """The version of CoreDNS that lies in images, which is the only one that their instances can run. Records that
+    do not tell are older than any choice of it."""
+    told = (version for image in images for name, version in image.components if name == "coredns")
+    return next(told, COREDNS_VERSION)
 
 
 def first_revision(spec: ClusterSpec, baked: Baked) -> Revision:
@@ -114,7 +123,7 @@ def _rendered_revision(number: int, spec: ClusterSpec, baked: Baked) -> Revision
     from risen.instance.addons import addon_bundle
 
     releases = tuple(_render(spec, pool, baked) for pool in spec.pools)
-    addons = tuple((addon.key, addon.digest) for addon in addon_bundle(spec))
+    addons = tuple((addon.key, addon.digest) for addon in addon_bundle(spec, baked.coredns))
     return Revision(number, spec, releases, addons, baked.lock)
 
 
@@ -131,9 +140,12 @@ async def write_revision(store: Store, revision: Revision, images: Iterable[Bake
     """
     from risen.instance.addons import addon_bundle
 
-    await write_releases(store, revision, images)
+    held = tuple(images)
+    await write_releases(store, revision, held)
+    launched = {release.image for release in revision.releases}
+    coredns = coredns_in(image for image in held if image.digest in launched)
     wanted = set(revision.addons)
-    for addon in addon_bundle(revision.spec):
+    for addon in addon_bundle(revision.spec, coredns):
         if (addon.key, addon.digest) in wanted:
             value = records.AddonManifest(addon.key, dict(addon.manifest))
             with contextlib.suppress(Conflict):
