@@ -9,15 +9,22 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from risen.adapters.local.boot_unit import boot_unit_file
 from risen.adapters.local.checks import (
+    check_bake_programs,
+    check_bridge_rules,
     check_disk,
+    check_free,
     check_memory,
     check_programs,
     examine_surge,
+    neighbours,
     os_name,
     wanted_for,
 )
-from risen.adapters.local.host import PACKAGES
+from risen.adapters.local.host import BAKE_PACKAGES, PACKAGES, is_systemd_host
+from risen.adapters.local.launcher import launcher_for
+from risen.adapters.local.outside import SHARED, USER_CHAINS
 from risen.cli.doctor import doctor, render
 from risen.core.names import PoolName, Role
 from risen.core.spec import ClusterSpec, LocalProvider, PoolSpec
@@ -42,13 +49,15 @@ def test_a_cluster_yaml_says_what_the_host_must_carry(tmp_path: Path) -> None:
 
 def test_more_instances_than_memory_names_the_need(tmp_path: Path) -> None:
     check = check_memory(wanted_for(SPEC, tmp_path))
-    assert (check.ok, check.mend) == (False, "3601.0 GiB are needed for 9000 more instances")
+    assert (check.ok, "3601.0 are needed for 9000 more instances" in check.found) == (False, True)
+    assert check.mend.startswith("end other programs or add memory (3")
+    assert check.mend.endswith(" GiB more), or lower replicas in cluster.yaml")
 
 
 def test_room_for_a_surge_is_asked_for_beside_what_is_wanted(tmp_path: Path) -> None:
     small = replace(SPEC, pools=(replace(SPEC.pools[0], replicas=1),))
     (check,) = examine_surge(wanted_for(small, tmp_path), 9000).checks
-    assert (check.ok, check.mend) == (False, "3601.4 GiB are needed for 9001 more instances")
+    assert (check.ok, "3601.4 are needed for 9001 more instances" in check.found) == (False, True)
 
 
 def test_the_disk_is_looked_at_where_the_home_will_be(tmp_path: Path) -> None:
@@ -70,12 +79,42 @@ def test_a_system_is_named_as_people_name_it(tmp_path: Path, text: str, name: st
 
 
 def test_every_program_has_the_package_that_brings_it() -> None:
-    assert all(PACKAGES.values())
+    assert all(PACKAGES.values()) and all(BAKE_PACKAGES.values())
 
 
 def test_a_missing_program_is_named_with_the_command_that_brings_it() -> None:
     check = check_programs("/nowhere")
     assert (check.ok, "systemd-container" in check.mend, "haproxy" in check.found) == (False, True, True)
+
+
+@pytest.mark.parametrize("bars", [True, False])
+def test_what_a_bake_lacks_is_named_and_bars_only_where_no_image_is_there(bars: bool, tmp_path: Path) -> None:
+    check = check_bake_programs(bars, "/nowhere", tmp_path / "no.gpg")
+    assert (check.ok, check.bars) == (False, bars)
+    assert check.mend == "apt-get install apt debian-archive-keyring dpkg mmdebstrap util-linux"
+    assert HostReport((check,)).ok is not bars
+
+
+def test_what_does_not_bar_is_shown_with_its_mend_beside_the_ok() -> None:
+    text = render(HostReport((Check("image pulls", False, "iptables drops", "iptables -I", bars=False),)))
+    assert text.splitlines()[0].endswith(" ok, 1 to mend")
+    assert "  image pulls: iptables drops\n    mend: iptables -I" in text
+
+
+def test_everything_that_a_cluster_keeps_on_the_host_is_announced(tmp_path: Path) -> None:
+    wanted = replace(wanted_for(SPEC, tmp_path), cache=tmp_path / "cache")
+    settings = wanted.settings
+    told = check_disk(wanted).adds + check_free(wanted).adds + check_bridge_rules().adds
+    added = [settings.home, wanted.cache, SHARED, settings.netns, settings.network, settings.host_link]
+    added += [boot_unit_file(settings)] if is_systemd_host() else []
+    added += [launcher_for(settings.name).group("x").split("/")[0]]
+    assert [one for one in map(str, added) if one not in told] == []
+
+
+def test_what_gets_rules_of_ours_is_not_said_to_be_left_alone() -> None:
+    before, now = neighbours(), neighbours(tuple(USER_CHAINS))
+    assert set(before) - {"docker0", "ufw"} <= set(now)
+    assert not {"docker0", "ufw"} & set(now)
 
 
 def test_what_fails_is_shown_with_its_mend_and_what_is_added_with_its_undo() -> None:

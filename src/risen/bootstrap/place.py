@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -141,9 +141,12 @@ def examine_host(host: Host, spec: ClusterSpec | None, surge: int | None = None)
     """Whether this host can carry that cluster (or, with None, the one that `risen init` writes); with `surge`
     only whether there is room for so many more instances of it while it is rolled."""
     from risen.adapters.local.checks import examine, examine_surge, wanted_for
+    from risen.bootstrap.bakes import images_of
 
     wanted = wanted_for(spec, host.home)
-    return examine(wanted) if surge is None else examine_surge(wanted, surge)
+    if surge is not None:
+        return examine_surge(wanted, surge)
+    return examine(replace(wanted, cache=host.cache, bakes=not images_of(host).list()))
 
 
 def local_settings(cluster: Cluster, authorities: Authorities | None = None) -> LocalSettings:

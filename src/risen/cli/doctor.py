@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from risen.cli.context import file_option, host, read_spec
 from risen.cli.output import output_option, tell_data
 from risen.interfaces.checks import HostReport
 
+WIDTH = 118
+
 
 def render(report: HostReport, undo: str = "risen down") -> str:
     """The lines of EXAMPLES: what the host is, what a cluster adds and leaves alone, then what fails."""
@@ -21,14 +24,26 @@ def render(report: HostReport, undo: str = "risen down") -> str:
     facts = [by_name[name].found for name in ("system", "memory", "cgroup", "kernel") if name in by_name]
     facts.insert(1, f"{os.cpu_count()} CPU")
     failed = [check for check in checks if not check.ok]
-    verdict = "ok" if not failed else f"{len(failed)} to mend"
+    verdict = ", ".join(["ok"] * report.ok + [f"{len(failed)} to mend"] * bool(failed))
     lines = [f"{'doctor  ' + ' · '.join(facts):<96} {verdict}"]
-    lines.append("        adds: " + ", ".join(check.adds for check in checks if check.adds))
+    lines.append(_wrapped("        adds: ", ", ".join(check.adds for check in checks if check.adds)))
     lines.append(f"        leaves alone: {', '.join(report.neighbours)}    undo: {undo}")
     for check in failed:
         lines.append(f"  {check.name}: {check.found}")
         lines.append(f"    mend: {check.mend}")
     return "\n".join(lines)
+
+
+def _wrapped(head: str, text: str) -> str:
+    """No path or command is broken in two."""
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _next(report: HostReport, has_file: bool) -> str:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at. `found` is what is there, `mend` how to mend it, `adds` what a cluster would add."""
+    """One thing looked at. `found` is what is there, `mend` how to mend it, `adds` what a cluster would add. One that
+    does not bar is told when it fails, and a cluster rises nevertheless."""
 
     name: str
     ok: bool
     found: str
     mend: str = ""
     adds: str = ""
+    bars: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,5 +27,5 @@ class HostReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is to be mended."""
-        return all(check.ok for check in self.checks)
+        """Whether nothing bars a cluster."""
+        return all(check.ok or not check.bars for check in self.checks)

@@ -57,9 +57,13 @@ class PowerResult:
 
 
 class Site(Protocol):
-    """What surrounds the instances of one cluster: network, endpoint program, NAT. Idempotent, both of them."""
+    """What surrounds the instances of one cluster: network, endpoint program, NAT. Idempotent, all of them.
+
+    `mend_outside` only looks at the way out, cheaply, and lays again what others of the host took away; it returns what
+    that was, in words."""
 
     async def prepare(self) -> None: ...
+    async def mend_outside(self) -> tuple[str, ...]: ...
     async def clear(self) -> None: ...
 
 

@@ -55,9 +55,13 @@ def unit_name(settings: LocalSettings) -> str:
     return f"risen-{settings.name}.service"
 
 
+def boot_unit_file(settings: LocalSettings) -> Path:
+    """Where the unit lies."""
+    return UNITS / unit_name(settings)
+
+
 def _files(settings: LocalSettings) -> tuple[Path, Path]:
-    name = unit_name(settings)
-    return UNITS / name, UNITS / "multi-user.target.wants" / name
+    return boot_unit_file(settings), UNITS / "multi-user.target.wants" / unit_name(settings)
 
 
 def _reload() -> None:

@@ -10,17 +10,20 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from risen.adapters.local.host import PACKAGES, PROGRAMS_PATH
+from risen.adapters.local.boot_unit import boot_unit_file
+from risen.adapters.local.forwarding import check_forwarding
+from risen.adapters.local.host import BAKE_PACKAGES, DEBIAN_KEYRING, PACKAGES, PROGRAMS_PATH, is_systemd_host
 from risen.adapters.local.launcher import launcher_for
 from risen.adapters.local.network import collisions
-from risen.adapters.local.outside import FORWARD, LEAST, has_outside
+from risen.adapters.local.outside import FORWARD, LEAST, SHARED, USER_CHAINS, has_outside, user_chains
 from risen.adapters.local.records import read_site
 from risen.adapters.local.settings import LocalSettings
+from risen.adapters.local.site import MODULES
 from risen.core.names import ClusterUid
 from risen.core.spec import ClusterSpec
 from risen.interfaces.checks import Check, HostReport
@@ -46,10 +49,13 @@ TRIES = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The cluster that the host is to carry."""
+    """The cluster that the host is to carry. `cache` is where bakes keep what they fetch and compile; `bakes` says that
+    no image is there yet."""
 
     settings: LocalSettings
     instances: int = 5
+    cache: Path = Path("/var/cache/risen")
+    bakes: bool = True
 
 
 def wanted_for(spec: ClusterSpec | None, home: Path) -> Wanted:
@@ -75,6 +81,7 @@ def examine(wanted: Wanted) -> HostReport:
         check_system,
         check_root,
         check_programs,
+        lambda: check_bake_programs(wanted.bakes),
         check_cgroups,
         check_kernel,
         check_bridge_rules,
@@ -83,9 +90,10 @@ def examine(wanted: Wanted) -> HostReport:
         lambda: check_memory(wanted),
         lambda: check_disk(wanted),
         lambda: check_free(wanted),
+        lambda: check_forwarding(wanted.settings.host_link),
         check_sysctls,
     )
-    return HostReport(tuple(_safely(look) for look in looks), neighbours())
+    return HostReport(tuple(_safely(look) for look in looks), neighbours(_chains_used()))
 
 
 def _safely(look: Callable[[], Check]) -> Check:
@@ -129,6 +137,18 @@ def check_programs(path: str = PROGRAMS_PATH) -> Check:
     return Check("programs", not missing, found, f"apt-get install {' '.join(packages)}")
 
 
+def check_bake_programs(bars: bool, path: str = PROGRAMS_PATH, keyring: Path = DEBIAN_KEYRING) -> Check:
+    """Everything a bake runs. Where images are there already a cluster rises without."""
+    missing = sorted(name for name in BAKE_PACKAGES if shutil.which(name, path=path) is None)
+    packages = {BAKE_PACKAGES[name] for name in missing}
+    if not keyring.exists():
+        missing, packages = [*missing, str(keyring)], {*packages, "debian-archive-keyring"}
+    found = f"missing: {', '.join(missing)}" if missing else f"{len(BAKE_PACKAGES)} found"
+    return Check(
+        "bake programs", not missing, found, f"apt-get install {' '.join(sorted(packages))}", bars=bars
+    )
+
+
 def check_cgroups() -> Check:
     """Version, and that each controller kubelet wants is there."""
     unified = Path("/sys/fs/cgroup/cgroup.controllers")
@@ -169,9 +189,9 @@ def check_kernel() -> Check:
 def check_bridge_rules() -> Check:
     """flannel refuses to run without br_netfilter."""
     ok = Path("/proc/sys/net/bridge").exists() or _loadable("br_netfilter")
-    adds = (
-        "" if Path("/proc/sys/net/bridge").exists() else "kernel module br_netfilter (off on the host itself)"
-    )
+    coming = [name for name in MODULES if _is_loaded_first(name)]
+    off = " (br_netfilter's rules are off on the host itself)" if "br_netfilter" in coming else ""
+    adds = f"kernel modules {' '.join(coming)}, which stay{off}" if coming else ""
     return Check("br_netfilter", ok, "there" if ok else "missing", "modprobe br_netfilter", adds)
 
 
@@ -199,8 +219,13 @@ def check_memory(wanted: Wanted) -> Check:
     total = int(meminfo["MemTotal"].split()[0]) * 1024 / GIB
     coming = max(0, wanted.instances - len(_running(wanted.settings)))
     need = LEAST_MEMORY_GIB + MEMORY_PER_INSTANCE_GIB * coming if coming else 0.0
-    found = f"{total:.1f} GiB" if available >= need else f"{available:.1f} GiB available of {total:.1f}"
-    return Check("memory", available >= need, found, f"{need:.1f} GiB are needed for {coming} more instances")
+    found = f"{total:.1f} GiB"
+    if available < need:
+        found = (
+            f"{available:.1f} GiB available of {total:.1f}, {need:.1f} are needed for {coming} more instances"
+        )
+    mend = f"end other programs or add memory ({need - available:.1f} GiB more), or lower replicas in cluster.yaml"
+    return Check("memory", available >= need, found, mend)
 
 
 def examine_surge(wanted: Wanted, more: int) -> HostReport:
@@ -222,7 +247,8 @@ def check_disk(wanted: Wanted) -> Check:
     free = shutil.disk_usage(folder).free / GIB
     need = LEAST_DISK_GIB if not _running(wanted.settings) else 1.0
     adds = (
-        f"{wanted.settings.home} ({LEAST_DISK_GIB:.0f} GiB, at most {wanted.settings.disk_gib} per instance)"
+        f"{wanted.settings.home} ({LEAST_DISK_GIB:.0f} GiB, at most {wanted.settings.disk_gib} per instance; images "
+        f"stay), {wanted.cache} (what bakes fetch and compile; stays), {SHARED}"
     )
     mend = f"free {need:.0f} GiB there, or set RISEN_HOME to a folder with room"
     return Check("disk", free >= need, f"{free:.0f} GiB free at {folder}", mend, adds)
@@ -232,8 +258,15 @@ def check_free(wanted: Wanted) -> Check:
     """Names and subnet that nobody else on this host uses."""
     settings = wanted.settings
     found = collisions(settings)
-    outside = f", NAT by nft table {settings.table}" if has_outside() else ""
-    adds = f"network namespace {settings.netns} ({settings.network}), link {settings.host_link}{outside}"
+    adds = ", ".join(
+        [
+            f"network namespace {settings.netns} ({settings.network}), link {settings.host_link}",
+            *([f"NAT by nft table {settings.table}"] if has_outside() else []),
+            *(f"rules in {chain}" for chain in _chains_used()),
+            *([f"{boot_unit_file(settings)} (enabled)"] if is_systemd_host() else []),
+            f"cgroup {launcher_for(settings.name).group('').partition('/')[0]}",
+        ]
+    )
     text = "; ".join(found) if found else "free"
     return Check("names and subnet", not found, text, "choose another name or subnet in cluster.yaml", adds)
 
@@ -248,6 +281,13 @@ def check_sysctls() -> Check:
     return Check(
         "sysctls", writable or not changes, "writable" if writable else "read-only", "run it with sudo", adds
     )
+
+
+def _chains_used() -> tuple[str, ...]:
+    """Chains of others that get rules of ours. Who is not root cannot see which of them are there."""
+    if not has_outside():
+        return ()
+    return user_chains() if os.geteuid() == 0 else tuple(USER_CHAINS)
 
 
 def _works(command: str) -> bool:
@@ -266,12 +306,24 @@ def _loadable(module: str) -> bool:
     )
 
 
-def neighbours() -> tuple[str, ...]:
-    """What lives on this host and is left alone."""
+def _is_loaded_first(module: str) -> bool:
+    """Whether a cluster loads it: what is built in, or there, is not."""
+    modprobe = shutil.which("modprobe", path=PROGRAMS_PATH)
+    if modprobe is None or Path("/sys/module", module).exists():
+        return False
+    argv = [modprobe, "--show-depends", "-q", module]
+    shown = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False).stdout
+    return any(line.startswith("insmod") for line in shown.splitlines())
+
+
+def neighbours(used: Sequence[str] = ()) -> tuple[str, ...]:
+    """What lives on this host and is left alone, but for rules of ours in the chains that are `used`."""
     found = [
         name for name in ("docker0", "cni0", "virbr0", "lxcbr0") if Path("/sys/class/net", name).exists()
     ]
     found += [
         name for name in ("ufw", "firewalld", "NetworkManager") if shutil.which(name, path=PROGRAMS_PATH)
     ]
-    return (*found, "/etc", "your kubeconfig")
+    ours = {USER_CHAINS[chain]: chain for chain in used}
+    told = (f"{name} (but for {ours[name]})" if name in ours else name for name in found)
+    return (*told, "/etc", "your kubeconfig")

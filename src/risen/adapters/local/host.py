@@ -41,6 +41,18 @@ PACKAGES = MappingProxyType(
     }
 )
 """Programs the local provider runs, with the Debian package that brings each."""
+BAKE_PACKAGES = MappingProxyType(
+    {
+        "mmdebstrap": "mmdebstrap",
+        "apt-get": "apt",
+        "dpkg-deb": "dpkg",
+        "setpriv": "util-linux",
+        "unshare": "util-linux",
+    }
+)
+"""The same of what baking runs."""
+DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+"""What Debian's packages are checked against; package debian-archive-keyring."""
 
 
 def run(argv: Sequence[str], stdin: str = "", timeout_seconds: float = PROGRAM_TIMEOUT_SECONDS) -> str:

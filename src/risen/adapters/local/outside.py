@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from risen.adapters.local.host import boot_id, file_lock, ip_json, run, write_file
+from risen.adapters.local.host import PROGRAMS_PATH, boot_id, file_lock, ip_json, run, write_file
 from risen.adapters.local.settings import LocalSettings
 from risen.interfaces.errors import OutcomeUnknown
 
@@ -25,8 +26,9 @@ LEAST = MappingProxyType(
     }
 )
 """Host limits raised to at least this: a bare machine takes 8 inotify instances, the default is 128 in all."""
-USER_CHAINS = ("DOCKER-USER", "ufw-user-forward")
-"""Chains that Docker and ufw keep for rules of others, passed before their own drop."""
+USER_CHAINS = MappingProxyType({"DOCKER-USER": "docker0", "ufw-user-forward": "ufw"})
+"""Chains that Docker and ufw keep for rules of others, passed before their own drop, each with what people know its
+owner by."""
 
 
 def has_outside() -> bool:
@@ -52,17 +54,24 @@ def nat_rules(settings: LocalSettings) -> str:
     )
 
 
-def open_outside(settings: LocalSettings) -> None:
-    """Add NAT; repeated, it changes nothing."""
+def open_outside(settings: LocalSettings) -> tuple[str, ...]:
+    """Add what is missing of NAT and forwarding, and tell what that was: repeated, it changes nothing. Others of this
+    host take it away without asking: `nft flush ruleset`, `ufw reload`, a restarted Docker, `sysctl --system`."""
+    laid = []
     if settings.table not in _tables():
         run(["nft", "-f", "-"], stdin=nat_rules(settings))
-    for rule in _user_rules(settings):
-        if not _has_rule(rule):
+        laid.append(f"nft table {settings.table}")
+    listed = _listed_rules()
+    for rule in user_rules(settings, listed):
+        if f"-A {' '.join(rule)}" not in listed and not _has_rule(rule):
             run(["iptables", "-w", "-I", *rule])
+            laid.append(f"a rule in {rule[0]}")
     with file_lock(SHARED / "host.lock"):
         if FORWARD.read_text().strip() != "1":
             record_sysctl(FORWARD)
             FORWARD.write_text("1")
+            laid.append(f"sysctl {FORWARD.name}")
+    return tuple(laid)
 
 
 def raise_limits() -> None:
@@ -76,10 +85,10 @@ def raise_limits() -> None:
 
 def close_outside(settings: LocalSettings) -> None:
     """Remove our table and rules; put sysctls back when no other cluster is left on this host."""
-    for rule in _user_rules(settings):
+    for rule in user_rules(settings, _listed_rules()):
         if _has_rule(rule):
             run(["iptables", "-w", "-D", *rule])
-    if shutil.which("nft") and settings.table in _tables():
+    if shutil.which("nft", path=PROGRAMS_PATH) and settings.table in _tables():
         run(["nft", "delete", "table", "ip", settings.table])
     with file_lock(SHARED / "host.lock"):
         if not other_clusters(settings):
@@ -99,21 +108,30 @@ def _tables() -> frozenset[str]:
     return frozenset(str(table["name"]) for table in tables if table["family"] == "ip")
 
 
-def _user_rules(settings: LocalSettings) -> tuple[tuple[str, ...], ...]:
-    """Rules for the user chains that exist on this host."""
-    if not shutil.which("iptables"):
+def _listed_rules() -> tuple[str, ...]:
+    """The filter table as `iptables -S` prints it, a line a chain and rule; nothing where there is no iptables."""
+    if not shutil.which("iptables", path=PROGRAMS_PATH):
         return ()
+    try:
+        return tuple(run(["iptables", "-w", "-S"]).splitlines())
+    except OutcomeUnknown:  # a kernel without that table: nobody's chains are there
+        return ()
+
+
+def user_chains() -> tuple[str, ...]:
+    """Those of USER_CHAINS that exist on this host."""
+    listed = _listed_rules()
+    return tuple(chain for chain in USER_CHAINS if f"-N {chain}" in listed)
+
+
+def user_rules(settings: LocalSettings, listed: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Our rules for the user chains among the `listed` ones, as words of `iptables -A`."""
     comment = ("-m", "comment", "--comment", settings.table, "-j", "ACCEPT")
+    answers = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
     rules: list[tuple[str, ...]] = []
-    for chain in USER_CHAINS:
-        try:
-            run(["iptables", "-w", "-n", "-L", chain])
-        except OutcomeUnknown:  # no such chain here
-            continue
+    for chain in (chain for chain in USER_CHAINS if f"-N {chain}" in listed):
         rules.append((chain, "-i", settings.host_link, *comment))
-        rules.append(
-            (chain, "-o", settings.host_link, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", *comment)
-        )
+        rules.append((chain, "-o", settings.host_link, *answers, *comment))
     return tuple(rules)
 
 

@@ -55,6 +55,10 @@ class LocalSite:
         """Make or mend everything. Raises Conflict (the host uses a name or the subnet), Invalid."""
         await asyncio.to_thread(self._prepare)
 
+    async def mend_outside(self) -> tuple[str, ...]:
+        """See `provider.Site`."""
+        return await asyncio.to_thread(self._mend_outside)
+
     async def clear(self) -> None:
         """Remove everything. Raises Conflict while instances or foreign machines are still there."""
         await asyncio.to_thread(self._clear)
@@ -96,6 +100,15 @@ class LocalSite:
             set_outside_route(settings, outside)
             self._run_endpoint()
             keep_boot_unit(settings)
+
+    def _mend_outside(self) -> tuple[str, ...]:
+        settings = self.settings
+        if not has_outside():
+            return ()
+        with file_lock(settings.folder / "locks" / "site.lock"):
+            laid = open_outside(settings)
+            set_outside_route(settings, True)
+        return laid
 
     def _keep_authority(self) -> None:
         file = endpoint_folder(self.settings) / "cluster-ca.crt"

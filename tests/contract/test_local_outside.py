@@ -1,0 +1,144 @@
+"""The way out beside others of the host, who flush, reload and switch off: laid again, and taken away whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from elsewhere import Elsewhere, elsewhere, out
+
+from risen.adapters.local import outside
+from risen.adapters.local.checks import Wanted, check_free, check_sysctls
+from risen.adapters.local.forwarding import check_forwarding
+from risen.adapters.local.settings import LocalSettings
+from risen.adapters.local.site import LocalSite
+from risen.core.names import ClusterUid
+
+pytestmark = pytest.mark.root
+
+FORWARD = str(outside.FORWARD)
+
+
+@pytest.fixture
+def there() -> Iterator[Elsewhere]:
+    with elsewhere() as inside:
+        yield inside
+
+
+@pytest.fixture
+def settings(there: Elsewhere, tmp_path: Path) -> LocalSettings:
+    """A cluster whose namespace and link stand, on a host with the chains of Docker and ufw."""
+    found = LocalSettings("lab", ClusterUid("uid"), tmp_path, "10.83.0.0/24")
+
+    def lay() -> None:
+        for chain in outside.USER_CHAINS:
+            out("iptables", "-N", chain)
+        out("ip", "netns", "add", found.netns)
+        out("ip", "link", "add", found.host_link, "type", "veth", "peer", "name", "br0", "netns", found.netns)
+        out("ip", "addr", "add", f"{found.host_address}/24", "dev", found.host_link)
+        out("ip", "link", "set", found.host_link, "up")
+        out("ip", "-n", found.netns, "addr", "add", f"{found.gateway}/24", "dev", "br0")
+        out("ip", "-n", found.netns, "link", "set", "br0", "up")
+
+    there(lay)
+    return found
+
+
+def state(settings: LocalSettings) -> tuple[str, ...]:
+    """All that the way out is made of."""
+    return (
+        out("nft", "list", "table", "ip", settings.table),
+        "\n".join(line for line in out("iptables", "-S").splitlines() if settings.table in line),
+        out("cat", FORWARD),
+        out("ip", "-n", settings.netns, "route", "show", "default"),
+    )
+
+
+def look(settings: LocalSettings) -> tuple[str, ...]:
+    return asyncio.run(LocalSite(settings).mend_outside())
+
+
+TABLE, CHAINS, SYSCTL = "nft table risen_lab", "a rule in DOCKER-USER", "sysctl ip_forward"
+
+
+@pytest.mark.parametrize(
+    ("taken", "laid"),
+    [
+        ("iptables -F DOCKER-USER", (CHAINS, CHAINS)),
+        ("iptables -F ufw-user-forward", ("a rule in ufw-user-forward",) * 2),
+        (f"echo 0 > {FORWARD}", (SYSCTL,)),
+        ("nft delete table ip risen_lab", (TABLE,)),
+        ("nft flush ruleset; iptables -N DOCKER-USER", (TABLE, CHAINS, CHAINS)),
+        ("ip -n risen-lab route del default", ()),
+    ],
+)
+def test_what_others_take_away_is_laid_again_by_the_next_look_and_told(
+    there: Elsewhere, settings: LocalSettings, taken: str, laid: tuple[str, ...]
+) -> None:
+    there(lambda: look(settings))
+    whole = there(lambda: state(settings))
+    assert there(lambda: look(settings)) == ()
+    there(lambda: out("sh", "-c", taken))
+    assert there(lambda: look(settings)) == laid
+    mended = there(lambda: state(settings))
+    assert (mended[0], mended[2:]) == (whole[0], whole[2:])
+    there(lambda: look(settings))
+    assert there(lambda: state(settings)) == mended, "a second look adds nothing"
+
+
+def test_closing_takes_away_all_of_it_and_puts_the_hosts_value_back(
+    there: Elsewhere, settings: LocalSettings
+) -> None:
+    there(lambda: out("sh", "-c", f"echo 0 > {FORWARD}"))
+    before = there(lambda: (out("iptables", "-S"), out("cat", FORWARD)))
+    there(lambda: look(settings))
+    assert there(lambda: (out("iptables", "-S"), out("cat", FORWARD))) != before
+    there(lambda: out("ip", "netns", "del", settings.netns))
+    there(lambda: outside.close_outside(settings))
+    assert there(lambda: (out("iptables", "-S"), out("cat", FORWARD))) == before
+    assert settings.table not in there(lambda: out("nft", "list", "tables"))
+
+
+def test_a_host_without_an_outside_is_given_none(there: Elsewhere, settings: LocalSettings) -> None:
+    there(lambda: out("ip", "route", "del", "default"))
+    assert there(lambda: look(settings)) == ()
+    assert settings.table not in there(lambda: out("nft", "list", "tables"))
+
+
+def test_what_was_laid_is_found_in_one_listing(there: Elsewhere, settings: LocalSettings) -> None:
+    """A look asks for single rules only where the listing lacks one."""
+    there(lambda: look(settings))
+    listed = there(lambda: out("iptables", "-w", "-S")).splitlines()
+    rules = outside.user_rules(settings, listed)
+    assert (len(rules), {f"-A {' '.join(rule)}" for rule in rules} <= set(listed)) == (4, True)
+
+
+@pytest.mark.parametrize(
+    "dropping",
+    [
+        "iptables -F; iptables -X; iptables -P FORWARD DROP",
+        "nft add table inet own; "
+        "nft 'add chain inet own forward {type filter hook forward priority filter; policy drop;}'",
+    ],
+)
+def test_what_doctor_says_to_a_firewall_that_drops_mends_it(
+    there: Elsewhere, settings: LocalSettings, dropping: str
+) -> None:
+    there(lambda: out("sh", "-c", dropping))
+    check = there(lambda: check_forwarding(settings.host_link))
+    assert (check.ok, check.bars) == (False, False)
+    there(lambda: out("sh", "-c", check.mend))
+    assert there(lambda: check_forwarding(settings.host_link)).ok
+
+
+def test_all_that_is_laid_was_announced(there: Elsewhere, settings: LocalSettings) -> None:
+    there(lambda: out("sh", "-c", f"echo 0 > {FORWARD}"))
+    wanted = Wanted(settings)
+    told = there(lambda: check_free(wanted).adds + check_sysctls().adds)
+    laid = there(lambda: look(settings))
+    assert len(laid) == 6
+    names = {one.split()[-1] for one in laid}
+    assert names == {"risen_lab", *outside.USER_CHAINS, "ip_forward"}
+    assert [one for one in names if one not in told] == []
