@@ -42,6 +42,7 @@ def test_a_read_only_store_is_read_and_refuses_every_change(ground: Ground) -> N
     subprocess.run(["mount", "-o", "remount,ro", ground.home], check=True)
     for words in (["status"], ["events"], ["get", "instances"], ["plan"], ["kubeconfig"]):
         assert ground.risen(*words).code == 0, words
+    assert "the store cannot be written (Read-only file system)" in ground.risen("status").out
     told = ground.risen("serve", "-c", "lab")
     assert (told.code, "Read-only file system (the store cannot be written here)" in told.err) == (1, True)
     told = ground.risen("up", "--yes")

@@ -10,7 +10,7 @@ import pytest
 
 from builders import Cluster, W, pod_of
 from cli_ground import Ground, ground_in
-from risen.bootstrap import Host, open_cluster
+from risen.bootstrap import Host, open_cluster, store_trouble
 from risen.cli.consoles import Consoles, console_lines
 from risen.cli.describe import Described, describe_lines, plain_instance
 from risen.cli.events import merged
@@ -185,6 +185,36 @@ def test_status_tells_what_each_pool_heads_for_and_how_far_it_is(ground: Ground)
     assert pool.split()[1:4] == ["2/2", "2", "releases"] and "r-w-new" in pool
     now = [line for line in lines if line.startswith("NOW")]
     assert now[0].startswith("NOW    revision 2 goes on, 1/2, 30s, ETA ")
+
+
+def test_a_controller_that_leads_and_is_not_seen_at_work_is_wrong(ground: Ground) -> None:
+    """One that is stopped (SIGSTOP) keeps its lease for ever, and nothing is mended meanwhile."""
+    seen = replace(glimpse_of(ground, Cluster.standing(3, 2)), leader="host-a 4711 since 1000")
+    at_work = _screen(replace(seen, seen_unix=seen.unix - 0.4))
+    assert "seen 0.4s ago · store ok · repair on" in at_work[0]
+    assert "WRONG  nothing" in at_work
+    hung = _screen(replace(seen, seen_unix=seen.unix - 180))
+    assert "seen 3m00s ago" in hung[0]
+    assert [line for line in hung if line.startswith("WRONG")] == [
+        "WRONG  the controller leads and was not seen at work for 3m00s: it is stopped or hangs; end it (kill -9), "
+        "then `risen up` starts another"
+    ]
+
+
+def test_a_store_that_cannot_be_written_is_told_with_the_reason(ground: Ground) -> None:
+    cluster = ground.cluster("lab")
+    assert store_trouble(cluster.host, "lab") == ""
+    lock = ground.home / "clusters" / "lab" / "store" / "store.lock"
+    lock.unlink()
+    assert store_trouble(cluster.host, "lab") == "", "nobody has written yet"
+    lock.mkdir()
+    assert store_trouble(cluster.host, "lab") == "Is a directory"
+    assert " · store cannot be written · " in ground.risen("status").out.splitlines()[0]
+    wrong = ground.risen("status").out
+    assert (
+        "WRONG  the store cannot be written (Is a directory): nothing is recorded, so nothing is done"
+        in wrong
+    )
 
 
 def test_a_revoked_release_is_wrong_until_another_revision_and_wanted_by_nothing(ground: Ground) -> None:

@@ -14,7 +14,7 @@ from builders import birth_of
 from cli_ground import Ground, ground_in
 from risen.authority.windows import instance_window
 from risen.bootstrap import Host, leadership_of
-from risen.cli.words import leader_words, span, step_words, waiting_words
+from risen.cli.words import leader_words, seen_words, span, step_words, waiting_words
 from risen.codec import records
 from risen.core.blocked import Waiting
 from risen.core.events import BecameReady, Born, Event, Joined, Launched
@@ -76,6 +76,14 @@ def test_a_leader_is_told_with_place_and_time() -> None:
         leader_words("host-a 4711 since 1000", 1185.0) == "controller leads (pid 4711 on host-a, for 3m05s)"
     )
     assert leader_words("somebody", 0.0) == "controller leads (somebody)"
+
+
+def test_who_leads_is_told_with_the_last_sign_of_life() -> None:
+    leader = "host-a 4711 since 1000"
+    assert seen_words(leader, 1184.6, 1185.0).endswith("for 3m05s), seen 0.4s ago")
+    assert seen_words(leader, None, 1185.0).endswith("for 3m05s), not seen at work yet")
+    assert seen_words(None, 1000.0, 1185.0) == "no controller, last seen 3m05s ago"
+    assert seen_words(None, None, 1185.0) == "no controller"
 
 
 def test_status_says_who_leads_or_when_a_controller_was_last_seen(ground: Ground) -> None:

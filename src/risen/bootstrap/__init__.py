@@ -28,10 +28,12 @@ from risen.bootstrap.place import (
     Host,
     create_cluster,
     examine_host,
+    heartbeat_of,
     leadership_of,
     local_settings,
     open_authorities,
     open_cluster,
+    store_trouble,
 )
 from risen.bootstrap.site import (
     destroy_all,
@@ -56,6 +58,7 @@ __all__ = [
     "destroy_all",
     "engine_world",
     "examine_host",
+    "heartbeat_of",
     "identity_of",
     "images_of",
     "kubectl_of",
@@ -71,4 +74,5 @@ __all__ = [
     "site_on_host",
     "start_all",
     "stop_all",
+    "store_trouble",
 ]

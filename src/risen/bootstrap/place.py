@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from risen.adapters.local.heartbeat import Heartbeat
 from risen.adapters.local.settings import LocalSettings
-from risen.adapters.store.directory import DirectoryStore
+from risen.adapters.store.directory import LOCK, DirectoryStore
+from risen.adapters.store.files import trouble_of
 from risen.adapters.store.leadership import DirectoryLeadership
 from risen.adapters.store.sealing_key import create_sealing_key, read_sealing_key
 from risen.adapters.system import SystemClock, SystemEntropy
@@ -163,6 +165,16 @@ def local_settings(cluster: Cluster, authorities: Authorities | None = None) -> 
 def leadership_of(host: Host, name: str) -> DirectoryLeadership:
     """Who leads the cluster of that name."""
     return noted(DirectoryLeadership(host.folder(name) / "store", CLOCK), Leadership)
+
+
+def store_trouble(host: Host, name: str) -> str:
+    """Why the store of that cluster cannot be written now; empty where it can."""
+    return trouble_of(host.folder(name) / "store" / LOCK)
+
+
+def heartbeat_of(settings: LocalSettings) -> Heartbeat:
+    """When the controller of a local cluster last went about its work."""
+    return Heartbeat(settings.runtime / "controller")
 
 
 def noted(real: T, interface: type) -> T:

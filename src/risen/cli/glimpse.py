@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from risen.bootstrap import CLOCK, ENTROPY, Cluster, Sights, look_at
+from risen.bootstrap import CLOCK, ENTROPY, Cluster, Sights, heartbeat_of, look_at, store_trouble
 from risen.cli.consoles import Consoles, read_consoles
 from risen.codec import records
 from risen.core.blocked import Blocked
@@ -34,6 +34,10 @@ class Glimpse:
     consoles: Consoles
     orders: int = 0
     """What people asked for and no controller has taken in yet."""
+    seen_unix: float | None = None
+    """When the controller last went about its work, whoever leads; None where none has since the boot."""
+    store_trouble: str = ""
+    """Why the store cannot be written; empty where it can."""
 
     @property
     def settled(self) -> bool:
@@ -106,7 +110,17 @@ class Looker:
         leader = await self.cluster.leadership.leader()
         consoles = await read_consoles(self.sights.provider, history)
         return Glimpse(
-            self.cluster, history, picture, plan, leader, now.boot, now.unix, consoles, self._orders
+            self.cluster,
+            history,
+            picture,
+            plan,
+            leader,
+            now.boot,
+            now.unix,
+            consoles,
+            self._orders,
+            heartbeat_of(self.sights.settings).seen_unix(),
+            store_trouble(self.cluster.host, self.cluster.name),
         )
 
     async def look_once(self, bound_seconds: float = LOOK_SECONDS) -> Glimpse:

@@ -7,12 +7,22 @@ import gc
 import json
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
 import click
 
-from risen.bootstrap import CLOCK, Clients, Cluster, connect, engine_world, local_site, serve_joins
+from risen.bootstrap import (
+    CLOCK,
+    Clients,
+    Cluster,
+    connect,
+    engine_world,
+    heartbeat_of,
+    local_site,
+    serve_joins,
+)
 from risen.cli.context import cluster_option, need_root, opened, run
 from risen.engine.journal import Journal
 from risen.engine.loop import Engine, lead_and_load
@@ -54,6 +64,8 @@ async def _keep(cluster: Cluster, clients: Clients, stopping: asyncio.Event) -> 
     engine = await lead_and_load(world, stopping.is_set)
     if engine is None:
         return
+    heartbeat = heartbeat_of(clients.settings)
+    heartbeat.beat()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.lead.release)
         site = local_site(clients.settings)
@@ -68,11 +80,17 @@ async def _keep(cluster: Cluster, clients: Clients, stopping: asyncio.Event) -> 
             duty = asyncio.create_task(work)
             duty.add_done_callback(partial(_ended_early, stopping))
             stack.callback(duty.cancel)
-        await _until_stopped(engine, stopping)
+        await _until_stopped(engine, heartbeat.beat, stopping)
 
 
-async def _until_stopped(engine: Engine, stopping: asyncio.Event) -> None:
-    keeping = asyncio.create_task(engine.keep(stopping.is_set))
+async def _until_stopped(engine: Engine, beat: Callable[[], None], stopping: asyncio.Event) -> None:
+
+    def stopped() -> bool:
+        """Asked before each cycle: a loop that hangs, or a process that is stopped, shows no more signs of life."""
+        beat()
+        return stopping.is_set()
+
+    keeping = asyncio.create_task(engine.keep(stopped))
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait({keeping, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 
 import click
 
@@ -16,7 +17,7 @@ from risen.cli.progress import halted_next, rollout_now
 from risen.cli.rows import InstanceRow, instance_rows
 from risen.cli.screen import Screen
 from risen.cli.views import view_of
-from risen.cli.words import blocked_words, leader_words, span, step_words, waiting_words
+from risen.cli.words import blocked_words, seen_words, span, step_words, waiting_words
 from risen.core.history import Entry
 from risen.core.judge.verdict import Verdict
 from risen.core.picture import EtcdSeen, Seen, Unseen
@@ -27,6 +28,10 @@ from risen.core.spec import PoolSpec
 
 MOST_LINES = 12
 LOOK_AGAIN_SECONDS = 1.0
+BEATING = MappingProxyType({"controller_seen_unix": None})
+"""What is another at each look: no news by itself."""
+HUNG_SECONDS = 60.0
+"""A cycle takes a second, on a slow host beside silent interfaces half a minute."""
 
 
 @click.command()
@@ -67,9 +72,9 @@ async def _watch(name: str | None, output: str) -> None:
         while True:
             if output == "text":
                 screen.show(_screen(glimpse))
-            elif (data := _plain(glimpse)) != told:
+            elif (data := _plain(glimpse)) | BEATING != told:
                 tell_document(data, output)
-                told = data
+                told = data | BEATING
             await CLOCK.sleep(LOOK_AGAIN_SECONDS)
             glimpse = await looker.look()
     finally:
@@ -90,19 +95,19 @@ def _screen(glimpse: Glimpse) -> list[str]:
 
 def _head(glimpse: Glimpse) -> str:
     spec = glimpse.cluster.spec
+    store = "ok" if not glimpse.store_trouble else "cannot be written"
     repair = "on" if spec.repair.mode == "repair" else "only observes"
     return (
-        f"{spec.name} · Kubernetes {spec.kubernetes_version} · local · {_controller(glimpse)} · store ok · "
+        f"{spec.name} · Kubernetes {spec.kubernetes_version} · local · {_controller(glimpse)} · store {store} · "
         f"repair {repair}"
     )
 
 
 def _controller(glimpse: Glimpse) -> str:
-    if glimpse.leader:
-        return leader_words(glimpse.leader, glimpse.unix)
-    log = _log(glimpse)
-    seen = f", last seen {span(glimpse.unix - log.stat().st_mtime)} ago" if log.exists() else ""
-    return f"no controller{seen}"
+    log, seen = _log(glimpse), glimpse.seen_unix
+    if seen is None and glimpse.leader is None and log.exists():  # the host was booted since
+        seen = log.stat().st_mtime
+    return seen_words(glimpse.leader, seen, glimpse.unix)
 
 
 def _log(glimpse: Glimpse) -> Path:
@@ -134,6 +139,11 @@ def _entry_words(glimpse: Glimpse, entry: Entry) -> str:
 
 def _wrong(glimpse: Glimpse) -> list[str]:
     wrong = [] if glimpse.leader else ["no controller: nothing is mended until `risen up` starts one"]
+    wrong += _hung(glimpse)
+    if glimpse.store_trouble:
+        wrong.append(
+            f"the store cannot be written ({glimpse.store_trouble}): nothing is recorded, so nothing is done"
+        )
     wrong += [blocked_words(item) for item in glimpse.plan.blocked]
     wrong += [
         f"{name} never joined; its console ends with: {said or 'nothing of join'}"
@@ -143,6 +153,17 @@ def _wrong(glimpse: Glimpse) -> list[str]:
         case Seen(value=etcd):
             wrong += [f"etcd raises {alarm}" for alarm in etcd.alarms]
     return wrong
+
+
+def _hung(glimpse: Glimpse) -> list[str]:
+    """A controller that holds its lease and does nothing: nobody else can lead meanwhile."""
+    seen = glimpse.seen_unix
+    if not glimpse.leader or seen is None or glimpse.unix - seen < HUNG_SECONDS:
+        return []
+    return [
+        f"the controller leads and was not seen at work for {span(glimpse.unix - seen)}: it is stopped or hangs; "
+        "end it (kill -9), then `risen up` starts another"
+    ]
 
 
 def _at_most(lines: list[str], head: str) -> list[str]:
@@ -213,6 +234,8 @@ def _plain(glimpse: Glimpse) -> dict[str, object]:
         "uid": glimpse.cluster.uid,
         "kubernetes": glimpse.cluster.spec.kubernetes_version,
         "controller": glimpse.leader,
+        "controller_seen_unix": glimpse.seen_unix,
+        "store_trouble": glimpse.store_trouble,
         "settled": glimpse.settled,
         "want": {name: one.release if one is not None else None for name, one in wanted.items()},
         "rollout": list(rollout_now(view)),

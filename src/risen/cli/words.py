@@ -178,6 +178,14 @@ def leader_words(leader: str, now_unix: float) -> str:
             return f"controller leads ({leader})"
 
 
+def seen_words(leader: str | None, seen_unix: float | None, now_unix: float) -> str:
+    """Who leads and when it last went about its work: `controller leads (…), seen 0.4s ago`."""
+    ago = f"seen {span(max(0.0, now_unix - seen_unix))} ago" if seen_unix is not None else ""
+    if leader is None:
+        return f"no controller, last {ago}" if ago else "no controller"
+    return f"{leader_words(leader, now_unix)}, {ago or 'not seen at work yet'}"
+
+
 def moment(unix: float) -> str:
     """A moment as people here say it: `2026-11-25 19:13:58`, in the local time zone."""
     return datetime.fromtimestamp(unix).strftime("%Y-%m-%d %H:%M:%S")

@@ -31,6 +31,7 @@ from risen.adapters.store.streams import End, append_record, nearest, read_strea
 from risen.interfaces.errors import Conflict, Corrupt, Invalid, Later, TooNew
 from risen.interfaces.store import IfAbsent, IfVersion, Object
 
+LOCK = "store.lock"
 LOCK_SECONDS = 10.0
 _POLL_SECONDS = 0.002
 _KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*)*")
@@ -110,7 +111,7 @@ class DirectoryStore:
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[None]:
-        descriptor = await asyncio.to_thread(open_lock, self._root / "store.lock")
+        descriptor = await asyncio.to_thread(open_lock, self._root / LOCK)
         try:
             waited = 0.0
             while not try_lock(descriptor):

@@ -131,6 +131,20 @@ def sync_folder(path: Path) -> None:
             os.close(descriptor)
 
 
+def trouble_of(lock: Path) -> str:
+    """Why nothing can be written beside this lock file now; empty where something can. Changes nothing: the file is
+    opened as a writer does, and the room counted."""
+    try:
+        if lock.exists():
+            os.close(os.open(lock, os.O_RDWR | os.O_CLOEXEC))
+        elif not os.access(lock.parent, os.W_OK):
+            return os.strerror(errno.EACCES)
+        room = os.statvfs(lock.parent)
+    except OSError as error:
+        return error.strerror or str(error)
+    return os.strerror(errno.ENOSPC) if room.f_blocks and not room.f_bfree else ""
+
+
 def open_lock(path: Path) -> int:
     """Open a lock file, making it where it is missing. Raises Denied, NoCapacity, Unreachable."""
     with faults(path):
