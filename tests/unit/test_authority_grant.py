@@ -36,7 +36,7 @@ from risen.authority.grant import (
     decide,
 )
 from risen.authority.tickets import VALID_SECONDS
-from risen.core.events import ALREADY_STARTED, SECOND_KEY, WRONG_ADDRESS
+from risen.core.events import ALREADY_STARTED, EXPIRED_TICKET, SECOND_KEY, WRONG_ADDRESS
 from risen.core.names import InstanceName, ProviderId, Role
 from risen.core.picture import EtcdSeen
 from risen.core.step import Bootstrap
@@ -140,7 +140,7 @@ def test_an_expired_ticket_is_refused_and_minutes_count_from_the_launch(worker_c
     one, request = birth(WORKER), asked(WORKER, worker_csrs)
     end = one.born_unix + VALID_SECONDS
     assert isinstance(decide(one, request, end - 1, known(WORKER)), Grant)
-    assert decide(one, request, end, known(WORKER)) == Refusal("the ticket has expired")
+    assert decide(one, request, end, known(WORKER)) == Refusal("the ticket has expired", EXPIRED_TICKET)
     late = replace(known(WORKER), at=InstanceAt(ProviderId("p"), HERE, launched_unix=end))
     assert isinstance(decide(one, request, end, late), Grant)
     assert isinstance(decide(one, request, end + VALID_SECONDS, late), Refusal)

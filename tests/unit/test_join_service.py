@@ -33,9 +33,10 @@ from join_world import (
 )
 
 from risen.authority.binding import Binding
+from risen.authority.grant import NOT_A_TICKET, JoinRequest
 from risen.authority.tickets import VALID_SECONDS
 from risen.codec import records
-from risen.core.events import SECOND_KEY, WRONG_ADDRESS, Alarm, Joined
+from risen.core.events import EXPIRED_TICKET, SECOND_KEY, WRONG_ADDRESS, WRONG_TICKET, Alarm, Joined
 from risen.core.names import InstanceName, Role
 from risen.core.picture import EtcdSeen
 from risen.instance import layout
@@ -169,15 +170,18 @@ async def test_the_same_request_sent_eight_times_at_once_gets_one_answer(world: 
     assert (await join(world, WORKER)).body in answers
 
 
-async def test_an_expired_ticket_is_refused(world: World) -> None:
+async def test_an_expired_ticket_is_refused_alarmed_once_and_binds_nothing(world: World) -> None:
     await world.bear(WORKER)
     world.clock.now += VALID_SECONDS
-    reply = await join(world, WORKER)
-    assert (reply.status, reply.text) == (403, "the ticket has expired\n")
+    for _ in range(3):
+        reply = await join(world, WORKER)
+        assert (reply.status, reply.text) == (403, "the ticket has expired\n")
+        world.clock.now += 120
+    assert [event.kind for event in world.events if isinstance(event, Alarm)] == [EXPIRED_TICKET]
     assert await binding_of(world, WORKER) is None
 
 
-async def test_an_altered_ticket_is_refused_and_asks_the_provider_nothing(world: World) -> None:
+async def test_an_altered_ticket_is_refused_alarmed_and_asks_the_provider_nothing(world: World) -> None:
     await world.bear(WORKER)
     world.facts.unreachable = True
     ticket = ticket_of(birth(WORKER))
@@ -186,7 +190,26 @@ async def test_an_altered_ticket_is_refused_and_asks_the_provider_nothing(world:
     assert (reply.status, reply.text) == (403, "this is not a ticket of this instance\n")
     unknown = await post(world, form_of(InstanceName("worker-zzzzz"), ticket, csrs_of(Role.WORKER)))
     assert (unknown.status, unknown.body) == (reply.status, reply.body)
-    assert world.events == []
+    (alarm,) = world.events
+    assert isinstance(alarm, Alarm)
+    assert (alarm.kind, alarm.subject) == (WRONG_TICKET, WORKER)
+    assert "asked to join as" in alarm.text and ticket not in alarm.text
+
+
+async def test_wrong_tickets_alarm_once_a_minute_of_an_address_and_cannot_fill_the_stream(
+    world: World,
+) -> None:
+    await world.bear(WORKER)
+    for number in range(1, 50):
+        request = JoinRequest(WORKER, "1.not-a-ticket", {}, f"10.77.0.{number}")
+        for _ in range(3):
+            assert await world.service.desk.answer(request) == NOT_A_TICKET
+    assert len(world.events) == 10
+    world.clock.now += 61
+    nobody = JoinRequest(InstanceName("worker-zzzzz"), "1.not-a-ticket", {}, "10.77.0.1")
+    assert await world.service.desk.answer(nobody) == NOT_A_TICKET
+    last = world.events[-1]
+    assert isinstance(last, Alarm) and (len(world.events), last.subject) == (11, "join")
 
 
 async def test_a_ticket_from_a_wrong_address_is_refused_alarmed_once_and_binds_nothing(world: World) -> None:

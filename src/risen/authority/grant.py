@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from risen.authority.binding import Binding, EtcdStart
 from risen.authority.certificates import BadRequest, PublicKey, key_bytes, purposes_of, read_csr
 from risen.authority.tickets import expires_unix, is_genuine
-from risen.core.events import ALREADY_STARTED, SECOND_KEY, WRONG_ADDRESS
+from risen.core.events import ALREADY_STARTED, EXPIRED_TICKET, SECOND_KEY, WRONG_ADDRESS
 from risen.core.names import ClusterUid, InstanceName, ProviderId, Role
 from risen.core.picture import EtcdSeen, MemberSeen
 from risen.core.step import Birth, Bootstrap
@@ -142,7 +142,7 @@ def _standing(
     if binding is not None and binding.condemned:
         return Refusal(f"this instance is condemned: {binding.condemned}")
     if now_unix >= expires_unix(record, at.launched_unix if at is not None else None):
-        return Refusal("the ticket has expired")
+        return Refusal("the ticket has expired", EXPIRED_TICKET)
     if at is None:
         return Later("the provider does not show this instance yet")
     if at.address is None:

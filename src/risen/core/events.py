@@ -233,11 +233,16 @@ WRONG_ADDRESS = "wrong-address"
 """Kind of alarm: a genuine ticket came from an address that is not its instance's."""
 ALREADY_STARTED = "already-started"
 """Kind of alarm: join was asked for an instance whose etcd member has started."""
+EXPIRED_TICKET = "expired-ticket"
+"""Kind of alarm: a genuine ticket was used after its minutes: by somebody who kept it, or by an instance that never came to
+join."""
+WRONG_TICKET = "wrong-ticket"
+"""Kind of alarm: what was shown as an instance's ticket is not, or is one that was altered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something a person should look at: a ticket used with another key, an altered ticket."""
+    """Something a person should look at. `subject` is an instance, or `join` where none of that name was born."""
 
     unix: float
     kind: str

@@ -23,7 +23,7 @@ from risen.authority.grant import (
 )
 from risen.authority.tickets import is_genuine
 from risen.codec import records
-from risen.core.events import Alarm, Joined
+from risen.core.events import WRONG_TICKET, Alarm, Joined
 from risen.core.names import InstanceName, Role
 from risen.core.picture import EtcdSeen
 from risen.core.step import Birth, Bootstrap
@@ -36,10 +36,11 @@ from risen.interfaces.clock import Clock
 from risen.interfaces.errors import Conflict, InterfaceError
 from risen.interfaces.store import IfAbsent, IfVersion, Object, Store
 from risen.services.join_facts import Emit, JoinCluster, JoinFacts, Note
-from risen.services.join_rate import SaidBefore
+from risen.services.join_rate import RateLimit, SaidBefore
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ATTEMPTS = 4
+_A_MINUTE = 1 / 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class JoinDesk:
     emit: Emit
     note: Note
     _said: SaidBefore = field(default_factory=SaidBefore)
+    _of_address: RateLimit = field(default_factory=lambda: RateLimit(_A_MINUTE, burst=1.0))
+    _of_all: RateLimit = field(default_factory=lambda: RateLimit(_A_MINUTE, burst=10.0))
 
     async def answer(self, request: JoinRequest) -> Answered | Later | Refusal:
         """The answer to a request. Raises InterfaceError when the store cannot be read or written."""
@@ -88,6 +91,7 @@ class JoinDesk:
         birth = await self._birth(request.instance)
         secret = self.cluster.authorities.ticket_secret
         if birth is None or not is_genuine(request.ticket, secret, self.cluster.uid, birth):
+            await self._alarm_wrong_ticket(request, birth)
             return NOT_A_TICKET
         binding, version = await self._binding(request.instance)
         release = await self.facts.release_of(birth)
@@ -104,6 +108,15 @@ class JoinDesk:
                 return verdict
             case Grant():
                 return await self._grant(case, verdict)
+
+    async def _alarm_wrong_ticket(self, request: JoinRequest, birth: Birth | None) -> None:
+        """Anybody who reaches the port can bring this about: one a minute of each address, and of all after the first
+        ten. Alarms of genuine tickets are not counted here, so none of them is held back."""
+        boot = self.clock.boot()
+        if self._of_address.allows(request.source, boot) and self._of_all.allows("", boot):
+            subject = birth.instance if birth is not None else "join"
+            text = f"{request.source} asked to join as {request.instance} with what is not its ticket"
+            await self.emit(Alarm(self.clock.unix(), WRONG_TICKET, subject, text))
 
     async def _refuse(self, case: _Case, refusal: Refusal) -> None:
         """Alarm first, then condemn: a crash between the two repeats the alarm, and loses nothing."""
