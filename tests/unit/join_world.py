@@ -51,6 +51,7 @@ HERE = "127.0.0.1"
 WORKER = InstanceName("worker-bcdfg")
 FOUNDER = InstanceName("control-plane-hjkl2")
 SECOND = InstanceName("control-plane-mnpq4")
+REGISTRY = "registry.example.com:5000"
 SPEC = ClusterSpec(
     "dev",
     "1.36.3",
@@ -59,6 +60,7 @@ SPEC = ClusterSpec(
         PoolSpec(PoolName("worker"), Role.WORKER, 2),
     ),
     cert_sans=("api.example.net", "192.0.2.7"),
+    registries=(REGISTRY,),
 )
 
 
@@ -147,6 +149,7 @@ class Facts:
     at: dict[InstanceName, InstanceAt] = field(default_factory=dict)
     etcd: EtcdSeen | None = None
     unreachable: bool = False
+    auths: dict[str, str] = field(default_factory=lambda: {REGISTRY: "dTpw"})
     etcd_asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def place(self, name: InstanceName, address: str | None = HERE) -> None:
@@ -166,6 +169,9 @@ class Facts:
     async def release_of(self, birth: Birth) -> Release:
         pool = next(one for one in SPEC.pools if one.role is birth.role)
         return render_release(SPEC, pool, birth.image)
+
+    async def registry_auths(self) -> Mapping[str, str]:
+        return self.auths
 
 
 def member(name: str, address: str, *, learner: bool = False) -> MemberSeen:

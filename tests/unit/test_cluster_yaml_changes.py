@@ -94,6 +94,7 @@ def test_equal_specs_differ_in_nothing() -> None:
             "spec.disruption.loadBalancerSeconds",
             Effect.NOTHING,
         ),
+        (replace(_spec(), registries=("registry.example.com",)), "spec.registries", Effect.ROLLS),
         (replace(_spec(), gates=(Gate("a", job="{}"),)), "spec.gates", Effect.NOTHING),
         (
             _with_worker(strategy=Strategy(max_surge=Share(1, 10))),

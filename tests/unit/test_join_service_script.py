@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from join_world import (
     AUTHORITIES,
     FOUNDER,
     HERE,
+    REGISTRY,
     SECOND,
     UID,
     WORKER,
@@ -73,6 +75,9 @@ async def test_the_real_join_script_joins_a_worker(world: World, tmp_path: Path)
     for path in layout.answer_paths(Role.WORKER):
         assert (root / path.lstrip("/")).is_file(), path
     assert (root / "var/lib/risen/joined").exists()
+    credentials = root / layout.REGISTRY_CREDENTIALS.lstrip("/")
+    assert credentials.stat().st_mode & 0o777 == 0o600
+    assert json.loads(credentials.read_text()) == {"auths": {REGISTRY: {"auth": "dTpw"}}}
 
 
 async def test_the_real_join_script_waits_for_etcd_and_then_joins_a_member(

@@ -38,6 +38,7 @@ GOLDEN = ClusterSpec(
     cert_sans=("api.example.net", "192.0.2.7"),
     api_server_extra_args=(("event-ttl", "2h"),),
 )
+REGISTRIES = ("docker.io", "registry.example.com:5000")
 
 # Whatever a provider, an authority or an etcd may call things: also quotes, marks, and what JSON escapes.
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
@@ -55,6 +56,7 @@ def own_of(draw: st.DrawFn, pool: PoolSpec) -> tuple[Identity, EtcdJoin | None, 
     given = Credentials(
         {purpose: draw(WORDS) for purpose in layout.purposes(pool.role)},
         {name: draw(WORDS) for name in layout.authorities(pool.role)},
+        registries={host: draw(WORDS) for host in REGISTRIES},
     )
     if pool.role is Role.WORKER:
         return identity, None, given
@@ -63,8 +65,9 @@ def own_of(draw: st.DrawFn, pool: PoolSpec) -> tuple[Identity, EtcdJoin | None, 
 
 
 SPECS = st.builds(
-    lambda sans, flag, issuer, cni, proxy, version, pods: replace(
+    lambda sans, flag, issuer, cni, proxy, version, pods, registries: replace(
         GOLDEN,
+        registries=tuple(sorted(registries)),
         kubernetes_version=version,
         networking=Networking(cni=cni, kube_proxy=proxy),
         cert_sans=tuple(sans),
@@ -79,6 +82,7 @@ SPECS = st.builds(
     st.booleans(),
     st.sampled_from(["1.36.3", "1.35.4"]),
     st.integers(10, 250),
+    st.sets(st.sampled_from(REGISTRIES)),
 )  # fmt: skip
 
 
@@ -179,7 +183,7 @@ async def test_upgrading_risen_replaces_nothing(store: DirectoryStore) -> None:
     await write_revision(store, after)
     assert after.releases == revision.releases
     born = replace(birth(InstanceName("worker-zzzzz")), release=older.id)
-    facts = EngineFacts(None, None, _Records(store))  # type: ignore[arg-type]
+    facts = EngineFacts(None, None, _Records(store), None)  # type: ignore[arg-type]
     assert await facts.release_of(born) == older
 
 

@@ -31,8 +31,10 @@ def test_every_commented_field_of_the_scaffold_is_a_field() -> None:
     written = cluster_yaml_text(Scaffold())
     assert not re.search(r"\S# ", written), "a remark stands apart from what it is about"
     text = re.sub(r"^(\s+)# (?!---)", r"\1", written, flags=re.MULTILINE)
-    spec = parse_cluster(text, "cluster.yaml")
+    login = '{"auths": {"registry.example.com": {"auth": "YTpi"}}}'
+    spec = parse_cluster(text, "cluster.yaml", lambda path: {"./registry.json": login}[path])
     assert spec.cert_sans == ("api.example.com",)
+    assert spec.registries == ("registry.example.com",)
     assert spec.pools[1].labels == (("tier", "general"),)
 
 

@@ -33,6 +33,7 @@ from risen.bootstrap.place import (
     local_settings,
     open_authorities,
     open_cluster,
+    own_credentials,
     store_trouble,
 )
 from risen.bootstrap.site import (
@@ -70,6 +71,7 @@ __all__ = [
     "mend_site",
     "open_authorities",
     "open_cluster",
+    "own_credentials",
     "serve_joins",
     "site_on_host",
     "start_all",

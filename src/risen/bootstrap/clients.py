@@ -217,7 +217,8 @@ async def serve_joins(
         await adopt_releases(cluster.store, cluster.revision, images_of(cluster.host).list())
     address = clients.settings.gateway
     about = JoinCluster(cluster.uid, address, clients.authorities)
-    facts = EngineFacts(clients.provider, clients.etcd, records)
+    own = own_credentials(cluster.host, cluster.name, cluster.store)
+    facts = EngineFacts(clients.provider, clients.etcd, records, own)
     desk = JoinDesk(about, facts, cluster.store, CLOCK, records.append, note)
     tls = JoinTls(clients.authorities, (address,), CLOCK, ENTROPY)
     listening = local_site(clients.settings).listen(address, JOIN_PORT)

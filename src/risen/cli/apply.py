@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from risen.bootstrap import Cluster, open_cluster
-from risen.cli.context import file_option, host, read_spec, run, yes_option
+from risen.cli.context import file_option, host, read_cluster_file, run, yes_option
 from risen.cli.planning import tell_plan
-from risen.cli.revising import ApplyOptions, apply_planned, apply_spec
+from risen.cli.revising import ApplyOptions, apply_file, apply_planned
 from risen.codec import records
 
 
@@ -58,9 +58,9 @@ def apply(plan_file: Path | None, file: Path, dry_run: bool, **how: str | bool) 
         tell_plan(file)
         return
     else:
-        spec = read_spec(file)
-        cluster = run(open_cluster(host(), spec.name))
-        applied = run(apply_spec(cluster, spec, file.parent, options))
+        wanted = read_cluster_file(file)
+        cluster = run(open_cluster(host(), wanted.spec.name))
+        applied = run(apply_file(cluster, wanted, file.parent, options))
     if applied and run(cluster.leadership.leader()) is None:
         click.echo("        nobody leads: it is done once `risen up` starts a controller")
     click.echo(f"next    risen status -c {cluster.name}")

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +16,9 @@ from risen.core.spec import ClusterSpec
 from risen.interfaces.errors import InterfaceError
 
 T = TypeVar("T")
+if TYPE_CHECKING:
+    from risen.codec.cluster_yaml import ClusterFile
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -55,7 +58,12 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def read_spec(file: Path) -> ClusterSpec:
     """The spec in a file; every problem in it is told at once."""
-    from risen.codec.cluster_yaml import parse_cluster
+    return read_cluster_file(file).spec
+
+
+def read_cluster_file(file: Path) -> ClusterFile:
+    """The same with the credentials that it points at."""
+    from risen.codec.cluster_yaml import read_cluster
     from risen.codec.yaml_nodes import Problems
 
     try:
@@ -73,7 +81,7 @@ def read_spec(file: Path) -> ClusterSpec:
             f"{file}: not a text in UTF-8 (byte {error.start} cannot be read)"
         ) from error
     try:
-        return parse_cluster(text, str(file), lambda path: (file.parent / path).read_text())
+        return read_cluster(text, str(file), lambda path: (file.parent / path).read_text())
     except Problems as problems:
         raise click.ClickException(str(problems)) from problems
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from risen.bootstrap import CLOCK, Cluster, images_of
+from risen.bootstrap import CLOCK, Cluster, images_of, own_credentials
 from risen.cli.asking import caller, new_id
 from risen.cli.baking import bake_for, bake_missing, foresee_for, lock_digest, missing_images
 from risen.cli.context import ask, host
 from risen.codec import records
 from risen.codec.cluster_changes import Change, compare
+from risen.codec.cluster_yaml import ClusterFile
 from risen.core.history import History, LiftIntent
 from risen.core.names import ReleaseId
 from risen.core.spec import ClusterSpec, Revision
@@ -91,13 +92,15 @@ def foreseen(proposal: Proposal, folder: Path) -> Revision | None:
     return proposal.revision(Baked({}, proposal.last.lock))
 
 
-async def apply_spec(
-    cluster: Cluster, spec: ClusterSpec, folder: Path, options: ApplyOptions = ApplyOptions()
+async def apply_file(
+    cluster: Cluster, file: ClusterFile, folder: Path, options: ApplyOptions = ApplyOptions()
 ) -> bool:
-    """Write the next revision unless nothing changed. Refuses by name what cannot be changed, and what is
-    revoked."""
+    """Write the next revision unless nothing changed; the credentials of registries before it, and in any case.
+    Refuses by name what cannot be changed, and what is revoked."""
+    spec = file.spec
     last = await read_newest(cluster.store)
     if last is None:
+        await _keep_registries(cluster, file)
         await _write(cluster, first_revision(spec, bake_for(spec, folder)), options)
         return True
     proposal = propose(last, spec, folder)
@@ -106,6 +109,7 @@ async def apply_spec(
         raise click.ClickException(proposal.refusal)
     if proposal.something and not options.yes:
         ask("apply these changes?")
+    await _keep_registries(cluster, file)
     await adopt_releases(cluster.store, last, images_of(host()).list())
     if not proposal.something:
         bake_missing(last, spec, folder)
@@ -135,12 +139,35 @@ async def apply_planned(cluster: Cluster, plan: records.PlanFile, options: Apply
             f"the world moved on: the plan stands on revision {plan.revision.number - 1}, and the newest is {newest}; "
             "look at `risen plan` again"
         )
+    await _need_registries(cluster, plan.revision)
     await adopt_releases(cluster.store, last, images_of(host()).list())
     tell_releases(last, plan.revision)
     history = (await load_past(cluster.store)).history
     await refuse_revoked(cluster, plan.revision, history, options)
     await _write(cluster, plan.revision, options)
     return True
+
+
+async def _keep_registries(cluster: Cluster, file: ClusterFile) -> None:
+    """They roll nothing: a new password is for instances that are born from now on."""
+    if not file.registry_auths:
+        return
+    own = own_credentials(cluster.host, cluster.name, cluster.store)
+    for registry in await own.keep_registry_auths(file.registry_auths):
+        click.echo(f"sealed  credentials of {registry}: instances get them when they are born")
+
+
+async def _need_registries(cluster: Cluster, revision: Revision) -> None:
+    """A plan holds no credentials: those of its registries must be in the store."""
+    if not revision.spec.registries:
+        return
+    kept = await own_credentials(cluster.host, cluster.name, cluster.store).registry_auths()
+    missing = [registry for registry in revision.spec.registries if registry not in kept]
+    if missing:
+        raise click.ClickException(
+            f"the store has no credentials for {', '.join(missing)}, and a plan holds none: apply cluster.yaml "
+            "itself (`risen apply -f cluster.yaml`), which reads them"
+        )
 
 
 def _baked(proposal: Proposal, folder: Path) -> Baked:

@@ -15,10 +15,10 @@ from risen.bootstrap import (
     local_site,
     open_cluster,
 )
-from risen.cli.context import file_option, host, need_root, read_spec, run, yes_option
+from risen.cli.context import file_option, host, need_root, read_cluster_file, run, yes_option
 from risen.cli.doctor import render
 from risen.cli.glimpse import Glimpse, Looker
-from risen.cli.revising import ApplyOptions, apply_spec
+from risen.cli.revising import ApplyOptions, apply_file
 from risen.cli.rising import Rising
 from risen.cli.watch import EventStream
 from risen.cli.words import blocked_words, leader_words, waiting_words
@@ -49,11 +49,12 @@ def up(file: Path, yes: bool, timeout: float) -> None:
     Ctrl-C stops the watching only: the controller goes on.
     """
     need_root("instances are systemd machines of this host")
-    spec = read_spec(file)
+    wanted = read_cluster_file(file)
+    spec = wanted.spec
     _check_host(spec)
     began = CLOCK.boot()
     cluster = run(create_cluster(host(), spec.name))
-    run(apply_spec(cluster, spec, file.parent, ApplyOptions(yes)))
+    run(apply_file(cluster, wanted, file.parent, ApplyOptions(yes)))
     cluster = run(open_cluster(host(), spec.name))
     try:
         start_controller(cluster)

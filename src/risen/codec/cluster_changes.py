@@ -38,6 +38,9 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "spec.kubernetes.scheduler.extraArgs": Effect.ROLLS,
         "spec.kubernetes.serviceAccountIssuer": Effect.FIXED,
         "spec.etcd.extraArgs": Effect.ROLLS,
+        "spec.registries": Effect.ROLLS,
+        "spec.registries[].host": Effect.ROLLS,
+        "spec.registries[].credentialsFile": Effect.NOTHING,
         "spec.networking.cni": Effect.ROLLS,
         "spec.networking.kubeProxy.enabled": Effect.ROLLS,
         "spec.networking.podSubnet": Effect.FIXED,
@@ -147,6 +150,7 @@ def _fields(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
     yield "spec.kubernetes.scheduler.extraArgs", _pairs(spec.scheduler_extra_args)
     yield "spec.kubernetes.serviceAccountIssuer", spec.service_account_issuer
     yield "spec.etcd.extraArgs", _pairs(spec.etcd_extra_args)
+    yield "spec.registries", ", ".join(spec.registries)
     yield "spec.networking.cni", networking.cni
     yield "spec.networking.kubeProxy.enabled", _flag(networking.kube_proxy)
     yield "spec.networking.podSubnet", networking.pod_subnet

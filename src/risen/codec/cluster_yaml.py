@@ -6,6 +6,7 @@ Fields of what is not built are refused by name. Opens no file; looks at no host
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
@@ -13,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from risen.codec import cluster_checks as must
 from risen.codec import rollout_checks as rolling
+from risen.codec.registry_yaml import RegistryWritten, check_registries
 from risen.codec.rollout_yaml import DisruptionWritten, GateWritten, StrategyWritten
 from risen.codec.written import Written, parse
 from risen.codec.yaml_nodes import Document, Problem
@@ -268,6 +270,9 @@ class SpecWritten(Written):
     kubernetes: KubernetesWritten = Field(description="which Kubernetes")
     etcd: EtcdWritten = Field(default_factory=EtcdWritten, description="etcd")
     networking: NetworkingWritten = Field(default_factory=NetworkingWritten, description="networks")
+    registries: list[RegistryWritten] = Field(
+        default_factory=list, description="image registries that want credentials, for every pod"
+    )
     provider: ProviderWritten = Field(description="where instances run")
     repair: RepairWritten = Field(default_factory=RepairWritten, description="replacing what is gone")
     disruption: DisruptionWritten = Field(
@@ -289,21 +294,36 @@ class ClusterWritten(Written):
     spec: SpecWritten = Field(description="what is wanted")
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterFile:
+    """What a cluster.yaml says, and apart from it what it only points at and no release may hold: credentials of
+    image registries, `USER:PASSWORD` in base64 by host."""
+
+    spec: ClusterSpec
+    registry_auths: Mapping[str, str] = field(repr=False)
+
+
 def _no_file(path: str) -> str:
     raise FileNotFoundError(f"no file is looked for beside this text: {path}")
 
 
 def parse_cluster(text: str, filename: str, beside: rolling.Beside = _no_file) -> ClusterSpec:
+    """The spec in a cluster.yaml, see `read_cluster`."""
+    return read_cluster(text, filename, beside).spec
+
+
+def read_cluster(text: str, filename: str, beside: rolling.Beside = _no_file) -> ClusterFile:
     """Read a cluster.yaml; `beside` gives the text of a file that it names, by its path as written.
 
     Raises Problems with everything that is wrong, each with its place."""
     jobs: dict[str, str] = {}
+    auths: dict[str, str] = {}
     checks = (
         _check_networks, must.check_pools, must.check_taints, rolling.check_strategies, rolling.check_scaling,
-        rolling.check_gates, rolling.check_jobs(beside, jobs),
+        rolling.check_gates, rolling.check_jobs(beside, jobs), check_registries(beside, auths),
     )  # fmt: skip
     written, _ = parse(text, filename, ClusterWritten, checks)
-    return _cluster(written, jobs)
+    return ClusterFile(_cluster(written, jobs), auths)
 
 
 def _check_networks(document: Document) -> Iterator[Problem]:
@@ -342,6 +362,7 @@ def _cluster(written: ClusterWritten, jobs: Mapping[str, str]) -> ClusterSpec:
         scheduler_extra_args=_pairs(spec.kubernetes.scheduler.extra_args),
         etcd_extra_args=_pairs(spec.etcd.extra_args),
         service_account_issuer=spec.kubernetes.service_account_issuer,
+        registries=tuple(sorted(registry.host for registry in spec.registries)),
     )
 
 

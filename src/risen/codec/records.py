@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -27,6 +27,8 @@ SCHEMA = 2
 CLUSTER = "cluster"
 SPEC = "spec/current"
 AUTHORITIES = "authorities"
+REGISTRIES = "registries"
+"""Sealed, like the authorities."""
 ETCD_CLUSTER_ID = "etcd/cluster-id"
 ETCD_REVISION = "etcd/revision"
 EVENTS = "events"
@@ -108,6 +110,14 @@ class AddonManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistryAuths:
+    """The object `registries`: `USER:PASSWORD` in base64 by image registry. Those that are no longer wanted stay:
+    an older release may be gone back to."""
+
+    auths: dict[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class PlanFile:
     """A file outside the store: the revision that `apply FILE` writes, for one cluster only. `stood_on` is
     `foundation` of the newest revision when it was made. It holds no secret."""
@@ -136,6 +146,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "risen.core.history:LiftIntent": "lift-intent",
         "risen.codec.records:EtcdClusterId": "etcd-cluster-id",
         "risen.codec.records:EtcdRevision": "etcd-revision",
+        "risen.codec.records:RegistryAuths": "registry-auths",
         "risen.codec.records:AddonManifest": "addon-manifest",
         "risen.authority.binding:Binding": "join-binding",
         "risen.authority.authorities:Authorities": "authorities",

@@ -44,6 +44,9 @@ spec:
   # gates:  ## a release must pass them before more than one instance has it
   # - {{name: web, http: {{url: "http://web.example.com/ready", status: 200}}, timeout: 5m}}
 
+  # registries:  ## that want credentials: Docker's config.json, sealed into the store; another password rolls nothing
+  # - {{host: registry.example.com, credentialsFile: ./registry.json}}
+
   # --- default ---
   # networking:
   #   podSubnet: {pod_subnet}  ## each instance takes a /24 of it

@@ -144,6 +144,9 @@ class ClusterSpec:
     scheduler_extra_args: tuple[tuple[str, str], ...] = ()
     etcd_extra_args: tuple[tuple[str, str], ...] = ()
     service_account_issuer: str = "https://kubernetes.default.svc"
+    registries: tuple[str, ...] = ()
+    """Image registries, `HOST` or `HOST:PORT`, that instances have credentials for. Those are not in a spec: they
+    lie sealed in the store."""
 
     def pool(self, name: PoolName) -> PoolSpec | None:
         """The pool of that name."""

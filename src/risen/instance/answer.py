@@ -18,17 +18,18 @@ from risen.core.spec import ClusterSpec, PoolSpec
 from risen.instance import layout
 from risen.instance.control_plane import EtcdJoin, SharedSecrets, control_plane_files, secret_files
 from risen.instance.release import MARK, Release, ReleaseFile, fill, mark, release_id
-from risen.instance.settings import AnswerFile, Identity, node_files
+from risen.instance.settings import AnswerFile, Identity, node_files, registry_file
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """What was granted: `certificates` maps purpose to PEM, `authorities` name to PEM; `secrets` are for the
-    control plane."""
+    control plane, `registries` maps an image registry to its credentials."""
 
     certificates: Mapping[str, str]
     authorities: Mapping[str, str]
     secrets: SharedSecrets | None = field(default=None, repr=False)
+    registries: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def render_release(spec: ClusterSpec, pool: PoolSpec, image: ImageDigest) -> Release:
@@ -43,7 +44,7 @@ def render_release(spec: ClusterSpec, pool: PoolSpec, image: ImageDigest) -> Rel
         )
     is_control_plane = pool.role is Role.CONTROL_PLANE
     etcd = _ETCD if is_control_plane else None
-    rendered = answer_files(spec, pool, _nobody(pool.role), etcd, _nothing(pool.role))
+    rendered = answer_files(spec, pool, _nobody(pool.role), etcd, _nothing(spec, pool.role))
     files = tuple(ReleaseFile(file.path, file.data.decode(), file.mode, file.form) for file in rendered)
     names = api_names(spec) if is_control_plane else ()
     return Release(release_id(image, files, names), pool.role, image, spec.kubernetes_version, files, names)
@@ -54,8 +55,8 @@ def render_answer(
 ) -> tuple[AnswerFile, ...]:
     """Every file of an instance, sorted by path.
 
-    Raises ValueError when something that the release needs is not given: a certificate, an authority, and for
-    a control-plane instance an etcd start and secrets; also when a worker is given any of those two.
+    Raises ValueError when something that the release needs is not given: a certificate, an authority, a
+    registry's credentials, and for a control-plane instance an etcd start and secrets; also when a worker is given any of those two.
     """
     is_control_plane = identity.role is Role.CONTROL_PLANE
     if not is_control_plane and (etcd is not None or credentials.secrets is not None):
@@ -69,6 +70,7 @@ def render_answer(
         "endpoint": identity.endpoint_address,
         **{f"certificate.{purpose}": pem for purpose, pem in credentials.certificates.items()},
         **{f"authority.{name}": pem for name, pem in credentials.authorities.items()},
+        **{f"registry.{host}": auth for host, auth in credentials.registries.items()},
     }
     if etcd is not None:
         own |= {"etcd.members": etcd.initial_cluster, "etcd.state": etcd.state, "etcd.token": etcd.token}
@@ -82,13 +84,15 @@ def answer_files(
 ) -> tuple[AnswerFile, ...]:
     """Every file of an instance by this Risen's renderers, sorted by path: what a release is made by.
 
-    Raises KeyError for a certificate or authority that is missing.
+    Raises KeyError for a certificate, authority or registry that is missing.
     """
     files = [*node_files(spec, pool, identity)]
     if etcd is not None:
         files += control_plane_files(spec, identity, etcd)
     if credentials.secrets is not None:
         files += secret_files(credentials.secrets)
+    if spec.registries:
+        files.append(registry_file({host: credentials.registries[host] for host in spec.registries}))
     for purpose in layout.purposes(identity.role):
         files.append(AnswerFile(layout.certificate(purpose), credentials.certificates[purpose].encode()))
     for name in layout.authorities(identity.role):
@@ -149,10 +153,11 @@ def _nobody(role: Role) -> Identity:
     )
 
 
-def _nothing(role: Role) -> Credentials:
+def _nothing(spec: ClusterSpec, role: Role) -> Credentials:
     secrets = {name: mark(what) for name, what in _SECRETS.items()}
     return Credentials(
         {purpose: mark(f"certificate.{purpose}") for purpose in layout.purposes(role)},
         {name: mark(f"authority.{name}") for name in layout.authorities(role)},
         SharedSecrets(**secrets) if role is Role.CONTROL_PLANE else None,
+        {host: mark(f"registry.{host}") for host in spec.registries},
     )

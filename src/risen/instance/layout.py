@@ -12,6 +12,8 @@ PKI = f"{KUBERNETES}/pki"
 ETCD = "/etc/etcd"
 IDENTITY = "/etc/risen/identity"
 LIBRARY = "/usr/lib/risen"
+REGISTRY_CREDENTIALS = "/var/lib/kubelet/config.json"
+"""Docker's config.json, which the kubelet reads from its root directory for every pull, whatever containerd it has."""
 JOINED = "/var/lib/risen/joined"
 """Exists once join is done: what needs the cluster starts when it appears."""
 
@@ -37,6 +39,7 @@ _NODE_FILES = (
     f"{KUBERNETES}/kube-proxy.yaml",
     f"{KUBERNETES}/flannel.flags",
     f"{KUBERNETES}/flannel-net.json",
+    REGISTRY_CREDENTIALS,
 )
 _CONTROL_PLANE_FILES = (
     f"{KUBERNETES}/kube-apiserver.flags",

@@ -17,7 +17,7 @@ from risen.instance.settings import AnswerFile, Form, one_line
 
 MARK = "@{risen."
 """How every mark begins: text of a user's that holds it is refused."""
-_MARKS = re.compile(r"@\{risen\.([a-z0-9.-]+)\}")
+_MARKS = re.compile(r"@\{risen\.([a-z0-9.:-]+)\}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,7 +51,14 @@ class Release:
     @property
     def purposes(self) -> tuple[str, ...]:
         """Certificates that an instance of this release asks for, sorted."""
-        prefix = "certificate."
+        return self._marked("certificate.")
+
+    @property
+    def registries(self) -> tuple[str, ...]:
+        """Image registries that an instance of this release needs credentials for, sorted."""
+        return self._marked("registry.")
+
+    def _marked(self, prefix: str) -> tuple[str, ...]:
         return tuple(sorted(one.removeprefix(prefix) for one in marks_of(self) if one.startswith(prefix)))
 
 

@@ -6,6 +6,7 @@ Files are rendered as JSON, which their readers take as YAML. Knows no certifica
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -109,6 +110,17 @@ def kubeconfig(name: str, server: str, purpose: str) -> AnswerFile:
         "current-context": "risen",
     }
     return json_file(name, value, 0o600)
+
+
+def registry_file(auths: Mapping[str, str]) -> AnswerFile:
+    """What the kubelet pulls with: `auths` are by registry, each `USER:PASSWORD` in base64. Docker Hub goes by the
+    key that the kubelet and Docker know it by."""
+    value = {"auths": {_docker_key(host): {"auth": auth} for host, auth in sorted(auths.items())}}
+    return AnswerFile(layout.REGISTRY_CREDENTIALS, _json(value), 0o600, Form.JSON)
+
+
+def _docker_key(host: str) -> str:
+    return "https://index.docker.io/v1/" if host == "docker.io" else host
 
 
 def node_files(spec: ClusterSpec, pool: PoolSpec, identity: Identity) -> tuple[AnswerFile, ...]:

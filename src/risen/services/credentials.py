@@ -1,4 +1,5 @@
-"""Credentials of Risen's own: a cluster's authorities out of its store, and passes for whoever only looks.
+"""What of a cluster lies sealed in its store: its authorities and the credentials of image registries; and passes
+for whoever only looks.
 
 What signs is imported where it signs: a command that finds good passes does not wait for it. It decides nothing
 about clusters and holds no key: the sealing key is handed in.
@@ -7,7 +8,7 @@ about clusters and holds no key: the sealing key is handed in.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from risen.authority.authorities import Authorities
@@ -18,7 +19,7 @@ from risen.core.names import ClusterUid
 from risen.interfaces.clock import Clock
 from risen.interfaces.entropy import Entropy
 from risen.interfaces.errors import Conflict, InterfaceError, NotFound
-from risen.interfaces.store import IfAbsent, Object, Store
+from risen.interfaces.store import IfAbsent, IfVersion, Object, Store
 
 PASS_HOURS = 12.0
 NONCE_BYTES = 12
@@ -56,6 +57,30 @@ class Credentials:
     async def authorities(self) -> Authorities:
         """Raises NotFound, Denied (another sealing key), Corrupt, TooNew."""
         return sealed.open_authorities((await self._sealed()).data, self.key)
+
+    async def registry_auths(self) -> Mapping[str, str]:
+        """`USER:PASSWORD` in base64 by image registry. Raises Denied (another sealing key), Corrupt, TooNew."""
+        return self._registry_auths(await self.store.get(records.REGISTRIES))
+
+    def _registry_auths(self, there: Object | None) -> Mapping[str, str]:
+        if there is None:
+            return {}
+        return sealed.open_record(there.data, records.RegistryAuths, self.key, records.REGISTRIES).auths
+
+    async def keep_registry_auths(self, auths: Mapping[str, str]) -> tuple[str, ...]:
+        """Seal these into the store, beside those of other registries. Those that are new or others than before.
+
+        Raises Conflict when somebody else did so meanwhile, and what `registry_auths` raises.
+        """
+        there = await self.store.get(records.REGISTRIES)
+        kept = self._registry_auths(there)
+        changed = tuple(sorted(host for host, auth in auths.items() if kept.get(host) != auth))
+        if changed:
+            value = records.RegistryAuths({**kept, **auths})
+            data = sealed.seal_record(value, self.key, self.entropy.token(NONCE_BYTES))
+            condition = IfAbsent() if there is None else IfVersion(there.version)
+            await self.store.put(records.REGISTRIES, data, condition)
+        return changed
 
     async def passes(self, cluster: ClusterUid, place: PassPlace) -> Passes:
         """Those that are kept, as long as they are good; else new ones, which are kept if that can be done.

@@ -7,6 +7,7 @@ back. A crash at any point is mended by the same request sent again.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from risen.authority.binding import Binding, EtcdStart, Granted
@@ -33,7 +34,7 @@ from risen.instance.control_plane import EtcdJoin, SharedSecrets
 from risen.instance.release import Release
 from risen.instance.settings import Identity
 from risen.interfaces.clock import Clock
-from risen.interfaces.errors import Conflict, InterfaceError
+from risen.interfaces.errors import Conflict, InterfaceError, NotFound
 from risen.interfaces.store import IfAbsent, IfVersion, Object, Store
 from risen.services.join_facts import Emit, JoinCluster, JoinFacts, Note
 from risen.services.join_rate import RateLimit, SaidBefore
@@ -132,6 +133,7 @@ class JoinDesk:
 
     async def _grant(self, case: _Case, grant: Grant) -> Answered:
         binding, version = case.context.binding, case.version
+        registries = await self._registry_auths(case.release)
         if binding is None:
             binding = Binding(case.birth.instance, grant.keys, case.now)
             version = await self._put(binding, None)
@@ -140,7 +142,20 @@ class JoinDesk:
         if granted != binding.granted:
             await self.emit(Joined(case.now, case.birth.instance))
             await self._put(replace(binding, granted=granted), version)
-        return Answered(self._render(case, granted))
+        return Answered(self._render(case, granted, registries))
+
+    async def _registry_auths(self, release: Release) -> Mapping[str, str]:
+        """What the release needs of them. Raises NotFound by name: nobody pulls for an instance without it."""
+        if not release.registries:
+            return {}
+        auths = await self.facts.registry_auths()
+        missing = [host for host in release.registries if host not in auths]
+        if missing:
+            raise NotFound(
+                f"{records.REGISTRIES}: no credentials for {', '.join(missing)}, which release {release.id} needs: "
+                "`risen apply` a cluster.yaml that has them"
+            )
+        return {host: auths[host] for host in release.registries}
 
     def _certified(self, case: _Case, grant: Grant) -> Granted:
         subject = Subject(
@@ -151,7 +166,7 @@ class JoinDesk:
         )
         return certify(self.cluster.authorities, case.birth, subject, grant, case.now)
 
-    def _render(self, case: _Case, granted: Granted) -> bytes:
+    def _render(self, case: _Case, granted: Granted, registries: Mapping[str, str]) -> bytes:
         birth, at = case.birth, case.context.at
         if at is None:
             raise ValueError("a granted request has an instance that the provider shows")
@@ -165,9 +180,8 @@ class JoinDesk:
             endpoint_address=self.cluster.endpoint_address,
         )
         etcd = _etcd_join(granted.etcd, case.context.bootstrap)
-        return pack_answer(
-            render_answer(case.release, identity, etcd, self._credentials(birth.role, granted))
-        )
+        given = replace(self._credentials(birth.role, granted), registries=registries)
+        return pack_answer(render_answer(case.release, identity, etcd, given))
 
     def _credentials(self, role: Role, granted: Granted) -> Credentials:
         own = self.cluster.authorities

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from risen.authority.grant import InstanceAt
@@ -13,6 +14,7 @@ from risen.instance.release import Release
 from risen.interfaces.errors import Unreachable
 from risen.interfaces.etcd import Etcd
 from risen.interfaces.provider import Provider
+from risen.services.credentials import Credentials
 from risen.services.releases import read_release
 
 
@@ -23,6 +25,7 @@ class EngineFacts:
     provider: Provider
     etcd: Etcd
     records: Records
+    credentials: Credentials
 
     async def address_of(self, instance: InstanceName) -> InstanceAt | None:
         """The provider's word on one instance; None unless it runs and nobody is about to end it."""
@@ -50,3 +53,7 @@ class EngineFacts:
     async def release_of(self, birth: Birth) -> Release:
         """From the store, whichever Risen rendered it. Raises NotFound, Corrupt, TooNew."""
         return await read_release(self.records.store, birth.release)
+
+    async def registry_auths(self) -> Mapping[str, str]:
+        """Looked up at each join: what was applied last is what the next instance gets."""
+        return await self.credentials.registry_auths()

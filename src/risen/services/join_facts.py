@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,12 +21,14 @@ class JoinFacts(Protocol):
 
     `address_of` is the provider's own word (`Provider.get`) and the launch on record; None while the provider
     does not show the instance. `etcd_members` is a linearizable list (or `quorum_lost`). `release_of` is the
-    stored release that this birth names: always the same one for the same birth.
+    stored release that this birth names: always the same one for the same birth. `registry_auths` are those of
+    now, by image registry.
     """
 
     async def address_of(self, instance: InstanceName) -> InstanceAt | None: ...
     async def etcd_members(self) -> EtcdSeen: ...
     async def release_of(self, birth: Birth) -> Release: ...
+    async def registry_auths(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ def going_back(newest: Revision, former: Revision) -> Revision:
         controller_manager_extra_args=then.controller_manager_extra_args,
         scheduler_extra_args=then.scheduler_extra_args,
         etcd_extra_args=then.etcd_extra_args,
+        registries=then.registries,
         pools=pools,
     )
     releases = {release.pool: release for release in (*newest.releases, *former.releases)}
