@@ -25,7 +25,7 @@ from local_ground import (
 
 from risen.adapters.answer_file import noted
 from risen.adapters.local import cgroups
-from risen.adapters.local.host import boot_id, boot_seconds, file_lock, mounts_under
+from risen.adapters.local.host import boot_id, boot_seconds, file_lock, memory_mib, mounts_under
 from risen.adapters.local.launcher import launcher_for
 from risen.adapters.local.power import start_all, stop_all
 from risen.adapters.local.provider import LocalProvider
@@ -84,6 +84,7 @@ async def test_a_launched_machine_boots_with_its_name_address_and_seed(ground: G
         inside(ground, "cat", seed),
         inside(ground, "stat", "-c", "%a", seed),
         inside(ground, "sh", "-c", "touch /usr/x 2>/dev/null || echo read-only"),
+        inside(ground, "cat", "/run/risen-host/memory"),
     ]
     assert told == [
         NAME,
@@ -92,6 +93,7 @@ async def test_a_launched_machine_boots_with_its_name_address_and_seed(ground: G
         "#cloud-config\nx: é",
         "600",
         "read-only",
+        f"{memory_mib()}",
     ]
 
 
@@ -139,6 +141,9 @@ async def test_a_killed_init_is_seen_stopped_and_powered_on_from_its_own_disk(gr
     stopped = await ground.provider.get(NAME)
     await ground.provider.power_on(identity)
     assert until(lambda: ground.proof(NAME) == ["up", "up"])
+    assert inside(ground, "cat", "/run/risen-host/memory") == f"{memory_mib()}", (
+        "the share it was launched with"
+    )
     again = await ground.provider.get(NAME)
     assert (stopped.state, stopped.stopped_at is not None) == (InstanceState.STOPPED, True)
     assert (again.state, again.provider_id, again.address) == (

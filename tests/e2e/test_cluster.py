@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from host import end_hard, processes_of
@@ -25,6 +26,16 @@ def test_every_instance_of_the_spec_is_a_ready_node(cluster: Cluster) -> None:
     names = {one["name"] for one in cluster.status()["instances"]}
     assert len(names) == 5
     assert cluster.ready_nodes() == names
+
+
+def test_the_nodes_together_offer_pods_no_more_memory_than_the_host_has(cluster: Cluster) -> None:
+    kib = {"Ki": 1, "Mi": 1024, "Gi": 1024**2}
+    offered = [node["status"]["allocatable"]["memory"] for node in cluster.objects("nodes")]
+    host = next(
+        line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:")
+    )
+    assert len(offered) == 5
+    assert sum(int(one[:-2]) * kib[one[-2:]] for one in offered) <= int(host.split()[1]), offered
 
 
 def test_a_second_up_finds_nothing_to_do_and_says_who_leads(cluster: Cluster) -> None:

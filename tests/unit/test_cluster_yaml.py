@@ -39,7 +39,7 @@ spec:
     podSubnet: 10.32.0.0/16
     serviceSubnet: 10.33.0.0/20
     dnsDomain: acme.local
-  provider: {local: {subnet: 10.78.0.0/24, disk: 12Gi, endpoint: {checkEvery: 1s500ms}}}
+  provider: {local: {subnet: 10.78.0.0/24, disk: 12Gi, memory: 4Gi, endpoint: {checkEvery: 1s500ms}}}
   repair: {mode: observe, maxUnhealthy: 20%}
   pools:
   - {name: cp, role: control-plane, replicas: 5, image: {recipe: ./cp/recipe.yaml}}
@@ -80,7 +80,7 @@ def test_every_field_arrives_in_the_spec() -> None:
     assert spec.service_account_issuer == "https://oidc.acme.net/prod-eu"
     assert (spec.networking.cni, spec.networking.kube_proxy) == ("none", False)
     assert (spec.networking.dns_address, spec.networking.dns_domain) == ("10.33.0.10", "acme.local")
-    assert spec.provider == LocalProvider("10.78.0.0/24", 12, 1.5)
+    assert spec.provider == LocalProvider("10.78.0.0/24", 12, 1.5, 4)
     assert spec.controller_manager_extra_args == (("leader-elect-lease-duration", "120s"),)
     assert spec.scheduler_extra_args == (("v", "3"),)
     assert spec.etcd_extra_args == (("election-timeout", "5000"), ("heartbeat-interval", "500"))
@@ -143,6 +143,14 @@ def test_fields_of_later_issues_are_refused_by_name(field: str, path: str) -> No
     found = _refused(text)
     assert len(found) == 1
     assert f"{path}: is not built yet; this Risen has: " in found[0]
+
+
+@pytest.mark.parametrize("size", ["4", "1Gi", "2048Mi", "1025Gi", "-4Gi"])
+def test_a_memory_that_no_node_could_run_in_is_refused(size: str) -> None:
+    (found,) = _refused(_with("local: {}", f"local: {{memory: '{size}'}}"))
+    assert (
+        f'spec.provider.local.memory: must be a size from 2Gi to 1024Gi, such as 4Gi, not "{size}"' in found
+    )
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def test_equal_specs_differ_in_nothing() -> None:
             Effect.FIXED,
         ),
         (replace(_spec(), provider=LocalProvider(disk_gib=9)), "spec.provider.local.disk", Effect.FIXED),
+        (replace(_spec(), provider=LocalProvider(memory_gib=9)), "spec.provider.local.memory", Effect.FIXED),
         (
             replace(_spec(), service_account_issuer="https://a"),
             "spec.kubernetes.serviceAccountIssuer",

@@ -158,8 +158,16 @@ def local_settings(cluster: Cluster, authorities: Authorities | None = None) -> 
     at_boot = (sys.executable, "-m", "risen.cli.main")
     every = local.endpoint_check_seconds
     return LocalSettings(
-        cluster.name, cluster.uid, cluster.host.home, local.subnet, local.disk_gib, ca, at_boot, every
-    )
+        cluster.name, cluster.uid, cluster.host.home, local.subnet, local.disk_gib, ca, at_boot, every,
+        local.memory_gib, _most_instances(cluster.spec),
+    )  # fmt: skip
+
+
+def _most_instances(spec: ClusterSpec) -> int:
+    """That may be up at once: as many as an autoscaler may ask for, and more of each pool while it is rolled."""
+    from risen.core.rules.rollout import most_surge
+
+    return sum(max(pool.replicas, pool.max_replicas or 0) + most_surge(pool) for pool in spec.pools)
 
 
 def leadership_of(host: Host, name: str) -> DirectoryLeadership:

@@ -48,6 +48,7 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "spec.networking.dnsDomain": Effect.FIXED,
         "spec.provider.local.subnet": Effect.FIXED,
         "spec.provider.local.disk": Effect.FIXED,
+        "spec.provider.local.memory": Effect.FIXED,
         "spec.provider.local.endpoint.checkEvery": Effect.FIXED,
         "spec.repair.mode": Effect.NOTHING,
         "spec.repair.maxUnhealthy": Effect.NOTHING,
@@ -158,6 +159,8 @@ def _fields(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
     yield "spec.networking.dnsDomain", networking.dns_domain
     yield "spec.provider.local.subnet", spec.provider.subnet
     yield "spec.provider.local.disk", f"{spec.provider.disk_gib}Gi"
+    memory = spec.provider.memory_gib
+    yield "spec.provider.local.memory", f"{memory}Gi" if memory else ""
     yield "spec.provider.local.endpoint.checkEvery", duration_text(spec.provider.endpoint_check_seconds)
     yield "spec.repair.mode", spec.repair.mode
     yield "spec.repair.maxUnhealthy", f"{spec.repair.max_unhealthy_percent}%"

@@ -127,6 +127,13 @@ def disk(value: str) -> str:
     return value
 
 
+def memory(value: str) -> str:
+    """A size in GiB such as 4Gi: a control-plane instance's own programs take one."""
+    if not re.fullmatch(r"\d{1,4}Gi", value) or not 2 <= int(value[:-2]) <= 1024:
+        raise ValueError(f'must be a size from 2Gi to 1024Gi, such as 4Gi, not "{value}"')
+    return value
+
+
 def issuer(value: str) -> str:
     """An OIDC issuer. Source: OpenID Connect Discovery 1.0, section 3."""
     if not re.fullmatch(r"https://[^\s?#]+", value):

@@ -175,6 +175,11 @@ class LocalWritten(Written):
     disk: Annotated[str, AfterValidator(must.disk)] = Field(
         default=f"{_LOCAL.disk_gib}Gi", description="bound of each instance's own file system"
     )
+    memory: Annotated[str, AfterValidator(must.memory)] | None = Field(
+        default=None,
+        description="what each instance counts as its memory; if left out, the host's divided by all instances that "
+        "may be up",
+    )
     endpoint: EndpointWritten = Field(default_factory=EndpointWritten, description="the API endpoint")
 
 
@@ -372,7 +377,8 @@ def _pairs(written: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 def _local(written: LocalWritten) -> LocalProvider:
     every = rolling.seconds_of(written.endpoint.check_every) or 0.0
-    return LocalProvider(written.subnet, int(written.disk.removesuffix("Gi")), every)
+    disk, memory = (int((size or "0").removesuffix("Gi")) for size in (written.disk, written.memory))
+    return LocalProvider(written.subnet, disk, every, memory)
 
 
 def _pool(written: PoolWritten) -> PoolSpec:

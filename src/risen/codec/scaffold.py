@@ -27,6 +27,7 @@ spec:
     local:  ## instances are systemd machines on this host
       subnet: {subnet}  ## a /24 that nothing on this host uses
       disk: {disk}  ## bound of each instance's own file system
+      # memory: 4Gi  ## what each counts as its memory; default: the host's, divided by all that may be up
   pools:
   - name: control-plane
     role: control-plane  ## API server, scheduler, controllers and an etcd member each

@@ -84,12 +84,14 @@ class Networking:
 
 @dataclass(frozen=True, slots=True)
 class LocalProvider:
-    """One Linux host: systemd machines on `subnet`; `disk_gib` bounds each instance's file system, and the API
-    endpoint asks each API server every `endpoint_check_seconds`."""
+    """One Linux host: systemd machines on `subnet`; `disk_gib` bounds each instance's file system, `memory_gib` is
+    what an instance counts as its memory (0: its share of the host's), and the API endpoint asks each API server
+    every `endpoint_check_seconds`."""
 
     subnet: str = "10.77.0.0/24"
     disk_gib: int = 8
     endpoint_check_seconds: float = 0.25
+    memory_gib: int = 0
 
 
 @dataclass(frozen=True, slots=True)

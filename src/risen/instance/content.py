@@ -1,11 +1,13 @@
 """What Risen itself puts into an image: units, scripts and settings, equal for every cluster.
 
-Two contracts with a provider:
+Three contracts with a provider:
 
 - **Power button.** It binds a directory of the host's, one per instance, at `/run/risen-host` (read-only is
   enough) and presses the button by creating `power` in it; it removes that file before it powers the
   instance on again. Inside, a path unit sees the file and asks logind to power off, so that the kubelet's
   inhibitor holds until pods have ended. Providers with ACPI need none of this.
+- **Memory.** A provider whose instances share one host's memory writes each one's share, in MiB, to `memory` in that
+  directory before it starts the instance. Without it the memory that an instance sees is its own.
 - **Join.** `/etc/risen/identity` is there once cloud-init has read the user data; what the cluster is needed for
   starts when `/var/lib/risen/joined` exists, at this boot and at every later one.
 
@@ -75,6 +77,7 @@ _SCRIPTS = (
     "import-images",
     "write-cni",
     "write-resolv",
+    "reserve-memory",
     "await-subnet",
     "await-routes",
     "press-power-button",

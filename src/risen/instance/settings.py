@@ -17,6 +17,8 @@ from risen.instance import layout
 API_PORT = 6443
 UNINITIALIZED = "risen/uninitialized"
 """Taint a node registers with; the engine drops it once role and pool labels are set."""
+KUBELET_DROP_INS = "/run/risen/kubelet.conf.d"
+"""What only the instance knows, written by its own units at each start of the kubelet (KEP-3983)."""
 SHUTDOWN_SECONDS, SHUTDOWN_CRITICAL_SECONDS = 30, 10
 """kubelet's graceful shutdown; logind is told to hold a power-off for 60 s (image content)."""
 
@@ -131,6 +133,7 @@ def node_files(spec: ClusterSpec, pool: PoolSpec, identity: Identity) -> tuple[A
             "kubelet",
             (
                 ("config", f"{layout.KUBERNETES}/kubelet.yaml"),
+                ("config-dir", KUBELET_DROP_INS),
                 ("kubeconfig", f"{layout.KUBERNETES}/kubelet.conf"),
                 ("hostname-override", identity.name),
                 ("node-ip", identity.address),
@@ -191,9 +194,10 @@ def _kubelet(spec: ClusterSpec, pool: PoolSpec, identity: Identity) -> dict[str,
 
 
 def _reserved(role: Role) -> dict[str, str]:
-    """What the instance's own programs take, measured idle: 0.9 GB resident with apiserver and etcd, 0.3 GB without."""
+    """What the instance's own programs take, measured idle: 0.9 GB resident with apiserver and etcd, 0.3 GB without.
+    Memory is in MiB, and the only `memory` of the file: `reserve-memory` adds the host's rest to it."""
     if role is Role.CONTROL_PLANE:
-        return {"cpu": "250m", "memory": "1Gi", "ephemeral-storage": "1Gi"}
+        return {"cpu": "250m", "memory": "1024Mi", "ephemeral-storage": "1Gi"}
     return {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "512Mi"}
 
 

@@ -92,6 +92,11 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+def memory_mib() -> int:
+    """All memory of this host (`MemTotal` of proc_meminfo(5))."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+
+
 def boot_seconds() -> float:
     """CLOCK_BOOTTIME."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -44,6 +44,8 @@ INSIDE = "/run/risen-host"
 """Where the button's folder is seen inside the machine; a baked path unit watches `power` in it."""
 BUTTON = Path("button", "power")
 """In an instance's folder: there while its power button is pressed."""
+SHARE = Path("button", "memory")
+"""In an instance's folder: what it counts as its memory, in MiB; not there for all that it sees."""
 SYSTEM_CALLS = "@mount @keyring bpf perf_event_open @module @raw-io"
 
 
@@ -116,6 +118,7 @@ def start(machine: Machine, record: Record) -> None:
     button = folder / "button"
     button.mkdir(exist_ok=True)
     (folder / BUTTON).unlink(missing_ok=True)
+    tell_share(folder, record)
     write_file(folder / "stop", stop_script(button).encode())
     _clear_remains(machine)
     netns = machine.settings.netns_path
@@ -124,6 +127,14 @@ def start(machine: Machine, record: Record) -> None:
     )
     _wait_for_init(machine)
     write_record(folder, replace(record, starts=record.starts + 1))
+
+
+def tell_share(folder: Path, record: Record) -> None:
+    """Write what of the host's memory is the instance's where it reads that; nothing where it is all of it."""
+    if record.memory_mib:
+        write_file(folder / SHARE, f"{record.memory_mib}\n".encode())
+    else:
+        (folder / SHARE).unlink(missing_ok=True)
 
 
 def note_running(machine: Machine) -> None:

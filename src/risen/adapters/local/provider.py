@@ -11,7 +11,7 @@ import base64
 from contextlib import suppress
 from dataclasses import dataclass
 
-from risen.adapters.local.host import boot_id, file_lock
+from risen.adapters.local.host import boot_id, file_lock, memory_mib
 from risen.adapters.local.launcher import Launcher, console_tail, launcher_for
 from risen.adapters.local.machine import (
     BUTTON,
@@ -34,7 +34,14 @@ from risen.adapters.local.records import (
     take_address,
     write_record,
 )
-from risen.adapters.local.settings import UPLINK, LocalSettings, bridge_port, instance_of, provider_id
+from risen.adapters.local.settings import (
+    UPLINK,
+    LocalSettings,
+    bridge_port,
+    instance_of,
+    memory_share,
+    provider_id,
+)
 from risen.core.names import InstanceName, ProviderId
 from risen.core.picture import InstanceSeen, InstanceState, ProviderSeen
 from risen.interfaces.builder import Images
@@ -79,10 +86,12 @@ class LocalProvider:
         layers = tuple(str(layer) for layer in self.images.get(request.image).layers)
         digest = request_digest(request)
         address = take_address(self.settings, request.instance)
+        others = sum(1 for _ in self.settings.instances.glob("*/instance.json"))
+        memory = memory_share(self.settings, memory_mib(), others + 1)
         record = Record(
             request.instance, request.cluster, request.pool, request.role.value, request.image, layers,
             base64.b64encode(request.user_data).decode(), digest,
-            provider_id(self.settings.name, request.instance, digest[:NONCE_CHARACTERS]), address,
+            provider_id(self.settings.name, request.instance, digest[:NONCE_CHARACTERS]), address, memory_mib=memory,
         )  # fmt: skip
         machine.folder.mkdir(parents=True, exist_ok=True)
         write_record(machine.folder, record)

@@ -21,7 +21,8 @@ NONCE_CHARACTERS = 12
 class Record:
     """`instances/NAME/instance.json`, written before every start and after it. `layers` are overlay layers,
     lowest first; `user_data` is base64. `starts` counts the starts whose init was seen: with none of them it
-    never ran, so that what is left of it is a launch that was cut short."""
+    never ran, so that what is left of it is a launch that was cut short. `memory_mib` is what it counts as its memory,
+    0 for all that it sees."""
 
     instance: str
     cluster: str
@@ -35,6 +36,7 @@ class Record:
     address: str
     host_boot: str = ""
     starts: int = 0
+    memory_mib: int = 0
 
 
 def request_digest(request: LaunchRequest) -> str:

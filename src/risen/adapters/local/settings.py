@@ -37,6 +37,10 @@ class LocalSettings:
     """How `risen` is called on this host: a systemd host starts the cluster with it at boot; empty for not."""
     endpoint_check_seconds: float = DEFAULTS.endpoint_check_seconds
     """How often the endpoint asks each API server, and how long its connection may take."""
+    memory_gib: int = DEFAULTS.memory_gib
+    """What each instance counts as its memory; 0 for a share of the host's."""
+    most_instances: int = 1
+    """That may be up at once, a rollout's surge included: into so many shares the host's memory is divided."""
 
     @property
     def folder(self) -> Path:
@@ -113,6 +117,14 @@ class LocalSettings:
     def addresses(self) -> tuple[str, ...]:
         """What instances may get: the 10th to the 250th address."""
         return tuple(str(self.network[number]) for number in range(FIRST_HOST, LAST_HOST + 1))
+
+
+def memory_share(settings: LocalSettings, host_mib: int, instances: int) -> int:
+    """MiB that a new instance counts as its own, beside others to make `instances` with it. After the cluster was
+    scaled up, older ones keep the larger share that they were launched with."""
+    if settings.memory_gib:
+        return min(settings.memory_gib * 1024, host_mib)
+    return host_mib // max(settings.most_instances, instances)
 
 
 def link_name(prefix: str, name: str) -> str:
