@@ -48,6 +48,7 @@ NOW = replace(
     controller_manager_extra_args=(("v", "4"),),
     scheduler_extra_args=(("v", "4"),),
     etcd_extra_args=(("v", "4"),),
+    registries=("registry.example.com",),
     repair=Repair("observe"),
     gates=(Gate("web", "http://web"),),
     deletion_protection=True,
