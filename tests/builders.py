@@ -136,6 +136,7 @@ class Cluster:
     now: Now = NOW
     completed: int = 0
     settled: tuple[PoolRelease, ...] = ()
+    settled_addons: tuple[tuple[str, str], ...] = ()
     passed: dict[ReleaseId, tuple[str, ...]] = field(default_factory=dict)
     revoked: dict[ReleaseId, Revoked] = field(default_factory=dict)
     orders: dict[int, RolloutIntent] = field(default_factory=dict)
@@ -162,6 +163,7 @@ class Cluster:
     def complete(self) -> Cluster:
         """Every instance is on the revision wanted, and that is on record."""
         self.completed, self.settled = self.revision.number, self.revision.releases
+        self.settled_addons = self.revision.addons
         self.passed |= {release.release: ("completed",) for release in self.settled}
         return self
 
@@ -188,10 +190,11 @@ class Cluster:
         """Let an instance be of that release of its pool."""
         life = self.lives[name]
         release = ReleaseId(f"r-{life.birth.pool}-{suffix}")
-        self.lives[name] = replace(life, birth=replace(life.birth, release=release))
+        image = ImageDigest(f"sha256:{life.birth.pool}-{suffix}")
+        self.lives[name] = replace(life, birth=replace(life.birth, release=release, image=image))
         pool = self.revision.spec.pool(life.birth.pool)
         if name in self.nodes and pool is not None:
-            self.nodes[name] = replace(self.nodes[name], labels=wanted_labels(pool, release))
+            self.nodes[name] = replace(self.nodes[name], labels=wanted_labels(pool, release, image))
         return self
 
     @classmethod
@@ -227,7 +230,8 @@ class Cluster:
             self.join(name)
             address = self.instances[name].address or ""
             self.backends[name] = BackendSeen(InstanceName(name), address, True)
-        labels = wanted_labels(pool, self.lives[name].birth.release) if pool else ()
+        birth = self.lives[name].birth
+        labels = wanted_labels(pool, birth.release, birth.image) if pool else ()
         taints = wanted_taints(pool) if pool else ()
         self.nodes[name] = NodeSeen(
             InstanceName(name), f"node-{name}", id_of(name), True, labels=labels, taints=taints,
@@ -325,6 +329,7 @@ class Cluster:
             revoked=dict(self.revoked),
             completed=self.completed,
             settled=self.settled,
+            settled_addons=self.settled_addons,
             results=dict(self.results),
         )
 

@@ -193,7 +193,7 @@ def _endpoint(cluster: Cluster, step: Step) -> None:
 def _kubernetes(cluster: Cluster, step: Step) -> None:
     match step:
         case ApplyAddon(key=key, digest=digest):
-            cluster.addons = (*cluster.addons, (key, digest))
+            cluster.addons = tuple(({**dict(cluster.addons), key: digest}).items())
         case MarkNode(node=name, labels=labels, taints=taints):
             cluster.nodes[name] = replace(cluster.nodes[name], labels=labels, taints=taints)
         case CordonNode(node=name):

@@ -7,7 +7,8 @@ import json
 from dataclasses import replace
 from typing import Any, cast
 
-from risen.core.names import PoolName, Role
+from risen.core.names import IMAGE_LABEL, ImageDigest, PoolName, ReleaseId, Role
+from risen.core.rules.nodes import wanted_labels
 from risen.core.spec import ClusterSpec, Networking, PoolSpec, Taint
 from risen.instance.addons import DIGEST_ANNOTATION, Addon, addon_bundle
 from risen.instance.ports import Peer, service_ports
@@ -19,10 +20,11 @@ WORKER = PoolSpec(
 )  # fmt: skip
 SPEC = ClusterSpec("dev", "1.36.3", (CONTROL_PLANE, WORKER))
 COREDNS = "1.16.2"
+IMAGES = (ImageDigest(f"sha256:{'ab' * 32}"), ImageDigest(f"sha256:{'01' * 32}"))
 
 
 def bundle(spec: ClusterSpec) -> tuple[Addon, ...]:
-    return addon_bundle(spec, COREDNS)
+    return addon_bundle(spec, COREDNS, IMAGES)
 
 
 def manifest(spec: ClusterSpec, kind: str, name: str) -> Any:
@@ -73,8 +75,19 @@ def test_dns_is_two_pods_from_the_baked_image_spread_and_kept_by_a_budget() -> N
     assert container["image"] == "risen.local/coredns:1.16.2"
     (spread,) = pod["topologySpreadConstraints"]
     assert (spread["whenUnsatisfiable"], spread["minDomains"]) == ("DoNotSchedule", 2)
+    assert deployment["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
     assert manifest(SPEC, "PodDisruptionBudget", "coredns")["spec"]["maxUnavailable"] == 1
     assert manifest(SPEC, "Service", "kube-dns")["spec"]["clusterIP"] == SPEC.networking.dns_address
+
+
+def test_dns_runs_only_where_the_image_that_it_is_baked_into_runs() -> None:
+    """It is pulled from nowhere: on a node of another image its pod would wait for ever."""
+    pod = manifest(SPEC, "Deployment", "coredns")["spec"]["template"]["spec"]
+    required = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    ((where,),) = (term["matchExpressions"] for term in required["nodeSelectorTerms"])
+    assert where == {"key": IMAGE_LABEL, "operator": "In", "values": ["010101010101", "abababababab"]}
+    labels = {dict(wanted_labels(WORKER, ReleaseId("r-1"), image))[IMAGE_LABEL] for image in IMAGES}
+    assert labels == set(where["values"])
 
 
 def test_in_a_cluster_of_one_instance_both_dns_pods_run_on_it() -> None:

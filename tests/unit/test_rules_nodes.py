@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from builders import CP, GONE, NOW, UID, Cluster, W, birth_of, id_of, life_of, pod_of
-from risen.core.names import ClusterUid, InstanceName, ProviderId, ReleaseId, Role
+from risen.core.names import ClusterUid, ImageDigest, InstanceName, ProviderId, ReleaseId, Role
 from risen.core.picture import InstanceSeen, NodeSeen
 from risen.core.rules.addons import stage_of
 from risen.core.rules.nodes import OUTDATED, UNINITIALIZED, wanted_labels, wanted_taints
@@ -45,6 +45,7 @@ def test_a_new_node_gets_its_labels_and_taints_and_loses_the_uninitialized_one()
     fresh_node(cluster, "cp-a")
     labels = (
         ("node-role.kubernetes.io/control-plane", ""),
+        ("risen.dev/image", "cp"),
         ("risen.dev/pool", "cp"),
         ("risen.dev/release", "r-cp"),
     )
@@ -66,7 +67,7 @@ def test_labels_of_the_pool_are_applied_to_living_nodes() -> None:
 
 def test_a_pool_s_own_labels_never_stand_in_for_ours() -> None:
     pool = PoolSpec(W, Role.WORKER, 1, labels=(("risen.dev/pool", "other"),))
-    assert ("risen.dev/pool", "w") in wanted_labels(pool, ReleaseId("r-1"))
+    assert ("risen.dev/pool", "w") in wanted_labels(pool, ReleaseId("r-1"), ImageDigest("sha256:1"))
 
 
 def test_workers_carry_only_the_taints_of_their_pool() -> None:

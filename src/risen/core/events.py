@@ -215,6 +215,7 @@ class RevisionCompleted:
     unix: float
     revision: int
     releases: tuple[PoolRelease, ...]
+    addons: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,8 @@ class History:
     """The last revision that every instance was on; 0 before the first stood."""
     settled: tuple[PoolRelease, ...] = ()
     """Its releases: what is gone back to, and what repair launches while a newer one has not passed."""
+    settled_addons: tuple[tuple[str, str], ...] = ()
+    """Its add-ons; none where an older Risen wrote it down."""
     results: Mapping[str, TaskResult] = field(default_factory=dict)
     """Ends of tasks by key; only the newest are kept."""
 

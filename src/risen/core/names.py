@@ -20,12 +20,21 @@ MemberId = NewType("MemberId", str)
 """etcd member id as decimal text: 64 bit, so never a JSON number."""
 
 
+IMAGE_LABEL = "risen.dev/image"
+"""On every Node: the image of its instance, as `image_label` writes it. What is baked into an image runs by it."""
+
+
 class Role(StrEnum):
     """What the instances of a pool are for."""
 
     CONTROL_PLANE = "control-plane"
     WORKER = "worker"
     ETCD = "etcd"
+
+
+def image_label(image: ImageDigest) -> str:
+    """A digest as a label's value, which has at most 63 characters: its first 12, as in a release's id."""
+    return image.removeprefix("sha256:")[:12]
 
 
 def may_hold_etcd(role: Role) -> bool:

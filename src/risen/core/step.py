@@ -131,6 +131,7 @@ class CompleteRevision:
 
     revision: int
     releases: tuple[PoolRelease, ...]
+    addons: tuple[tuple[str, str], ...] = ()
 
 
 # --- provider ---------------------------------------------------------------------------------------------

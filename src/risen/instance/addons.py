@@ -1,6 +1,6 @@
 """The add-on bundle: what Risen itself keeps in the API, in the order in which it is applied.
 
-Applied after the control plane and before workers, by server-side apply. Each object carries the digest of its own
+Applied by server-side apply, when `core/rules/addons.py` says so. Each object carries the digest of its own
 manifest, so that what is there can be compared with what is wanted without reading it field by field.
 """
 
@@ -9,10 +9,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from risen.core.names import ImageDigest
 from risen.core.spec import ClusterSpec
 from risen.instance.cluster_dns import cluster_dns
 
@@ -34,9 +35,12 @@ class Addon:
     manifest: Mapping[str, object] = field(repr=False)
 
 
-def addon_bundle(spec: ClusterSpec, coredns_version: str) -> tuple[Addon, ...]:
-    """Every object of the bundle, in apply order: permissions, policy, then DNS, of the version in the images."""
-    manifests = [*_permissions(), *_born_nodes_only(spec), *cluster_dns(spec, coredns_version)]
+def addon_bundle(
+    spec: ClusterSpec, coredns_version: str, images: Collection[ImageDigest]
+) -> tuple[Addon, ...]:
+    """Every object of the bundle, in apply order: permissions, policy, then DNS, of the version in the images, and on
+    instances of these alone."""
+    manifests = [*_permissions(), *_born_nodes_only(spec), *cluster_dns(spec, coredns_version, images)]
     return tuple(_addon(manifest) for manifest in manifests)
 
 

@@ -1,5 +1,8 @@
 """CoreDNS as an add-on: two replicas on different instances, from the image that was baked in.
 
+It is pulled from nowhere, so its pods go only where that image lies: to instances of the machine images of its own
+revision. While a change goes on both sets are whole or wait: a new pod is Ready before an old one ends.
+
 Names outside the cluster go to the node's upstream servers. Where there is none, or none answers, the answer is
 SERVFAIL at once, given by a second server block on loopback, instead of a pod that does not start.
 """
@@ -7,8 +10,10 @@ SERVFAIL at once, given by a second server block on loopback, instead of a pod t
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from typing import Any
 
+from risen.core.names import IMAGE_LABEL, ImageDigest, image_label
 from risen.core.spec import ClusterSpec
 
 COREDNS_VERSION = "1.15.0"
@@ -17,8 +22,10 @@ _NAMESPACE = "kube-system"
 _LAMEDUCK_SECONDS = 5
 
 
-def cluster_dns(spec: ClusterSpec, version: str) -> tuple[dict[str, Any], ...]:
-    """Every object of the cluster's DNS, in apply order."""
+def cluster_dns(
+    spec: ClusterSpec, version: str, images: Collection[ImageDigest]
+) -> tuple[dict[str, Any], ...]:
+    """Every object of the cluster's DNS, in apply order. `images` hold CoreDNS of this version."""
     corefile = _corefile(spec)
     return (
         _object("v1", "ServiceAccount", "coredns"),
@@ -31,7 +38,7 @@ def cluster_dns(spec: ClusterSpec, version: str) -> tuple[dict[str, Any], ...]:
             "coredns",
             spec={"maxUnavailable": 1, "selector": {"matchLabels": _labels()}},
         ),
-        _object("apps/v1", "Deployment", "coredns", spec=_deployment(spec, version, corefile)),
+        _object("apps/v1", "Deployment", "coredns", spec=_deployment(corefile, _pod(spec, version, images))),
     )
 
 
@@ -104,16 +111,17 @@ def _service(spec: ClusterSpec) -> dict[str, Any]:
     return _object("v1", "Service", "kube-dns", spec=fields)
 
 
-def _deployment(spec: ClusterSpec, version: str, corefile: str) -> dict[str, Any]:
-    """A changed Corefile is a changed pod: none is reloaded in place."""
+def _deployment(corefile: str, pod: dict[str, Any]) -> dict[str, Any]:
+    """A changed Corefile is a changed pod: none is reloaded in place. What is new may find place for one only, until
+    more instances hold its image: so long one of the old ones serves beside it."""
     digest = hashlib.sha256(corefile.encode()).hexdigest()
     return {
         "replicas": 2,
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 1}},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "selector": {"matchLabels": _labels()},
         "template": {
             "metadata": {"labels": _labels(), "annotations": {"risen.dev/corefile": digest}},
-            "spec": _pod(spec, version),
+            "spec": pod,
         },
     }
 
@@ -137,12 +145,21 @@ def _spread(spec: ClusterSpec) -> dict[str, Any]:
     }
 
 
-def _pod(spec: ClusterSpec, version: str) -> dict[str, Any]:
+def _where_it_lies(images: Collection[ImageDigest]) -> dict[str, Any]:
+    """Nodes of instances whose image holds CoreDNS of this version."""
+    values = sorted({image_label(image) for image in images})
+    holds = {"key": IMAGE_LABEL, "operator": "In", "values": values}
+    required = {"nodeSelectorTerms": [{"matchExpressions": [holds]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+
+
+def _pod(spec: ClusterSpec, version: str, images: Collection[ImageDigest]) -> dict[str, Any]:
     return {
         "serviceAccountName": "coredns",
         "priorityClassName": "system-cluster-critical",
         "dnsPolicy": "Default",
         "nodeSelector": {"kubernetes.io/os": "linux"},
+        "affinity": _where_it_lies(images),
         "terminationGracePeriodSeconds": 30,
         "tolerations": [
             {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"},

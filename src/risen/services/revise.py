@@ -124,7 +124,8 @@ def _rendered_revision(number: int, spec: ClusterSpec, baked: Baked) -> Revision
     from risen.instance.addons import addon_bundle
 
     releases = tuple(_render(spec, pool, baked) for pool in spec.pools)
-    addons = tuple((addon.key, addon.digest) for addon in addon_bundle(spec, baked.coredns))
+    images = {release.image for release in releases}
+    addons = tuple((addon.key, addon.digest) for addon in addon_bundle(spec, baked.coredns, images))
     return Revision(number, spec, releases, addons, baked.lock)
 
 
@@ -146,7 +147,7 @@ async def write_revision(store: Store, revision: Revision, images: Iterable[Bake
     launched = {release.image for release in revision.releases}
     coredns = coredns_in(image for image in held if image.digest in launched)
     wanted = set(revision.addons)
-    for addon in addon_bundle(revision.spec, coredns):
+    for addon in addon_bundle(revision.spec, coredns, launched):
         if (addon.key, addon.digest) in wanted:
             value = records.AddonManifest(addon.key, dict(addon.manifest))
             with contextlib.suppress(Conflict):

@@ -64,6 +64,8 @@ class Checker:
             self.planned.after_record()
         if operation in NO_HARM_TO_QUORUM:
             return
+        if operation == "kubernetes.apply":
+            self.planned.after_apply(subject)
         if operation in HARM:
             self.planned.after_harm(operation, subject)
         etcd = self.world.etcd

@@ -26,6 +26,8 @@ class Ending:
     """Instances that may not be left."""
     left_to_do: str = ""
     """What people still have in mind; empty once they want no more."""
+    addons: tuple[tuple[str, str], ...] = ()
+    """What is in the API."""
     replicas: dict[PoolName, int] = field(default_factory=dict)
     """Where others than the revision own the number."""
 
@@ -33,7 +35,7 @@ class Ending:
     def of(cls, revision: Revision) -> Ending:
         """The revision followed whole."""
         releases = {release.pool: release for release in revision.releases}
-        return cls(revision, releases, revision.number)
+        return cls(revision, releases, revision.number, addons=revision.addons)
 
     def size(self, pool: PoolName) -> int:
         """How many instances a pool has in the end."""
@@ -43,7 +45,11 @@ class Ending:
     def gone_back_from(self, former: Ending, revoked: frozenset[ReleaseId] = frozenset()) -> Ending:
         """This revision is in force and not followed: instances are of what stood before."""
         return replace(
-            self, releases=dict(former.releases), completed=former.completed, revoked=former.revoked | revoked
+            self,
+            releases=dict(former.releases),
+            addons=former.addons,
+            completed=former.completed,
+            revoked=former.revoked | revoked,
         )
 
 
@@ -116,8 +122,7 @@ def _workload_lacks(world: World) -> str:
 
 
 def _records_lack(world: World, ending: Ending) -> str:
-    addons = ending.revision.addons
-    missing = [key for key, digest in addons if world.kubernetes.addons.get(key) != digest]
+    missing = [key for key, digest in ending.addons if world.kubernetes.addons.get(key) != digest]
     if missing:
         return f"add-ons missing: {missing}"
     if world.recorded_cluster_id() != world.etcd.cluster_id:

@@ -43,7 +43,7 @@ from risen.sim.faults import NO_FAULTS, Dead, Faults, Incarnation
 from risen.sim.instances import Power
 from risen.sim.line import Line
 from risen.sim.people import People
-from risen.sim.scenario import NETWORK_ADDON, Happening, Scenario, manifest
+from risen.sim.scenario import NETWORK_ADDON, Happening, Scenario, addon_deployments, manifest
 from risen.sim.tasks import SimGates, SimSnapshots
 from risen.sim.trace import Trace
 from risen.sim.virtual_loop import NothingDue, VirtualLoop
@@ -245,7 +245,7 @@ def fresh_world(scenario: Scenario, seed: int) -> World:
     """An empty world that wants the scenario's cluster."""
     world = World.fresh(seed, scenario.revision())
     world.network_addons = (NETWORK_ADDON,)
-    world.addon_deployments = dict(scenario.addon_deployments())
+    world.addon_deployments = addon_deployments
     world.kubernetes.deployments.extend(scenario.deployments())
     if scenario.foreign:
         world.instances.add_foreign("somebody-elses")

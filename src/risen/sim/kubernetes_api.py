@@ -85,6 +85,8 @@ class KubernetesTruth:
     nodes: dict[InstanceName, NodeTruth] = field(default_factory=dict)
     pods: dict[str, PodTruth] = field(default_factory=dict)
     deployments: list[Deployment] = field(default_factory=list)
+    replica_sets: dict[tuple[str, str], dict[frozenset[str], int]] = field(default_factory=dict)
+    """By namespace and name of a Deployment: how many pods each of its templates is to have."""
     addons: dict[str, str] = field(default_factory=dict)
     holders: dict[str, Holder] = field(default_factory=lambda: {name: Holder() for name in CONTROLLERS})
     unserved: set[str] = field(default_factory=set)
@@ -172,9 +174,9 @@ class KubernetesTruth:
         if namespace in self.unserved:
             raise Later(f"its namespace or kind is not there yet: {namespace}")
         self.addons[key] = digest
-        for deployment in self.world.addon_deployments.get(key, ()):
-            if deployment not in self.deployments:
-                self.deployments.append(deployment)
+        for deployment in self.world.addon_deployments(key, digest):
+            others = [one for one in self.deployments if one.name != deployment.name]
+            self.deployments = [*others, deployment]
         self.wrote()
 
     def node(self, name: str, uid: str) -> NodeTruth:
@@ -231,11 +233,19 @@ class KubernetesTruth:
             )
         if not past_budgets and not budget_allows(self, pod):
             raise Later("Cannot evict pod as it would violate the pod's disruption budget.")
-        if not pod.terminating:
-            pod.terminating = True
-            line = self.world.timeline
-            line.after(line.draw(*pod.deployment.end_seconds), self.world.kubelets.pod_ended, uid)
+        self.end_pod(pod)
         self.wrote()
+
+    def end_pod(self, pod: PodTruth) -> None:
+        """Its kubelet ends it in its own time; one that is on no node is gone at once."""
+        if pod.terminating:
+            return
+        pod.terminating = True
+        line = self.world.timeline
+        if pod.node:
+            line.after(line.draw(*pod.deployment.end_seconds), self.world.kubelets.pod_ended, pod.uid)
+        else:
+            self.forget_pod(pod.uid)
 
     def free_pod(self, name: str, uid: str) -> None:
         """Failed, then deleted with grace 0: only of a fenced instance, whose Node takes no pod any more."""

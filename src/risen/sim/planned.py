@@ -1,4 +1,5 @@
-"""What steps that are taken by plan may not do, judged on the world's truth: to budgets, volumes, voters, releases.
+"""What steps that are taken by plan may not do, judged on the world's truth: to budgets, volumes, voters, releases,
+and to add-ons that run what only some images hold.
 
 The checker asks it before and after each write. It names no engine and proposes nothing.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from risen.core.history import Entry, History
-from risen.core.names import InstanceName, ReleaseId, may_hold_etcd
+from risen.core.names import InstanceName, ReleaseId, image_label, may_hold_etcd
 from risen.core.reasons import PLANNED, ROLLING
 from risen.core.safety.quorum import quorum_of
 from risen.sim.instances import Instance, Power
@@ -49,6 +50,21 @@ class Planned:
             self.world.violation(
                 f"launch of {name}: {release} has not passed, and there is {', '.join(others)}"
             )
+
+    # --- add-ons ------------------------------------------------------------------------------------------
+    def after_apply(self, key: str) -> None:
+        """What was applied can run somewhere; at bring-up nothing is there yet."""
+        if not self.world.history().settled:
+            return
+        for app in self._unplaced(leaving=None):
+            self.world.violation(f"apply of {key}: no instance holds the image of {app.name}")
+
+    def _unplaced(self, leaving: Instance | None) -> list[Deployment]:
+        """Apps whose images no instance holds but the one that leaves."""
+        held = {
+            image_label(item.request.image) for item in self.world.instances.all.values() if item != leaving
+        }
+        return [app for app in self.world.kubernetes.deployments if app.images and not app.images & held]
 
     # --- one change at a time -----------------------------------------------------------------------------
     def after_record(self) -> None:
@@ -93,6 +109,8 @@ class Planned:
         entry = self._entry(item.name)
         if entry is None or entry.reason not in PLANNED:
             return
+        for app in self._unplaced(leaving=item):
+            self.world.violation(f"{operation} {item.name}: none other holds the image of {app.name}")
         if self.world.kubelets.serves(item.name):
             left = [pod.name for pod in self.world.kubernetes.pods.values() if _is_moved(pod, item.name)]
             if left:

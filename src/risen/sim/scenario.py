@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
-from risen.core.names import ImageDigest, PoolName, ReleaseId, Role
+from risen.core.names import ImageDigest, PoolName, ReleaseId, Role, image_label
 from risen.core.spec import ClusterSpec, PoolRelease, PoolSpec, Revision
 from risen.sim.images import Behaviour
 from risen.sim.workloads import Deployment, Kind
 
 NETWORK_ADDON = "rbac.authorization.k8s.io/v1/ClusterRoleBinding//risen:network"
 DNS_ADDON = "apps/v1/Deployment/kube-system/coredns"
-ADDONS = ((NETWORK_ADDON, "sha256:1111"), (DNS_ADDON, "sha256:2222"))
 CONTROL_PLANE = PoolName("control-plane")
 WORKER = PoolName("worker")
 FIRST: Mapping[PoolName, int] = MappingProxyType({})
@@ -140,10 +139,6 @@ class Scenario:
             Deployment("default", "logs", 1, kind=Kind.DAEMON_SET),
         )
 
-    def addon_deployments(self) -> Mapping[str, tuple[Deployment, ...]]:
-        """The pods an add-on brings."""
-        return {DNS_ADDON: (Deployment("kube-system", "coredns", 2, tolerates=True, min_available=1),)}
-
     def revision(
         self, workers: int | None = None, number: int = 1, generations: Mapping[PoolName, int] = FIRST
     ) -> Revision:
@@ -154,13 +149,30 @@ class Scenario:
             pools.append(PoolSpec(WORKER, Role.WORKER, count, labels=(("tier", "general"),)))
         spec = ClusterSpec("sim", "1.36.3", tuple(pools))
         releases = tuple(release(pool.name, generations.get(pool.name, 1)) for pool in pools)
-        return Revision(number, spec, releases, ADDONS, by="somebody")
+        return Revision(number, spec, releases, _addons(spec, releases), by="somebody")
 
 
 def release(pool: PoolName, generation: int) -> PoolRelease:
     """The releases that a pool may have are numbered; each has an image of its own."""
     text = f"{pool}-{generation}"
-    return PoolRelease(pool, ReleaseId(f"r-{text}"), ImageDigest(f"sha256:{text}"))
+    return PoolRelease(pool, ReleaseId(f"r-{text}"), ImageDigest(f"sha256:{generation}-{pool}"))
+
+
+def _addons(spec: ClusterSpec, releases: tuple[PoolRelease, ...]) -> tuple[tuple[str, str], ...]:
+    """DNS runs what lies in the images of its revision, so another image is another add-on. One instance takes both
+    of its pods where there is no other."""
+    images = ",".join(sorted(image_label(release.image) for release in releases))
+    nodes = 1 if sum(pool.replicas for pool in spec.pools) == 1 else 2
+    return ((NETWORK_ADDON, "sha256:1111"), (DNS_ADDON, f"{images} on {nodes}"))
+
+
+def addon_deployments(key: str, digest: str) -> tuple[Deployment, ...]:
+    """What an add-on runs: DNS on two instances, of the images that hold it."""
+    if key != DNS_ADDON:
+        return ()
+    images, _, nodes = digest.partition(" on ")
+    dns = Deployment("kube-system", "coredns", 2, tolerates=True, min_available=1)
+    return (replace(dns, images=frozenset(images.split(",")), spread=nodes != "1"),)
 
 
 async def manifest(key: str, digest: str) -> Mapping[str, object]:

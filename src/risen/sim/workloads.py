@@ -5,11 +5,12 @@ It knows the API's objects alone; what a kubelet makes of a pod is `kubelets.py`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from risen.core.names import InstanceName
+from risen.core.names import IMAGE_LABEL, InstanceName
 from risen.core.picture import BudgetSeen, PodSeen
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Deployment:
     """Bounds of what preStop and grace take once a pod is told to end."""
     protected: bool = False
     local_volume: bool = False
+    images: frozenset[str] = frozenset()
+    """Nodes that its pods may be on, by the label that says of which image they are; empty: any."""
+    spread: bool = False
+    """No two of its pods on one node, however few nodes there are."""
 
     @property
     def owner(self) -> str:
@@ -115,16 +120,54 @@ def keep_replicas(api: KubernetesTruth) -> None:
             case Kind.STATEFUL_SET:
                 _each_by_name(api, deployment)
             case Kind.REPLICA_SET:
-                living = [pod for pod in of(api, deployment) if not pod.terminating]
-                for _ in range(deployment.replicas - len(living)):
-                    api.create_pod(deployment)
+                _each_set_its_size(api, deployment)
             case Kind.BARE:
                 pass
 
 
 def of(api: KubernetesTruth, deployment: Deployment) -> list[PodTruth]:
-    """The pods of a workload."""
-    return [pod for pod in api.pods.values() if pod.deployment == deployment]
+    """The pods of a workload, whichever template they were made from."""
+    where = (deployment.namespace, deployment.name)
+    return [pod for pod in api.pods.values() if (pod.deployment.namespace, pod.deployment.name) == where]
+
+
+def _each_set_its_size(api: KubernetesTruth, deployment: Deployment) -> None:
+    """The Deployment's controller, with maxSurge 1 and maxUnavailable 0, and its replica sets: one per template."""
+    sizes = api.replica_sets.setdefault((deployment.namespace, deployment.name), {})
+    pods: dict[frozenset[str], list[PodTruth]] = {template: [] for template in (*sizes, deployment.images)}
+    for pod in of(api, deployment):
+        if not pod.terminating:
+            pods.setdefault(pod.deployment.images, []).append(pod)
+    for template, size in resized(deployment, sizes, pods).items():
+        living = sorted(pods[template], key=lambda pod: pod.ready)
+        sizes[template] = size
+        for pod in living[: max(0, len(living) - size)]:
+            api.end_pod(pod)
+        for _ in range(size - len(living)):
+            api.create_pod(replace(deployment, images=template))
+
+
+def resized(
+    deployment: Deployment, sizes: Mapping[frozenset[str], int], pods: Mapping[frozenset[str], list[PodTruth]]
+) -> dict[frozenset[str], int]:
+    """How many pods each template is to have: the new one grows by one above all, an old one shrinks by what is not
+    ready and then by what is ready too many."""
+    wanted, new = deployment.replicas, deployment.images
+    if not any(size for template, size in sizes.items() if template != new):
+        return {new: wanted}
+    after = dict(sizes) | {new: sizes.get(new, 0)}
+    ready = {template: sum(pod.ready for pod in pods.get(template, ())) for template in after}
+    after[new] += max(0, min(wanted - after[new], wanted + 1 - sum(after.values())))
+    unready_new = max(0, after[new] - ready[new])
+    most = sum(after.values()) - wanted - unready_new
+    for old in sorted(after.keys() - {new}, key=sorted):
+        broken = max(0, min(most, after[old] - ready[old]))
+        after[old], most = after[old] - broken, most - broken
+    spare = min(most, sum(ready.values()) - wanted)
+    for old in sorted(after.keys() - {new}, key=sorted):
+        gone = max(0, min(spare, after[old]))
+        after[old], spare = after[old] - gone, spare - gone
+    return after
 
 
 def _one_a_node(api: KubernetesTruth, deployment: Deployment) -> None:
@@ -150,7 +193,16 @@ def schedule(api: KubernetesTruth) -> None:
     for pod in list(api.pods.values()):
         if pod.node or pod.terminating:
             continue
-        nodes = [node for node in api.nodes.values() if may_run(node, pod.deployment)]
+        taken = {
+            other.node
+            for other in of(api, pod.deployment)
+            if other.deployment == pod.deployment and not other.terminating
+        }
+        nodes = [
+            node
+            for node in api.nodes.values()
+            if may_run(node, pod.deployment) and not (pod.deployment.spread and node.name in taken)
+        ]
         if nodes:
             best = min(nodes, key=lambda node: (_unwilling(node), used.get(node.name, 0), node.name)).name
             used[best] = used.get(best, 0) + 1
@@ -164,6 +216,8 @@ def _unwilling(node: NodeTruth) -> int:
 def may_run(node: NodeTruth, deployment: Deployment) -> bool:
     """Whether the scheduler would put a pod of it there."""
     if node.ready is not True or node.unschedulable or node.foreign:
+        return False
+    if deployment.images and node.labels.get(IMAGE_LABEL) not in deployment.images:
         return False
     keys = {taint.key for taint in node.taints if taint.effect != "PreferNoSchedule"}
     return not keys or (deployment.tolerates and not keys & {"risen/uninitialized", OUT_OF_SERVICE})

@@ -7,6 +7,7 @@ can be copied (`World.copied`), so that many faults are tried on one brought-up 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -30,6 +31,11 @@ from risen.sim.workloads import Deployment
 UNIX_AT_START = 1_800_000_000.0
 
 
+def brings_nothing(key: str, digest: str) -> tuple[Deployment, ...]:
+    """Add-ons that run nothing."""
+    return ()
+
+
 @dataclass(slots=True)
 class World:
     """Everything there is. Made by `World.fresh`."""
@@ -41,7 +47,8 @@ class World:
     network_addons: tuple[str, ...] = ()
     images: dict[ImageDigest, Behaviour] = field(default_factory=dict)
     """What is wrong with which image."""
-    addon_deployments: dict[str, tuple[Deployment, ...]] = field(default_factory=dict)
+    addon_deployments: Callable[[str, str], tuple[Deployment, ...]] = brings_nothing
+    """What an add-on of a key and digest runs."""
     store: Bucket = field(default_factory=Bucket)
     failing_gates: frozenset[tuple[str, str]] = frozenset()
     """(name, release) of the gates that a release does not pass."""

@@ -7,14 +7,14 @@ to living Nodes: they roll nothing.
 from __future__ import annotations
 
 from risen.core.blocked import Blocked
-from risen.core.names import InstanceName, ReleaseId, Role
+from risen.core.names import IMAGE_LABEL, ImageDigest, InstanceName, ReleaseId, Role, image_label
 from risen.core.picture import NodeSeen
 from risen.core.rules.rollout import roll_of
 from risen.core.rules.target import target
 from risen.core.rules.verdict import is_halted
 from risen.core.rules.view import RuleOutput, View
 from risen.core.spec import PoolSpec, Taint
-from risen.core.step import DeleteNode, MarkNode, Step
+from risen.core.step import Birth, DeleteNode, MarkNode, Step
 
 OUR_LABELS = "risen.dev/"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
@@ -43,7 +43,7 @@ def propose(view: View) -> RuleOutput:
         elif name not in facts.entries:
             pool = view.revision.spec.pool(life.birth.pool)
             if pool is not None:
-                steps += _mark(node, pool, life.birth.release, name in old)
+                steps += _mark(node, pool, life.birth, name in old)
     return RuleOutput(steps=tuple(steps), blocked=tuple(blocked))
 
 
@@ -63,11 +63,12 @@ def _is_halted(view: View, pool: PoolSpec) -> bool:
     return wanted is not None and is_halted(view, wanted)
 
 
-def wanted_labels(pool: PoolSpec, release: ReleaseId) -> tuple[tuple[str, str], ...]:
+def wanted_labels(pool: PoolSpec, release: ReleaseId, image: ImageDigest) -> tuple[tuple[str, str], ...]:
     """Labels of a pool's Nodes, sorted."""
     labels = dict(pool.labels)
     labels[f"{OUR_LABELS}pool"] = pool.name
     labels[f"{OUR_LABELS}release"] = release
+    labels[IMAGE_LABEL] = image_label(image)
     if pool.role is Role.CONTROL_PLANE:
         labels[CONTROL_PLANE_LABEL] = ""
     return tuple(sorted(labels.items()))
@@ -81,8 +82,8 @@ def wanted_taints(pool: PoolSpec, old: bool = False) -> tuple[Taint, ...]:
     return tuple(sorted(taints))
 
 
-def _mark(node: NodeSeen, pool: PoolSpec, release: ReleaseId, old: bool) -> tuple[Step, ...]:
-    labels, taints = wanted_labels(pool, release), wanted_taints(pool, old)
+def _mark(node: NodeSeen, pool: PoolSpec, birth: Birth, old: bool) -> tuple[Step, ...]:
+    labels, taints = wanted_labels(pool, birth.release, birth.image), wanted_taints(pool, old)
     keys = {OUTDATED.key, *(taint.key for taint in taints)}
     ours = {taint for taint in node.taints if taint.key in {UNINITIALIZED, *keys, *node.our_taints}}
     as_wanted = set(labels) <= set(node.labels) and set(node.our_labels) <= dict(labels).keys()

@@ -1,8 +1,8 @@
 """Rollout: who of a pool is taken next by plan, and how many more may be launched for it. `drain.py` (workers) and
 `handover.py` (control plane) then walk what has an entry; `births.py` asks here for the surge.
 
-Forward the control plane goes first, back the workers do: a kubelet is never newer than its apiserver. An
-instance that cannot be taken is named and holds up no other pool.
+Forward the control plane goes first, back the workers do: a kubelet is never newer than its apiserver. Between them
+the add-ons go. An instance that cannot be taken is named and holds up no other pool.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from risen.core.history import Life
 from risen.core.judge import verdict
 from risen.core.judge.verdict import Verdict
 from risen.core.names import Role
-from risen.core.reasons import EXPIRY, ROLLBACK, ROLLING, ROLLOUT
+from risen.core.reasons import EXPIRY, ROLLING, ROLLOUT
+from risen.core.rules.addons import go_before
 from risen.core.rules.drainable import held_last, pods_to_move, protected
 from risen.core.rules.repair import open_entry
 from risen.core.rules.serving import awaits_others
 from risen.core.rules.target import (
+    HELD_BY_ORDER,
     Outdated,
     exposed,
     going_back,
@@ -29,6 +31,7 @@ from risen.core.rules.target import (
     may_expose,
     outdated,
     target,
+    unrolled,
 )
 from risen.core.rules.verdict import is_doubtful
 from risen.core.rules.view import RuleOutput, View, gather, once
@@ -37,8 +40,6 @@ from risen.core.spec import PoolSpec
 from risen.core.step import OpenEntry
 
 HELD_BY_PAUSE = frozenset({ROLLOUT, EXPIRY})
-HELD_BY_ORDER = frozenset({ROLLOUT, ROLLBACK})
-"""Reasons that follow the order of pools; what people ask for and what expires does not wait for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +117,11 @@ def _held(
         why = f"revision {view.revision.number} is paused by {order.by or 'somebody'}: {order.reason or 'no reason given'}"
         held.append((HELD_BY_PAUSE, Blocked("paused", pool.name, why)))
     before = _before(view, pool)
-    if before and reasons & HELD_BY_ORDER:
-        held.append(
-            (
-                HELD_BY_ORDER,
-                Waiting(pool.name, f"{', '.join(before)} to be rolled first", view.facts.now.boot),
-            )
-        )
+    what = f"{', '.join(before)} to be rolled first" if before else ""
+    if not before and go_before(view, pool.role) and not is_sent_away(view, pool.name):
+        what = "the add-ons to be applied first"
+    if what and reasons & HELD_BY_ORDER:
+        held.append((HELD_BY_ORDER, Waiting(pool.name, what, view.facts.now.boot)))
     return held
 
 
@@ -132,18 +131,7 @@ def _before(view: View, pool: PoolSpec) -> tuple[str, ...]:
     first = Role.WORKER if going_back(view) is not None else Role.CONTROL_PLANE
     if pool.role is first or is_sent_away(view, pool.name):
         return ()
-    return tuple(
-        other.name
-        for other in view.pools
-        if other.role is first
-        and (
-            any(one.reason in HELD_BY_ORDER for one in outdated(view, other.name))
-            or any(
-                view.facts.entries[life.birth.instance].reason in HELD_BY_ORDER
-                for life in leaving(view, other.name)
-            )
-        )
-    )
+    return unrolled(view, first)
 
 
 def _order(view: View, one: Outdated) -> tuple[bool, bool, float, str]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from risen.core.history import Entry, Life
-from risen.core.names import InstanceName, PoolName, ReleaseId
+from risen.core.names import InstanceName, PoolName, ReleaseId, Role
 from risen.core.reasons import EXPIRY, PUT_OFF, REPLACE, ROLLBACK, ROLLING, ROLLOUT, SKIPPED
 from risen.core.rules.view import View, once
 from risen.core.spec import PoolRelease, PoolSpec
 
+HELD_BY_ORDER = frozenset({ROLLOUT, ROLLBACK})
+"""Reasons that follow the order of pools; what people ask for and what expires does not wait for others."""
 PAUSE, RESUME, ABORT = "pause", "resume", "abort"
 """Orders of people on a revision's rollout; the last one holds."""
 
@@ -172,7 +174,7 @@ def _asked(view: View) -> dict[InstanceName, str]:
 def wanted_again(view: View, entry: Entry) -> bool:
     """Whether what a rollout took is what is headed for after all: it was gone back from, or another was applied."""
     life = view.facts.lives.get(entry.subject)
-    if life is None or entry.reason not in (ROLLOUT, ROLLBACK):
+    if life is None or entry.reason not in HELD_BY_ORDER:
         return False
     wanted = target(view, life.birth.pool)
     return wanted is not None and wanted.release == life.birth.release
@@ -190,6 +192,22 @@ def _skipped(view: View) -> frozenset[InstanceName]:
     since = view.revision.applied_unix
     entries = view.facts.history.entries.values()
     return frozenset(e.subject for e in entries if e.outcome == SKIPPED and e.opened_unix >= since)
+
+
+def unrolled(view: View, role: Role) -> tuple[str, ...]:
+    """Pools of a role that are not rolled yet, or not back yet: some are to go, or going."""
+    return tuple(
+        pool.name
+        for pool in view.pools
+        if pool.role is role
+        and (
+            any(one.reason in HELD_BY_ORDER for one in outdated(view, pool.name))
+            or any(
+                view.facts.entries[life.birth.instance].reason in HELD_BY_ORDER
+                for life in leaving(view, pool.name)
+            )
+        )
+    )
 
 
 @once

@@ -200,15 +200,16 @@ def _through_gates(view: View, release: PoolRelease, evidence: tuple[str, ...]) 
 
 def _complete(view: View) -> RuleOutput:
     """Every instance of every pool is what is wanted and serves."""
+    revision = view.revision
     for pool in view.pools:
         wanted = target(view, pool.name)
         staying = view.staying(pool.name)
         rolling = any(entry.reason in ROLLING for entry in view.facts.entries.values())
-        headed_for = wanted is not None and wanted == view.revision.release_of(pool.name)
+        headed_for = wanted is not None and wanted == revision.release_of(pool.name)
         if wanted is None or not headed_for or rolling or len(staying) != pool.replicas:
             return RuleOutput()
         for life in staying:
             right = life.birth.release == wanted.release
             if not right or view.verdict(life.birth.instance) is not Verdict.HEALTHY:
                 return RuleOutput()
-    return RuleOutput(steps=(CompleteRevision(view.revision.number, view.revision.releases),))
+    return RuleOutput(steps=(CompleteRevision(revision.number, revision.releases, revision.addons),))
