@@ -81,6 +81,28 @@ def test_not_while_a_pod_of_its_is_not_ready() -> None:
     assert (passed(cluster), revoked(cluster)) == ([], [])
 
 
+def test_neither_what_has_finished_nor_what_jobs_run_holds_it_up_or_counts_as_load() -> None:
+    """The gate's own Job, and one of every minute: the last of its pods became Ready a moment ago."""
+    cluster = tried()
+    cluster.pods = [
+        pod_of("once", "w-x", ready=False, finished=True, owner=""),
+        pod_of("gate-1", "w-x", ready=False, finished=True, owner="Job/gate-2-r-w-new"),
+        pod_of("report-7", "w-x", ready_since_unix=NOW.unix - 1, owner="Job/report-7"),
+        pod_of("report-8", "w-x", ready=False, owner="Job/report-8"),
+        pod_of("web", "w-x", ready_since_unix=NOW.unix - 10),
+    ]
+    assert passed(cluster) == ["w-x served for 10 s with 1 pods"]
+
+
+def test_a_job_whose_pods_fail_says_nothing_of_the_release() -> None:
+    cluster = tried()
+    cluster.pods = [
+        pod_of("batch-1", "w-x", ready=False, failing="CrashLoopBackOff", owner="Job/batch"),
+        pod_of("batch-2", "w-a", owner="Job/batch"),
+    ]
+    assert (revoked(cluster), passed(cluster)) == ([], ["w-x served for 10 s without load"])
+
+
 # --- its own fault -----------------------------------------------------------------------------------------
 def test_not_ready_within_its_bound() -> None:
     assert revoked(tried(ready_ago=None, launched_ago=59)) == []
@@ -272,6 +294,16 @@ def test_nothing_is_taken_for_a_release_in_doubt() -> None:
     cluster.serve("w-b")
     cluster.pods = [pod_of("web-1", "w-x", ready=False, failing="CrashLoopBackOff")]
     assert cluster.steps(OpenEntry) == []
+
+
+def test_it_takes_over_from_one_whose_pods_can_tell() -> None:
+    cluster = tried().serve("w-b")
+    cluster.pods = [
+        pod_of("once", "w-a", ready=False, finished=True),
+        pod_of("report-7", "w-a", owner="Job/report-7"),
+        pod_of("web", "w-b"),
+    ]
+    assert [step.subject for step in cluster.steps(OpenEntry)] == ["w-b"]  # type: ignore[attr-defined]
 
 
 # --- gates -------------------------------------------------------------------------------------------------

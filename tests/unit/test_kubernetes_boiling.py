@@ -157,6 +157,17 @@ def test_a_container_that_waits_for_no_stage_of_its_start_fails(
     assert seen is not None and seen.failing == failing
 
 
+@pytest.mark.parametrize(
+    ("phase", "finished"),
+    [("Pending", False), ("Running", False), ("Succeeded", True), ("Failed", True), ("Unknown", False)],
+)
+def test_what_has_succeeded_or_failed_has_finished_and_waits_for_nothing(phase: str, finished: bool) -> None:
+    waits = [{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}]
+    seen = pod_of(pod_object(status={"phase": phase, "containerStatuses": waits}))
+    assert seen is not None
+    assert (seen.finished, seen.failing) == (finished, "" if finished else "CrashLoopBackOff")
+
+
 def test_since_when_is_told_of_what_is_ready_only() -> None:
     condition = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:10Z"}
     ready = pod_of(pod_object(status={"conditions": [condition]}))

@@ -297,6 +297,13 @@ def test_protected_pods_are_named() -> None:
     assert (name, subject) == ("do-not-disrupt", "w-b") and why.startswith("default/job asks not to be")
 
 
+def test_what_has_finished_stands_in_nobodys_way_and_is_no_loss() -> None:
+    cluster = rolling(W)
+    cluster.pods.append(pod_of("once", "w-b", ready=False, finished=True, protected=True, owner=""))
+    cluster.budgets.append(BudgetSeen("default", "all", 0, 1, 1, None))
+    assert blocked(cluster) == [] and pinned(view_of(cluster)) == ()
+
+
 def test_a_control_plane_is_rolled_beside_whole_etcd_only() -> None:
     cluster = rolling(CP)
     cluster.members["cp-b"] = replace(cluster.members["cp-b"], healthy=False)

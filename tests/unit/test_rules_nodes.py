@@ -136,6 +136,13 @@ def test_the_node_of_what_is_gone_is_deleted_once_its_pods_are_freed() -> None:
     assert cluster.steps(FreePod, DeleteNode) == [DeleteNode(InstanceName("w-a"), "node-w-a")]
 
 
+def test_a_finished_pod_that_somebody_holds_on_to_does_not_keep_the_node() -> None:
+    cluster = Cluster.standing().lose("w-a").open("w-a")
+    cluster.pods = [pod_of("once", "w-a", ready=False, finished=True, terminating=True)]
+    out_of_service(cluster, "w-a")
+    assert [step.node for step in cluster.steps(DeleteNode)] == ["w-a"]  # type: ignore[attr-defined]
+
+
 def test_a_node_keeps_until_its_volumes_are_off_it_put_out_of_service_for_that() -> None:
     cluster = Cluster.standing().lose("w-a").open("w-a")
     cluster.attachments = [("csi-1", InstanceName("w-a"))]

@@ -9,12 +9,14 @@ import pytest
 from builders import CP, NOW, Cluster, W, life_of, pod_of
 from risen.core.names import InstanceName, PoolName
 from risen.core.picture import NodeSeen
+from risen.core.rules.balancers import EXCLUDED
 from risen.core.step import (
     CloseEntry,
     CordonNode,
     DeleteNode,
     Destroy,
     EvictPod,
+    MarkNode,
     OpenEntry,
     PressPowerButton,
     WriteBirth,
@@ -64,6 +66,15 @@ def test_scaling_down_takes_what_is_not_ready_before_what_is_newest() -> None:
     assert opened(cluster) == [("w-c", "scale-down")]
 
 
+def test_what_has_finished_protects_no_instance() -> None:
+    cluster = wanting(Cluster.standing(), W, 1)
+    cluster.pods = [
+        pod_of("once", "w-a", ready=False, finished=True, protected=True),
+        pod_of("job", "w-b", protected=True),
+    ]
+    assert opened(cluster) == [("w-a", "scale-down")]
+
+
 def test_scaling_down_by_many_takes_all_of_the_surplus_at_once() -> None:
     assert len(opened(wanting(Cluster.standing(3, 5), W, 2))) == 3
 
@@ -106,6 +117,15 @@ def test_then_its_pods_are_evicted_daemons_and_mirrors_stay() -> None:
         pod_of("other", "w-a"),
     ]
     assert cluster.steps() == [EvictPod("default", "web", "uid-web", InstanceName("w-b"))]
+
+
+def test_what_has_finished_is_evicted_too_and_once_told_to_go_holds_up_no_power_off() -> None:
+    cluster = going()
+    cluster.pods = [pod_of("once", "w-b", ready=False, finished=True)]
+    assert cluster.steps() == [EvictPod("default", "once", "uid-once", InstanceName("w-b"))]
+    cluster.pods = [replace(cluster.pods[0], terminating=True)]
+    (mark,) = cluster.steps()
+    assert isinstance(mark, MarkNode) and EXCLUDED in dict(mark.labels), "it is empty: balancers leave it"
 
 
 LEASE = "kube-controller-manager"

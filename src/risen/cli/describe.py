@@ -190,9 +190,9 @@ def _pods(found: Described) -> list[str]:
     pods = found.pods
     if not pods:
         return []
-    ready = sum(pod.ready for pod in pods)
-    lines = [f"PODS      {len(pods)}, {ready} ready"]
-    told = [(pod, remark) for pod in pods if (remark := _remark(pod))]
+    ready, finished = sum(pod.ready for pod in pods), sum(pod.finished for pod in pods)
+    lines = [f"PODS      {len(pods)}, {ready} ready{f', {finished} finished' if finished else ''}"]
+    told = [(pod, remark) for pod in pods if not pod.finished and (remark := _remark(pod))]
     lines += [f"{'':<10}{pod.namespace}/{pod.name}: {remark}" for pod, remark in told[:MOST_PODS]]
     more = len(told) - MOST_PODS
     return lines + ([f"{'':<10}and {more} more"] if more > 0 else [])

@@ -118,6 +118,13 @@ class PodSeen:
     """Annotated `risen/do-not-disrupt: "true"`: its instance is not taken by anything planned."""
     local_volume: bool = False
     """Has a volume that cannot follow it: a local PersistentVolume."""
+    finished: bool = False
+    """Succeeded or Failed: nothing of it runs, and nothing will. A Job's stay as objects for a while."""
+
+    @property
+    def of_job(self) -> bool:
+        """Whether a Job runs it: it comes, does its work and ends, and the Job counts how."""
+        return self.owner.startswith("Job/")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ LEASE_SECONDS = 10.0
 LOOK_SECONDS = 0.5
 AGAIN_SECONDS = (2.0, 8.0)
 """A pull, or a container that crashed, is tried again after so long."""
+JOB_SECONDS = (2.0, 20.0)
+"""What the work of a Job's pod takes."""
 
 
 @dataclass(slots=True)
@@ -111,7 +113,7 @@ class Kubelets:
             return
         node.set_ready(True, self.world.timeline.now)
         for pod in api.pods.values():
-            if pod.node == node.name and not pod.failing:
+            if pod.node == node.name and not pod.failing and not pod.finished:
                 pod.set_ready(self.world.timeline.now)
         self._goes_on(item)
 
@@ -135,7 +137,7 @@ class Kubelets:
         """Ready, if the kubelet runs, its volume has come, its image can be had, and it does not crash."""
         api, line = self.world.kubernetes, self.world.timeline
         pod = api.pods.get(uid)
-        if pod is None or pod.ready or not self.serves(pod.node):
+        if pod is None or pod.ready or pod.finished or not self.serves(pod.node):
             return
         if pod.deployment.kind is Kind.STATEFUL_SET and not self._has_volume(pod):
             line.after(LOOK_SECONDS, self.pod_started, uid)
@@ -152,8 +154,17 @@ class Kubelets:
         else:
             pod.set_ready(line.now)
             api.wrote()
+            if pod.deployment.kind is Kind.JOB:
+                line.after(line.draw(*JOB_SECONDS), self.pod_finished, uid)
             if item.behaviour is Behaviour.DIES_UNDER_LOAD and pod.deployment.kind is not Kind.DAEMON_SET:
                 line.after(line.draw(*LIVES_SECONDS), self.die, item.name, item.boot)
+
+    def pod_finished(self, uid: str) -> None:
+        """A Job's pod has done its work, where a kubelet runs to see it."""
+        pod = self.world.kubernetes.pods.get(uid)
+        if pod is not None and not pod.terminating and self.serves(pod.node):
+            pod.finish()
+            self.world.kubernetes.wrote()
 
     def break_app(self, name: str) -> None:
         """An app crashes from here on, wherever its pods are."""

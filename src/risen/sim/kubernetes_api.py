@@ -225,8 +225,11 @@ class KubernetesTruth:
         self.wrote()
 
     def evict(self, name: str, uid: str, past_budgets: bool) -> None:
-        """Voluntary: refused (Later) by a budget, and by two always."""
+        """Voluntary: refused (Later) by a budget, and by two always. What has finished goes at once."""
         pod = self.pod(name, uid)
+        if pod.finished:
+            self.forget_pod(uid)
+            return
         if not past_budgets and pod.deployment.budgets > 1:
             raise Later(
                 "This pod has more than one PodDisruptionBudget, which the eviction does not support."

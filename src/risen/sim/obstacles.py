@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from risen.core.spec import Disruption
-from risen.sim.people import People
+from risen.core.spec import Disruption, Gate, PoolSpec
+from risen.sim.people import People, with_pool
 from risen.sim.rolling import last, roll, roll_all, victim
 from risen.sim.scenario import WORKER, Happening, release
 from risen.sim.workloads import Deployment, Kind
 
 DRAIN_SECONDS = 60.0
+SOAK_SECONDS = 60.0
+JOB = Gate("smoke", job='{"apiVersion": "batch/v1", "kind": "Job"}')
 
 
 def _strict(people: People, on_drain_timeout: str) -> Deployment:
@@ -143,6 +145,15 @@ def _resume_halted(people: People) -> None:
     )
 
 
+def _jobs_come_and_go(people: People) -> None:
+    people.world.kubernetes.deployments.append(Deployment("default", "report", 0, kind=Kind.JOB))
+
+    def slowly(pool: PoolSpec) -> PoolSpec:
+        return replace(pool, strategy=replace(pool.strategy, min_ready_seconds=SOAK_SECONDS))
+
+    roll(people, WORKER, change=lambda spec: replace(with_pool(spec, WORKER, slowly), gates=(JOB,)))
+
+
 def _canary_lost(people: People) -> None:
     """It may have died of its release: nobody can tell, and it is gone back from."""
     before = people.ending
@@ -188,6 +199,7 @@ HINDERED: Mapping[Happening, Callable[[People], None]] = MappingProxyType(
         Happening.PULLS_FAIL: _pulls_fail,
         Happening.FAILS_EVERYWHERE: _fails_everywhere,
         Happening.RESUME_HALTED: _resume_halted,
+        Happening.JOBS_COME_AND_GO: _jobs_come_and_go,
         Happening.CANARY_LOST: _canary_lost,
         Happening.KILL_WORKER_ROLLING: lambda people: _rolling(people, Happening.KILL_WORKER_ROLLING),
         Happening.KILL_LEADER_ROLLING: lambda people: _rolling(people, Happening.KILL_LEADER_ROLLING),

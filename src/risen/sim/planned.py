@@ -180,4 +180,4 @@ def has_passed(history: History, release: ReleaseId) -> bool:
 
 
 def _is_moved(pod: PodTruth, node: InstanceName) -> bool:
-    return pod.node == node and pod.deployment.kind is not Kind.DAEMON_SET
+    return pod.node == node and pod.deployment.kind is not Kind.DAEMON_SET and not pod.finished

@@ -89,6 +89,8 @@ class Happening(StrEnum):
     """A user's app crashes on old and new releases alike, until it is mended."""
     RESUME_HALTED = "resume-halted"
     """A user's daemon crashes on old and new releases alike; a person lets the rollout go on past that."""
+    JOBS_COME_AND_GO = "jobs-come-and-go"
+    """A Job every minute and one that is the gate, while a release has to serve for a minute."""
     CANARY_LOST = "canary-lost"
     """The provider loses the first instance of a release while it is tried."""
     KILL_WORKER_ROLLING = "kill-worker-rolling"

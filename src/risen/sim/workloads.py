@@ -21,6 +21,9 @@ EVICTION_AFTER_SECONDS = 300.0
 FORCED_DETACH_SECONDS = 360.0
 """After so long a volume of a node that is lost is taken from it."""
 DETACH_SECONDS = (0.5, 3.0)
+CRON_SECONDS = 60.0
+CRON_KEPT = 3
+"""A minutely CronJob, and how many of its finished Jobs are kept: Kubernetes' `successfulJobsHistoryLimit`."""
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
 
@@ -33,6 +36,8 @@ class Kind(StrEnum):
     DAEMON_SET = "DaemonSet"
     BARE = "Bare"
     """Nothing: once it is gone it is gone."""
+    JOB = "Job"
+    """Each of its pods runs once and stays as an object: one a minute of a workload, which is a CronJob then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,6 @@ class Deployment:
     """No two of its pods on one node, however few nodes there are."""
 
     @property
-    def owner(self) -> str:
-        """As its pods' controller reference says it."""
-        return "" if self.kind is Kind.BARE else f"{self.kind.value}/{self.name}"
-
-    @property
     def labels(self) -> tuple[tuple[str, str], ...]:
         """What its pods carry and its budget selects."""
         return (("app", self.name),)
@@ -82,6 +82,19 @@ class PodTruth:
     terminating: bool = False
     ready_since: float | None = None
     failing: str = ""
+    finished: bool = False
+
+    @property
+    def owner(self) -> str:
+        """As its controller reference says it. Each Job makes one pod here, of the same name."""
+        wanted = self.deployment
+        name = self.name if wanted.kind is Kind.JOB else wanted.name
+        return "" if wanted.kind is Kind.BARE else f"{wanted.kind.value}/{name}"
+
+    def finish(self) -> None:
+        """Its work is done."""
+        self.set_ready(None)
+        self.finished = True
 
     def set_ready(self, now: float | None) -> None:
         """Serving since `now`, or, with None, not."""
@@ -98,9 +111,9 @@ def seen(api: KubernetesTruth, pod: PodTruth) -> PodSeen:
     return PodSeen(
         wanted.namespace, pod.name, pod.uid, pod.node, pod.ready,
         daemon=wanted.kind is Kind.DAEMON_SET, terminating=pod.terminating,
-        stateful=wanted.kind is Kind.STATEFUL_SET, owner=wanted.owner, labels=wanted.labels,
+        stateful=wanted.kind is Kind.STATEFUL_SET, owner=pod.owner, labels=wanted.labels,
         ready_since_unix=since, failing=pod.failing, protected=wanted.protected,
-        local_volume=wanted.local_volume,
+        local_volume=wanted.local_volume, finished=pod.finished,
     )  # fmt: skip
 
 
@@ -121,6 +134,8 @@ def keep_replicas(api: KubernetesTruth) -> None:
                 _each_by_name(api, deployment)
             case Kind.REPLICA_SET:
                 _each_set_its_size(api, deployment)
+            case Kind.JOB:
+                _one_a_minute(api, deployment)
             case Kind.BARE:
                 pass
 
@@ -185,6 +200,16 @@ def _each_by_name(api: KubernetesTruth, deployment: Deployment) -> None:
             api.create_pod(deployment, name)
 
 
+def _one_a_minute(api: KubernetesTruth, deployment: Deployment) -> None:
+    """The CronJob's controller: a Job by each minute's number, and of those that finished the oldest are deleted."""
+    minute = int(api.world.timeline.now // CRON_SECONDS)
+    there = of(api, deployment)
+    if f"{deployment.name}-{minute}" not in {pod.name for pod in there}:
+        api.create_pod(deployment, f"{deployment.name}-{minute}")
+    for pod in [pod for pod in there if pod.finished][:-CRON_KEPT]:
+        api.forget_pod(pod.uid)
+
+
 def schedule(api: KubernetesTruth) -> None:
     """Bind pending pods to the emptiest node that may take them, of those that would rather not last."""
     used: dict[InstanceName, int] = {}
@@ -243,7 +268,7 @@ def healthy(api: KubernetesTruth, deployment: Deployment) -> int:
 def budget_allows(api: KubernetesTruth, pod: PodTruth) -> bool:
     """Whether a voluntary eviction is granted: `IfHealthyBudget`, which guards the pods of a broken app too."""
     least = pod.deployment.min_available
-    if pod.terminating or not pod.node or not least:
+    if pod.terminating or pod.finished or not pod.node or not least:
         return True
     return healthy(api, pod.deployment) - (1 if pod.ready else 0) >= least
 

@@ -22,6 +22,8 @@ PROTECTED = "risen/do-not-disrupt"
 """Annotation of a pod whose instance is not taken by anything planned while its value is `true`."""
 ON_THE_WAY = frozenset({"", "ContainerCreating", "PodInitializing"})
 """Why a container waits that has nothing wrong with it."""
+FINISHED = frozenset({"Succeeded", "Failed"})
+"""Phases that a pod does not leave."""
 HOSTNAME = "kubernetes.io/hostname"
 MOST_SHARED = 50_000
 """So many texts and labels are shared; then sharing begins anew, so that jobs' labels do not pile up."""
@@ -86,6 +88,7 @@ class Pods:
             ready_since_unix=_since(ready),
             failing=self._text(_failing(pod.status)),
             protected=pod.metadata.annotations.get(PROTECTED) == "true",
+            finished=pod.status.phase in FINISHED,
         )
         return ClaimingPod(seen, claims) if claims else seen
 
@@ -113,7 +116,10 @@ def _claims(pod: Pod) -> tuple[str, ...]:
 
 
 def _failing(status: wire.PodStatus) -> str:
-    """The first waiting reason of a container that is no stage of a start; initial containers first."""
+    """The first waiting reason of a container that is no stage of a start; initial containers first. What has
+    finished waits for nothing, whatever its containers said last."""
+    if status.phase in FINISHED:
+        return ""
     containers: Sequence[wire.ContainerStatus] = (
         *(status.init_container_statuses or ()),
         *(status.container_statuses or ()),

@@ -225,9 +225,7 @@ def _unanswered(facts: Facts, life: Life) -> ReleaseVerdict | None:
 def _soak(facts: Facts, trial: Trial, node: NodeSeen) -> ReleaseVerdict:
     life, name = trial.life, trial.life.birth.instance
     pods = [
-        pod
-        for pod in facts.pods.get(name, ())
-        if not pod.daemon and not pod.mirror and not pod.terminating and trial.counts(pod)
+        pod for pod in _judged_pods(facts, name) if not pod.daemon and not pod.mirror and trial.counts(pod)
     ]
     late = [pod for pod in pods if not pod.ready]
     if late:
@@ -246,10 +244,17 @@ def _soak(facts: Facts, trial: Trial, node: NodeSeen) -> ReleaseVerdict:
     return Served((f"{name} served for {trial.soak_seconds:.0f} s {load}", *past))
 
 
+def _judged_pods(facts: Facts, name: InstanceName) -> list[PodSeen]:
+    """Pods of an instance that tell of its release. Those of Jobs do not: they come and go while it is tried, no two
+    do the same work, and whether one failed its Job says; a gate is such a Job, and is asked by itself."""
+    pods = facts.pods.get(name, ())
+    return [pod for pod in pods if not pod.terminating and not pod.finished and not pod.of_job]
+
+
 def _failing_pods(facts: Facts, trial: Trial) -> ReleaseVerdict | None:
     """Pods that fail here and run elsewhere are the release's fault; pulls may be the registry's."""
     life, name = trial.life, trial.life.birth.instance
-    failing = [pod for pod in facts.pods.get(name, ()) if pod.failing and pod.owner and not pod.terminating]
+    failing = [pod for pod in _judged_pods(facts, name) if pod.failing and pod.owner]
     for pod in failing:
         if pod.failing not in PULLS and _runs_elsewhere(facts, life, pod):
             return Bad(

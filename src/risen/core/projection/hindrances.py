@@ -81,7 +81,7 @@ def _protected(view: View, names: Iterable[InstanceName], others: str) -> Iterat
         pods = [
             _name(pod)
             for pod in view.facts.pods.get(name, ())
-            if pod.protected and not (pod.daemon or pod.mirror)
+            if pod.protected and not (pod.daemon or pod.mirror or pod.finished)
         ]
         if pods:
             why = f"{_few(pods)} asks not to be disrupted (risen/do-not-disrupt); {others}"
@@ -94,7 +94,7 @@ def _budgets(view: View, names: Iterable[InstanceName], others: str) -> Iterator
     held: dict[BudgetSeen, dict[InstanceName, str]] = {}
     for name in names:
         for pod in pods_to_move(view, name):
-            hindering = index.hindering(pod)
+            hindering = None if pod.finished else index.hindering(pod)
             if hindering is None:
                 continue
             for budget in hindering.closed:
@@ -131,6 +131,8 @@ def pinned(view: View) -> tuple[Pinned, ...]:
 
 
 def _why_pinned(pod: PodSeen) -> str:
+    if pod.finished:
+        return ""
     if pod.local_volume:
         return "its volume is on this node alone and ends with it"
     if pod.mirror:

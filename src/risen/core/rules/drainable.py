@@ -20,14 +20,19 @@ from risen.core.step import PressPowerButton
 
 
 def pods_to_move(view: View, name: InstanceName) -> tuple[PodSeen, ...]:
-    """Pods of an instance that a drain evicts: no daemon's, no static ones."""
-    return tuple(pod for pod in view.facts.pods.get(name, ()) if not pod.daemon and not pod.mirror)
+    """Pods of an instance that a drain evicts: no daemon's, no static ones. What has finished is evicted too, as
+    kubectl's drain does, and past every budget; one that is on its way out besides is an object and no more."""
+    return tuple(
+        pod
+        for pod in view.facts.pods.get(name, ())
+        if not pod.daemon and not pod.mirror and not (pod.finished and pod.terminating)
+    )
 
 
 def protected(view: View, name: InstanceName) -> Blocked | None:
     """A pod that asks not to be disrupted, by name."""
     for pod in pods_to_move(view, name):
-        if pod.protected:
+        if pod.protected and not pod.finished:
             return Blocked(
                 "do-not-disrupt", name, f"pod {pod.namespace}/{pod.name} is annotated so; others go on"
             )
@@ -44,7 +49,8 @@ def budgets(view: View) -> Budgets:
 def is_held(view: View, name: InstanceName) -> bool:
     """Whether a pod of it would not leave now: a budget refuses its eviction, or it was told to end and is there."""
     index = budgets(view)
-    return any(pod.terminating or index.hindering(pod) is not None for pod in pods_to_move(view, name))
+    left = (pod for pod in pods_to_move(view, name) if not pod.finished)
+    return any(pod.terminating or index.hindering(pod) is not None for pod in left)
 
 
 def held_last(view: View, old: Iterable[Outdated]) -> Iterator[Outdated]:

@@ -95,7 +95,7 @@ def _mark(node: NodeSeen, pool: PoolSpec, birth: Birth, old: bool) -> tuple[Step
 def _deletion(view: View, node: NodeSeen) -> tuple[Step, ...]:
     """Once its pods are freed and its volumes are off it: after a Node is gone they are held for 6 minutes."""
     facts = view.facts
-    pods = facts.pods.get(node.name, ())
+    pods = [pod for pod in facts.pods.get(node.name, ()) if not (pod.finished and pod.terminating)]
     if any(not pod.daemon and not pod.mirror for pod in pods) or node.name not in facts.entries:
         return ()
     if facts.attached_to(node.name):

@@ -13,7 +13,7 @@ from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life
 from risen.core.judge import verdict
 from risen.core.judge.verdict import Verdict
-from risen.core.names import Role
+from risen.core.names import InstanceName, Role
 from risen.core.reasons import EXPIRY, ROLLING, ROLLOUT
 from risen.core.rules.addons import go_before
 from risen.core.rules.drainable import held_last, pods_to_move, protected
@@ -151,7 +151,7 @@ def _roll(view: View, pool: PoolSpec) -> RuleOutput:
     if not roll.outdated:
         return held
     if not roll.passed:  # its first instance is tried by the pods that it takes over
-        loaded = sorted(roll.outdated, key=lambda one: not pods_to_move(view, one.life.birth.instance))
+        loaded = sorted(roll.outdated, key=lambda one: not _has_load(view, one.life.birth.instance))
         roll = replace(roll, outdated=tuple(loaded))
     choose = _choose_control_plane if pool.role is Role.CONTROL_PLANE else _choose_workers
     return gather(held, choose(view, roll))
@@ -216,6 +216,10 @@ def available(view: View, pool: PoolSpec) -> int:
 def has_served(view: View, life: Life, seconds: float) -> bool:
     """Whether an instance is healthy and has been Ready for so long."""
     return verdict.has_served(view.facts, life, view.verdict(life.birth.instance), seconds)
+
+
+def _has_load(view: View, name: InstanceName) -> bool:
+    return any(not pod.finished and not pod.of_job for pod in pods_to_move(view, name))
 
 
 def _choose_control_plane(view: View, roll: PoolRoll) -> RuleOutput:
