@@ -26,7 +26,8 @@ HEAD = """\
 # Reference
 
 Written from the code by `make reference`; a test says whether it is current.
-Fields in `[]` may stand many times. Exit codes: 0 done, 1 told why not, 64 wrong use, 130 stopped by Ctrl-C.
+Fields in `[]` may stand many times. Exit codes: 0 done, 1 told why not, 2 something would change (`risen plan --detailed-exitcode` only), 64 wrong use,
+130 stopped by Ctrl-C.
 """
 
 

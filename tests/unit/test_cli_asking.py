@@ -119,6 +119,10 @@ RELEASE, POOL = ReleaseId("r-1"), PoolName("w")
         (happened.RolloutOrdered(0, "i", 4, "pause", "ci", ""), "pause   rollout of revision 4, by ci"),
         (happened.PoolScaled(0, "i", POOL, 7, "hpa"), "scale   w to 7, by hpa"),
         (
+            happened.AccessGiven(0, "jane", "risen:admins", 8.0),
+            "access  a kubeconfig of risen:admins, good for 8 h, by jane",
+        ),
+        (
             happened.ReleasePassed(0, RELEASE, POOL, ("served", "gate ok")),
             "passed  r-1 of w: served; gate ok",
         ),

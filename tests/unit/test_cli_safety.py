@@ -121,6 +121,25 @@ def test_a_kubeconfig_goes_into_a_file_of_its_own_that_only_its_owner_reads(grou
     assert not config_of(ground).exists(), "merged only when asked to"
 
 
+def test_who_is_given_a_kubeconfig_and_for_how_long_stands_in_the_ledger(ground: Ground) -> None:
+    ground.cluster()
+    ground.patch.setenv("RISEN_BY", "jane")
+    assert ground.risen("kubeconfig", "--out", "mine", "--hours", "24").code == 0
+    line = ground.risen("events").out.splitlines()[-1]
+    assert line[9:] == "access  a kubeconfig of risen:admins, good for 24 h, by jane"
+
+
+def test_a_kubeconfig_that_cannot_be_recorded_is_given_nevertheless_and_that_is_said(ground: Ground) -> None:
+    """It may be what somebody needs to mend just that."""
+    ground.cluster()
+    lock = ground.home / "clusters" / "lab" / "store" / "store.lock"
+    lock.unlink()
+    lock.mkdir()
+    told = ground.risen("kubeconfig", "--out", "mine")
+    assert (told.code, (ground.folder / "mine").exists()) == (0, True)
+    assert "careful not recorded who was given this: " in told.err
+
+
 def test_a_merge_keeps_what_was_there_and_a_backup_of_it(ground: Ground) -> None:
     ground.cluster()
     config = config_of(ground)

@@ -114,6 +114,19 @@ def test_secrets_are_written_sealed_and_anonymous_callers_see_health_only() -> N
     assert [condition["path"] for condition in conditions] == ["/livez", "/readyz", "/healthz"]
 
 
+def test_every_apiserver_writes_an_audit_log_of_who_did_what_without_content() -> None:
+    files = answer(CONTROL_PLANE)
+    found = flags(files, "/etc/kubernetes/kube-apiserver.flags")
+    assert found["audit-policy-file"] == "/etc/kubernetes/audit-policy.yaml"
+    assert found["audit-log-path"] == "/var/log/kubernetes/audit.log"
+    assert (found["audit-log-maxsize"], found["audit-log-maxbackup"]) == ("50", "3")
+    rules = value(files, "audit-policy.yaml")["rules"]
+    assert rules[-1] == {"level": "Metadata"}, "whatever no rule before it leaves out"
+    assert {rule["level"] for rule in rules} == {"None", "Metadata"}
+    wide = [rule for rule in rules[:-1] if not {"nonResourceURLs", "resources", "verbs"} & rule.keys()]
+    assert wide == [], "no rule leaves out all that somebody does"
+
+
 def test_every_file_that_a_flag_names_under_etc_is_in_the_answer_or_made_on_the_instance() -> None:
     files = answer(CONTROL_PLANE)
     there = set(files) | {layout.key(purpose) for purpose in layout.purposes(Role.CONTROL_PLANE)}

@@ -59,6 +59,7 @@ EVENTS: tuple[events.Event, ...] = (
         NOW, ReleaseId("r-1"), PoolName("w"), 4, "default/DaemonSet/logs fails", "pod logs-1"
     ),
     events.PoolScaled(NOW, "i-4", PoolName("worker"), 7, "autoscaler"),
+    events.AccessGiven(NOW, "jane", "risen:admins", 8.0),
     events.ReleasePassed(NOW, ReleaseId("r-1"), PoolName("worker"), ("served 12 pods for 10 s",)),
     events.ReleaseRevoked(NOW, ReleaseId("r-2"), PoolName("worker"), 4, ("never Ready",)),
     events.RevocationLifted(NOW, "i-5", ReleaseId("r-2"), "jane", "the registry was down"),

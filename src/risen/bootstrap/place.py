@@ -21,7 +21,7 @@ from risen.codec import records
 from risen.core.names import ClusterUid
 from risen.core.spec import ClusterSpec, Revision
 from risen.engine.record import read_newest
-from risen.interfaces.errors import Conflict, NotFound
+from risen.interfaces.errors import Conflict, InterfaceError, NotFound
 from risen.interfaces.store import IfAbsent, Leadership, Store
 
 if TYPE_CHECKING:
@@ -143,12 +143,21 @@ def examine_host(host: Host, spec: ClusterSpec | None, surge: int | None = None)
     """Whether this host can carry that cluster (or, with None, the one that `risen init` writes); with `surge`
     only whether there is room for so many more instances of it while it is rolled."""
     from risen.adapters.local.checks import examine, examine_surge, wanted_for
-    from risen.bootstrap.bakes import images_of
 
     wanted = wanted_for(spec, host.home)
     if surge is not None:
         return examine_surge(wanted, surge)
-    return examine(replace(wanted, cache=host.cache, bakes=not images_of(host).list()))
+    return examine(replace(wanted, cache=host.cache, bakes=not _has_images(host)))
+
+
+def _has_images(host: Host) -> bool:
+    """A record that cannot be read is an image, too: who wants it is told by name."""
+    from risen.bootstrap.bakes import images_of
+
+    try:
+        return bool(images_of(host).list())
+    except InterfaceError:
+        return True
 
 
 def local_settings(cluster: Cluster, authorities: Authorities | None = None) -> LocalSettings:

@@ -16,7 +16,7 @@ from risen.bakery.digest import diff_entries, render_entry
 from risen.bakery.lock import parse_lock
 from risen.bakery.recipe import EVERY_ROLE
 from risen.bootstrap import Host, Recipe, bake_request, images_of, lock_recipe, open_cluster
-from risen.cli.context import host, need_root, read_spec, run
+from risen.cli.context import ask, host, need_root, read_spec, run, yes_option
 from risen.cli.output import output_option, tell_data
 from risen.codec import records
 from risen.codec.cluster_checks import KUBERNETES_VERSIONS
@@ -100,9 +100,12 @@ def bake_command(file: Path, roles: tuple[str, ...], kubernetes: str, output: st
     click.echo("next    risen up")
 
 
-@click.group("images")
-def images_group() -> None:
-    """Baked images of this host."""
+@click.group("images", invoke_without_command=True)
+@click.pass_context
+def images_group(context: click.Context) -> None:
+    """Baked images of this host; alone it lists them."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_command, output="text")
 
 
 @images_group.command("list")
@@ -165,17 +168,22 @@ def diff_command(old: str, new: str) -> None:
 
 @images_group.command("prune")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
-def prune_command(dry_run: bool) -> None:
+@yes_option
+def prune_command(dry_run: bool, yes: bool) -> None:
     """Remove images that no cluster of this host needs, and layers that no image needs."""
     shelf = images_of(host())
     pinned = run(pinned_images(host()))
     with plain_errors():
-        if dry_run:
-            for one in shelf.list():
+        images = shelf.list()
+        if dry_run or not yes:
+            for one in images:
                 word = "keep" if one.digest in pinned else "remove"
                 click.echo(f"{word:<7} {one.role:<14} {one.digest}")
+        if dry_run:
             return
         need_root("layers are root's")
+        if not yes and any(one.digest not in pinned for one in images):
+            ask("remove these?")
         gone, freed = shelf.prune(pinned)
     for digest in gone:
         click.echo(f"removed {digest}")

@@ -13,8 +13,13 @@ import click
 
 from risen.authority.identities import IdentityKind
 from risen.bootstrap import CLOCK, Cluster, identity_of, kubectl_of, local_settings, open_authorities
+from risen.cli.asking import caller
 from risen.cli.context import cluster_option, host, opened, run
 from risen.cli.output import tell_next
+from risen.codec import records
+from risen.core.events import AccessGiven
+from risen.instance.addons import ADMINS
+from risen.interfaces.errors import InterfaceError
 
 
 @click.command()
@@ -28,12 +33,13 @@ def kubeconfig(name: str | None, out: Path | None, merge: bool, hours: float) ->
     """Issue a kubeconfig of the group risen:admins that is good for hours.
 
     It is printed, or written to a file of its own, or merged: only when asked to. Under sudo files are the caller's.
+    Who was given it, and for how long, stands in `risen events`, where the store can be written.
     """
     if not 0 < hours <= 168:
         raise click.UsageError("--hours: between 0 and 168 (a week)")
     if merge and out is not None:
         raise click.UsageError("--out and --merge: one of them")
-    text = run(_render(name, hours))
+    text = run(_given(name, hours))
     if merge:
         _tell_merged(text, hours)
         return
@@ -69,6 +75,19 @@ def kubectl(name: str | None, words: tuple[str, ...]) -> None:
 
 async def _program(name: str | None) -> Path:
     return kubectl_of(host(), (await opened(name)).spec.kubernetes_version)
+
+
+async def _given(name: str | None, hours: float) -> str:
+    """A kubeconfig, once it is recorded who is given it: nothing takes it back before its hours are over. Where that
+    cannot be recorded it is given nevertheless, for somebody may need it to mend just that."""
+    cluster = await opened(name)
+    text = await render_kubeconfig(cluster, hours)
+    event = AccessGiven(CLOCK.unix(), caller(), ADMINS, hours)
+    try:
+        await cluster.store.append(records.EVENTS, records.encode(event))
+    except InterfaceError as error:
+        click.echo(f"careful not recorded who was given this: {error}", err=True)
+    return text
 
 
 async def _render(name: str | None, hours: float) -> str:

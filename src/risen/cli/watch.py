@@ -131,7 +131,8 @@ def _of_people(
     | happened.ReplaceAsked
     | happened.ReplaceDone
     | happened.RolloutOrdered
-    | happened.PoolScaled,
+    | happened.PoolScaled
+    | happened.AccessGiven,
 ) -> tuple[str, str]:
     match event:
         case happened.KillAsked(instance=instance, reason=reason):
@@ -147,6 +148,8 @@ def _of_people(
             return order, f"rollout of revision {revision}{past}{_asked(by, reason)}"
         case happened.PoolScaled(pool=pool, replicas=replicas, by=by):
             return "scale", f"{pool} to {replicas}{_asked(by, '')}"
+        case happened.AccessGiven(by=by, group=group, hours=hours):
+            return "access", f"a kubeconfig of {group}, good for {hours:g} h{_asked(by, '')}"
 
 
 def _asked(by: str, reason: str) -> str:

@@ -165,6 +165,16 @@ class PoolScaled:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessGiven:
+    """A person was given a kubeconfig of this group, good for so many hours from `unix`: nothing takes it back."""
+
+    unix: float
+    by: str
+    group: str
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
 class ReleasePassed:
     """A release has served in one instance, through its soak and the user's gates."""
 
@@ -254,13 +264,13 @@ class Alarm:
 Event: TypeAlias = (
     BootstrapWritten | ClusterIdSeen | Born | Launched | Joined | BecameReady | SeenGone
     | EntryOpened | DrainForced | EntryClosed | KillAsked | KillDone | Alarm
-    | ReplaceAsked | ReplaceDone | RolloutOrdered | PoolScaled
+    | ReplaceAsked | ReplaceDone | RolloutOrdered | PoolScaled | AccessGiven
     | ReleasePassed | ReleaseHalted | ReleaseRevoked | RevocationLifted | RevisionCompleted | TaskEnded
 )  # fmt: skip
 EVENT_TYPES: tuple[type[Event], ...] = (
     BootstrapWritten, ClusterIdSeen, Born, Launched, Joined, BecameReady, SeenGone,
     EntryOpened, DrainForced, EntryClosed, KillAsked, KillDone, Alarm,
-    ReplaceAsked, ReplaceDone, RolloutOrdered, PoolScaled,
+    ReplaceAsked, ReplaceDone, RolloutOrdered, PoolScaled, AccessGiven,
     ReleasePassed, ReleaseHalted, ReleaseRevoked, RevocationLifted, RevisionCompleted, TaskEnded,
 )  # fmt: skip
 """Every event type; a record's `type` is the class name."""

@@ -12,6 +12,7 @@ from typing import TypeVar, assert_never
 
 from risen.core.events import (
     SECOND_KEY,
+    AccessGiven,
     Alarm,
     BecameReady,
     BootstrapWritten,
@@ -110,6 +111,8 @@ def apply(history: History, event: Event) -> History:
             return replace(history, kills=tuple(kill for kill in history.kills if kill.id != intent))
         case ClusterIdSeen(cluster_id=cluster_id):
             return replace(history, etcd_cluster_id=history.etcd_cluster_id or cluster_id)
+        case AccessGiven():
+            return history
         case Alarm(kind=kind, subject=subject, text=text):
             return _with_alarm(history, kind, InstanceName(subject), text)
         case ReplaceAsked() | ReplaceDone() | RolloutOrdered() | PoolScaled():
