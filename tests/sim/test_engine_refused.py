@@ -10,6 +10,7 @@ import pytest
 
 from risen.codec import records
 from risen.core.names import ImageDigest
+from risen.engine.record import PROVEN_SECONDS
 from risen.interfaces.store import Object
 from risen.sim.befalling import befall
 from risen.sim.faults import NO_FAULTS
@@ -116,6 +117,63 @@ def test_what_a_budget_keeps_refusing_is_asked_for_less_and_less_often() -> None
     assert len(asked) > 30
     assert max(pauses[:10]) < 1.0
     assert min(pauses[-5:]) > 2.0
+
+
+# --- a store that takes no writes -------------------------------------------------------------------------
+SHUT_SECONDS = 200.0
+
+
+def shut_from(run: Run, moment: Callable[[], bool], attribute: str) -> list[float]:
+    """The store is full or away for a while from some moment on; gives when that began."""
+    store, line, began = run.world.store, run.world.timeline, []
+
+    def look() -> None:
+        if not moment():
+            line.after(0.2, look)
+            return
+        began.append(line.now)
+        setattr(store, attribute, True)
+        line.after(SHUT_SECONDS, lambda: setattr(store, attribute, False))
+
+    look()
+    return began
+
+
+def rolling(name: str) -> Run:
+    scenario = Scenario.parse(name)
+    run = Run(scenario, brought_up(scenario, SEED), NO_FAULTS, Trace(SEED), Random(SEED))
+    befall(run.people, scenario.happening)
+    return run
+
+
+@pytest.mark.parametrize("attribute", ["full", "away"])
+def test_a_drain_under_way_stands_still_while_the_store_takes_no_writes(attribute: str) -> None:
+    """Its budget gives way meanwhile: nothing but the store holds the evictions then."""
+    run = rolling("3+2:budget-blocks")
+    lines = run.trace.lines
+    began = shut_from(run, lambda: sum("evict strict" in one.operation for one in lines) > 5, attribute)
+    trace = run.go()
+    assert trace.violations == ()
+    noticed = began[0] + PROVEN_SECONDS + 1.0
+    sent = [str(one) for one in lines if noticed < one.at < began[0] + SHUT_SECONDS]
+    assert [one for one in sent if "store." not in one] == []
+    assert any("evict strict" in one.operation for one in lines if one.at > began[0] + SHUT_SECONDS)
+
+
+@pytest.mark.parametrize("attribute", ["full", "away"])
+def test_a_good_release_is_not_revoked_because_nobody_could_join_while_the_store_took_no_writes(
+    attribute: str,
+) -> None:
+    run = rolling("3+2:roll-workers")
+    new = ImageDigest("sha256:worker-2")
+
+    def boots() -> bool:
+        lives = (life for life in run.world.history().lives.values() if life.birth.image == new)
+        return any(life.launched_at_unix is not None and life.joined_at_unix is None for life in lives)
+
+    began = shut_from(run, boots, attribute)
+    assert run.go().violations == ()
+    assert began
 
 
 # --- a store that a newer Risen wrote in --------------------------------------------------------------------

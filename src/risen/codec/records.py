@@ -31,6 +31,7 @@ REGISTRIES = "registries"
 """Sealed, like the authorities."""
 ETCD_CLUSTER_ID = "etcd/cluster-id"
 ETCD_REVISION = "etcd/revision"
+WRITABLE = "writable"
 EVENTS = "events"
 """A stream, not an object."""
 REVISIONS = "revisions/"
@@ -102,6 +103,13 @@ class EtcdRevision:
 
 
 @dataclass(frozen=True, slots=True)
+class Writable:
+    """The object `writable`: when whoever leads last proved that the store takes writes. Nobody reads it."""
+
+    unix: float
+
+
+@dataclass(frozen=True, slots=True)
 class AddonManifest:
     """The object `addons/DIGEST`: what is applied, kept so that a newer Risen goes on with the same."""
 
@@ -147,6 +155,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "risen.codec.records:EtcdClusterId": "etcd-cluster-id",
         "risen.codec.records:EtcdRevision": "etcd-revision",
         "risen.codec.records:RegistryAuths": "registry-auths",
+        "risen.codec.records:Writable": "writable",
         "risen.codec.records:AddonManifest": "addon-manifest",
         "risen.authority.binding:Binding": "join-binding",
         "risen.authority.authorities:Authorities": "authorities",

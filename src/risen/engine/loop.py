@@ -65,6 +65,8 @@ class Engine:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by whoever hears that the world changed."""
     supplies: Supplies | None = None
+    busy: bool = True
+    """Something is under way, or nobody has looked yet."""
     jobs: Jobs = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,6 +80,7 @@ class Engine:
         try:
             return await self.cycle()
         except InterfaceError as error:
+            self.records.shut = True
             self._tell(
                 {("blocked", "store", ""): Blocked("store", "store", f"{type(error).__name__}: {error}")}
             )
@@ -91,9 +94,12 @@ class Engine:
         """One look, decision and send. Returns for how many seconds nothing new is expected.
 
         What ends during the look counts as in flight still: picture and history are of the look's beginning.
+        While the store takes no writes nobody can join either: clocks begin again once it does.
         """
         clock = self.world.clock
         await self.records.refresh()
+        if (self.busy or self.records.shut) and await self.records.prove_writable():
+            self.leading_since_unix = clock.unix()
         before = self.records.history
         picture = await self.eyes.look(before, self._in_flight())
         history = await notice(self.records, before, picture, clock.unix())
@@ -202,8 +208,8 @@ class Engine:
         self.attempts[step] = _Attempts(failures, self.world.clock.boot() + pause)
 
     def _pause(self, plan: Plan, now: float) -> float:
-        busy = bool(self.running or plan.steps or plan.waiting)
-        pause = BUSY_LOOK_SECONDS if busy else LOOK_AGAIN_SECONDS
+        self.busy = bool(self.running or plan.steps or plan.waiting)
+        pause = BUSY_LOOK_SECONDS if self.busy else LOOK_AGAIN_SECONDS
         if plan.recheck_at is not None:
             pause = min(pause, max(0.0, plan.recheck_at - now))
         return max(pause, 0.05)

@@ -6,6 +6,7 @@ both. After a write whose answer was lost everything is read again before anythi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -59,6 +60,8 @@ from risen.interfaces.errors import Conflict, InterfaceError, NotFound
 from risen.interfaces.store import IfAbsent, Store
 
 T = TypeVar("T")
+PROVEN_SECONDS = 10.0
+"""For so long after a write the store counts as one that takes writes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +72,10 @@ class Records(Past):
     revision: Revision | None = None
     doubtful: bool = False
     """A write failed, perhaps behind one that it belongs to: read all again first."""
+    shut: bool = False
+    """The store refused a write, or could not be read, and has taken no write since."""
+    written_at: float = -math.inf
+    """When the last write that it took was sent, in boot seconds."""
 
     @classmethod
     async def load(cls, store: Store, clock: Clock) -> Records:
@@ -85,6 +92,15 @@ class Records(Past):
         await self.follow()
         await self._take_intents()
         await self._read_revision()
+
+    async def prove_writable(self) -> bool:
+        """Write, unless that was done moments ago: what cannot be recorded is not begun. Whether the store was shut
+        until now. Raises what the store raises."""
+        was_shut = self.shut
+        if was_shut or self.clock.boot() - self.written_at > PROVEN_SECONDS:
+            proof = records.encode(records.Writable(self.clock.unix()))
+            await self._sure(self.store.put(records.WRITABLE, proof))
+        return was_shut
 
     async def _read_again(self) -> None:
         """Everything. Doubt is laid aside first: what arises while reading may not be in what is read."""
@@ -164,13 +180,15 @@ class Records(Past):
         return value
 
     async def _sure(self, write: Awaitable[object]) -> None:
+        sent_at = self.clock.boot()
         try:
             await write
         except Conflict:
             raise
         except InterfaceError:
-            self.doubtful = True
+            self.doubtful = self.shut = True
             raise
+        self.shut, self.written_at = False, sent_at
 
     async def _take_intents(self) -> None:
         """Each intent becomes an event; then its object has done its work."""
