@@ -19,22 +19,24 @@ from risen.sim.soak import random_faults
 from risen.sim.trace import Trace
 
 PROGRAM = """
+import sys
 from risen.sim.harness import simulate
 from risen.sim.scenario import Scenario
 from risen.sim.soak import random_faults
-print(simulate(Scenario(3, 1), 5, random_faults(5)).hash)
+print(simulate(Scenario.parse(sys.argv[1]), 5, random_faults(5)).hash)
 """
 
 
-def test_two_interpreters_with_different_hash_seeds_trace_the_same_run() -> None:
+@pytest.mark.parametrize("name", ["3+1", "3+2:roll-all"])
+def test_two_interpreters_with_different_hash_seeds_trace_the_same_run(name: str) -> None:
     hashes = set()
     for hash_seed in ("1", "4242"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
         ran = subprocess.run(
-            [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", PROGRAM, name], env=environment, capture_output=True, text=True, check=True
         )
         hashes.add(ran.stdout.strip())
-    assert hashes == {simulate(Scenario(3, 1), 5, random_faults(5)).hash}
+    assert hashes == {simulate(Scenario.parse(name), 5, random_faults(5)).hash}
 
 
 def test_another_seed_is_another_run() -> None:
