@@ -1,4 +1,4 @@
-"""Writes docs/reference.md from the code: every command with its options, every field of the two files.
+"""Writes docs/reference.md from the code: every command with its options, every field of the two files, every invariant.
 
     python tools/reference.py            write it
     python tools/reference.py --check    exit 1 if it is not what the code says
@@ -20,6 +20,8 @@ from risen.cli.main import COMMANDS, risen
 from risen.codec.cluster_changes import schema
 from risen.codec.fields import FieldDoc, field_docs
 from risen.codec.recipe_yaml import RecipeWritten
+from risen.core.safety.invariants import INVARIANTS
+from risen.sim.truths import SAYS
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 HEAD = """\
@@ -42,6 +44,7 @@ def render() -> str:
         if command is not None:
             parts += _command(command, name, context)
     parts += ["## cluster.yaml\n", *_cluster_fields(), "## recipe.yaml\n", *_recipe_fields()]
+    parts += ["## Invariants\n", *_invariants()]
     return "\n".join(parts)
 
 
@@ -95,6 +98,23 @@ def _recipe_fields() -> Iterator[str]:
         ((f"`{field.path}`", field.kind, _default(field), field.description) for field in fields),
     )
     yield from _not_built(fields)
+
+
+def _invariants() -> Iterator[str]:
+    yield (
+        "What may never happen. A step that would break one is refused, on the plan and again on freshly read facts "
+        "right before it is sent. The simulator finds a run in which one was broken all the same, on its world's "
+        "truth at every write and event; and says so by this name.\n"
+    )
+    refused = {invariant.name: invariant.says for invariant in INVARIANTS}
+    found = {truth.value: says for truth, says in SAYS.items()}
+    yield _table(
+        ("invariant", "of a step", "of a simulated run"),
+        (
+            (f"`{name}`", refused.get(name, ""), found.get(name, ""))
+            for name in dict.fromkeys([*refused, *found])
+        ),
+    )
 
 
 def _not_built(fields: Iterable[FieldDoc]) -> Iterator[str]:

@@ -7,8 +7,12 @@ from random import Random
 
 import pytest
 
-from risen.core.names import ClusterUid, ImageDigest, InstanceName, PoolName, ProviderId, Role
+from risen.codec import records
+from risen.core.events import EntryOpened
+from risen.core.names import ClusterUid, ImageDigest, InstanceName, PoolName, ProviderId, ReleaseId, Role
 from risen.core.picture import InstanceState
+from risen.core.safety.invariants import INVARIANTS
+from risen.core.step import Birth
 from risen.engine.world import EngineWorld
 from risen.interfaces.errors import Later
 from risen.interfaces.provider import LaunchRequest
@@ -17,6 +21,7 @@ from risen.sim.faults import NO_FAULTS
 from risen.sim.harness import Engine, Run, brought_up
 from risen.sim.scenario import Scenario
 from risen.sim.trace import Trace
+from risen.sim.truths import SAYS, Truth
 from risen.sim.world import World
 
 SCENARIO = Scenario(3, 1, give_up_seconds=12.0)
@@ -104,6 +109,47 @@ async def frees_a_pod_before_its_node_takes_none(world: EngineWorld, stop: Calla
     await idle(world, stop)
 
 
+async def takes_the_only_worker_by_plan(world: EngineWorld, stop: Callable[[], bool]) -> None:
+    await world.clock.sleep(20.0)
+    (worker,) = await workers(world)
+    opened = EntryOpened(world.clock.unix(), f"{worker}-1", worker, "rollout", ())
+    await world.store.append(records.EVENTS, records.encode(opened))
+    await idle(world, stop)
+
+
+async def repairs_the_only_worker(world: EngineWorld, stop: Callable[[], bool]) -> None:
+    await world.clock.sleep(20.0)
+    (worker,) = await workers(world)
+    opened = EntryOpened(world.clock.unix(), f"{worker}-1", worker, "repair", ())
+    await world.store.append(records.EVENTS, records.encode(opened))
+    await idle(world, stop)
+
+
+async def bears_two_beside_the_only_worker(world: EngineWorld, stop: Callable[[], bool]) -> None:
+    for name in ("worker-yyyyy", "worker-zzzzz"):
+        birth = Birth(
+            InstanceName(name), PoolName("worker"), Role.WORKER, ReleaseId("r-worker-1"),
+            ImageDigest("sha256:worker-1"), "0" * 32, "roll", world.clock.unix(),
+        )  # fmt: skip
+        await world.store.put(records.birth_key(birth.instance), records.encode(birth))
+    await idle(world, stop)
+
+
+async def drains_a_backend_without_entry(world: EngineWorld, stop: Callable[[], bool]) -> None:
+    await world.endpoint.drain((await world.endpoint.list())[0].name)
+    await idle(world, stop)
+
+
+async def removes_a_backend_that_serves(world: EngineWorld, stop: Callable[[], bool]) -> None:
+    await world.endpoint.remove((await world.endpoint.list())[0].name)
+    await idle(world, stop)
+
+
+async def workers(world: EngineWorld) -> list[InstanceName]:
+    seen = await world.provider.list()
+    return [item.name for item in seen.instances if item.name.startswith("worker")]
+
+
 async def does_nothing_and_raises(world: EngineWorld, stop: Callable[[], bool]) -> None:
     await world.clock.sleep(1.0)
     raise KeyError("a programmer's error")
@@ -121,11 +167,30 @@ async def does_nothing_and_raises(world: EngineWorld, stop: Callable[[], bool]) 
         (deletes_a_node, "kubernetes.delete_node"),
         (frees_a_pod_of_a_living_instance, "is not gone"),
         (frees_a_pod_before_its_node_takes_none, "still takes pods"),
+        (takes_the_only_worker_by_plan, "pool-budget-kept: entry"),
+        (takes_the_only_worker_by_plan, "0 of worker are left available of 1 needed"),
+        (bears_two_beside_the_only_worker, "surge-kept: birth of worker-zzzzz"),
+        (drains_a_backend_without_entry, "entry-before-harm: endpoint.drain"),
+        (removes_a_backend_that_serves, "entry-before-harm: endpoint.remove"),
         (does_nothing_and_raises, "the engine ended: KeyError"),
     ],
 )
 def test_an_engine_that_sins_is_found_out(standing: World, engine: Engine, sin: str) -> None:
     assert sin in violations_of(standing, engine)
+
+
+def test_a_repair_costs_nothing_of_the_budget_and_one_birth_is_within_the_surge(standing: World) -> None:
+    assert "-kept" not in violations_of(standing, repairs_the_only_worker)
+    told = violations_of(standing, bears_two_beside_the_only_worker)
+    assert "birth of worker-yyyyy" not in told
+
+
+def test_what_a_run_is_held_to_is_named_once_and_the_cores_names_mean_the_same_here() -> None:
+    assert set(SAYS) == set(Truth)
+    shared = {invariant.name for invariant in INVARIANTS} & set(Truth)
+    assert {invariant.name for invariant in INVARIANTS} - shared == {
+        "evictions-while-led", "one-membership-change-at-a-time",
+    }  # fmt: skip
 
 
 def test_an_engine_that_does_nothing_to_a_standing_cluster_is_no_sinner(standing: World) -> None:

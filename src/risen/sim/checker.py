@@ -12,15 +12,26 @@ from risen.core.judge.facts import look
 from risen.core.names import InstanceName, ProviderId
 from risen.core.picture import EtcdSeen, KubernetesSeen, Picture, ProviderSeen, Seen, Unseen
 from risen.core.plan import Now
-from risen.core.safety.invariants import violations
+from risen.core.safety.invariants import Violation, violations
 from risen.core.step import Step
 from risen.interfaces.errors import NotFound, Unreachable
 from risen.sim.planned import Planned
+from risen.sim.pools import Pools
+from risen.sim.truths import Truth
 from risen.sim.world import World
 
 HARM = frozenset({"provider.destroy", "provider.press_power_button"})
 NODE_HARM = frozenset({"kubernetes.delete_node", "kubernetes.cordon", "kubernetes.taint_out_of_service"})
+NODE_TOUCHED = frozenset({"kubernetes.patch_node", "kubernetes.uncordon"})
 NO_HARM_TO_QUORUM = frozenset({"store.append", "store.put", "store.delete"})
+TAKES = frozenset(
+    {
+        "kubernetes.cordon", "kubernetes.evict", "kubernetes.delete_pod", "endpoint.drain",
+        "provider.press_power_button", "provider.destroy",
+    }
+)  # fmt: skip
+STORE_SECONDS = 22.0
+"""That a store can be written is known for 10 s; a step may be carried out 10 s after it was sent."""
 
 
 @dataclass(slots=True)
@@ -32,9 +43,13 @@ class Checker:
     _safe: tuple[bool, bool, int] = (False, False, 0)
     names: set[InstanceName] = field(default_factory=set)
     planned: Planned = field(init=False)
+    pools: Pools = field(init=False)
+    writable_at: float = 0.0
+    """When the store was last seen to take writes."""
 
     def __post_init__(self) -> None:
-        self.planned = Planned(self.world)
+        self.planned, self.pools = Planned(self.world), Pools(self.world)
+        self.writable_at = self.world.timeline.now
 
     def before(self, operation: str, subject: str) -> None:
         """What must hold for this write to be sent at all."""
@@ -53,8 +68,18 @@ class Checker:
                 self.planned.before_removal(subject)
         elif operation in NODE_HARM:
             self._before_node_harm(operation, InstanceName(subject))
+        elif operation in NODE_TOUCHED:
+            self._need_our_node(operation, InstanceName(subject))
         elif operation in ("kubernetes.evict", "kubernetes.delete_pod"):
             self.planned.before_eviction(subject, operation == "kubernetes.delete_pod")
+        elif operation in ("endpoint.drain", "endpoint.remove"):
+            self._before_endpoint(operation, InstanceName(subject))
+        elif operation == "store.put":
+            self.pools.before_put(subject)
+        if operation in TAKES and self.world.timeline.now > self.writable_at + STORE_SECONDS:
+            self.world.violation(
+                Truth.STORE_BEFORE_HARM, f"{operation} {subject}: the store takes no writes for long"
+            )
 
     def after(self, operation: str, subject: str) -> None:
         """What this write may not have done."""
@@ -62,6 +87,7 @@ class Checker:
             self.names.add(InstanceName(subject))
         if operation == "store.append":
             self.planned.after_record()
+            self.pools.after_record()
         if operation in NO_HARM_TO_QUORUM:
             return
         if operation == "kubernetes.apply":
@@ -72,23 +98,34 @@ class Checker:
         quorum, disks, voters = self._safe
         if quorum and not etcd.has_quorum():
             self.world.violation(
-                f"{operation} {subject}: etcd had a quorum of {voters} voters and has none now"
+                Truth.QUORUM_KEPT,
+                f"{operation} {subject}: etcd had a quorum of {voters} voters and has none now",
             )
         if disks and not etcd.disks_safe():
-            self.world.violation(f"{operation} {subject}: a majority of {voters} voters' disks is not left")
+            self.world.violation(
+                Truth.DATA_BEFORE_CATTLE,
+                f"{operation} {subject}: a majority of {voters} voters' disks is not left",
+            )
 
     def after_event(self) -> None:
-        """What no event may have brought about."""
+        """What no event may have brought about; and what the next writes are judged by."""
+        self.pools.look()
+        if self.world.store.takes_writes:
+            self.writable_at = self.world.timeline.now
         count = len(self.world.etcd.foundings)
         if count > 1 and count != self.founded:
-            self.world.violation(f"etcd was founded {count} times: {self.world.etcd.foundings}")
+            self.world.violation(
+                Truth.BOOTSTRAP_ONCE, f"etcd was founded {count} times: {self.world.etcd.foundings}"
+            )
         self.founded = count
 
     def _before_launch(self, name: InstanceName) -> None:
         if not self.world.born(name):
-            self.world.violation(f"launch of {name}: there is no birth record")
+            self.world.violation(Truth.BIRTH_BEFORE_LAUNCH, f"launch of {name}: there is no birth record")
         if name in self.names and name not in self.world.instances.all:
-            self.world.violation(f"launch of {name}: the name was used before and is gone")
+            self.world.violation(
+                Truth.BIRTH_BEFORE_LAUNCH, f"launch of {name}: the name was used before and is gone"
+            )
 
     def _before_harm(self, operation: str, provider_id: ProviderId) -> None:
         try:
@@ -96,30 +133,43 @@ class Checker:
         except NotFound:
             return
         if item.cluster != self.world.uid or not self.world.born(item.name):
-            self.world.violation(f"{operation} {item.name}: it is not ours")
+            self.world.violation(Truth.FOREIGN_UNTOUCHED, f"{operation} {item.name}: it is not ours")
         if operation in HARM:
             self._need_entry(operation, item.name, self.world.history())
             self.planned.before_harm(operation, item)
 
     def _before_node_harm(self, operation: str, name: InstanceName) -> None:
+        self._need_our_node(operation, name)
+        node = self.world.kubernetes.nodes.get(name)
+        if node is not None and not node.foreign:
+            self._need_entry(operation, name, self.world.history())
+
+    def _need_our_node(self, operation: str, name: InstanceName) -> None:
         node = self.world.kubernetes.nodes.get(name)
         if node is not None and node.foreign:
-            self.world.violation(f"{operation} {name}: the Node is not ours")
-        elif node is not None:
+            self.world.violation(Truth.FOREIGN_UNTOUCHED, f"{operation} {name}: the Node is not ours")
+
+    def _before_endpoint(self, operation: str, name: InstanceName) -> None:
+        """What requests are still sent to is taken from the endpoint by its entry; what is gone is only forgotten."""
+        item, backend = self.world.instances.all.get(name), self.world.endpoint.backends.get(name)
+        if item is not None and backend is not None and item.address == backend.address:
             self._need_entry(operation, name, self.world.history())
 
     def _need_entry(self, operation: str, name: InstanceName, history: History) -> None:
         if not any(entry.subject == name for entry in history.open_entries):
-            self.world.violation(f"{operation} {name}: no ledger entry is open for it")
+            self.world.violation(
+                Truth.ENTRY_BEFORE_HARM, f"{operation} {name}: no ledger entry is open for it"
+            )
 
 
-def untrue(world: World, step: Step) -> tuple[str, ...]:
-    """The core's invariants that this step breaks on the truth. What cannot be seen is no fault of a step."""
+def untrue(world: World, step: Step) -> tuple[Violation, ...]:
+    """The core's invariants that this step breaks on the truth. What cannot be seen is no fault of a step; what went
+    out a moment ago is none either: budgets are judged with patience, by `pools.py`."""
     facts = look(true_picture(world), world.history(), Now(world.timeline.now, world.unix()))
     return tuple(
-        f"{broken.invariant}: {broken.blocked.why}"
+        broken
         for broken in violations(step, facts)
-        if broken.blocked.name != "cannot-see"
+        if broken.blocked.name != "cannot-see" and broken.invariant != Truth.POOL_BUDGET_KEPT
     )
 
 

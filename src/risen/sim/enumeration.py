@@ -10,6 +10,7 @@ from risen.sim.faults import EVERY_FAULT, FaultKind
 from risen.sim.harness import brought_up, simulate
 from risen.sim.scenario import Happening, Scenario
 from risen.sim.trace import Trace
+from risen.sim.truths import Truth
 from risen.sim.world import World
 
 CALM = "calm"
@@ -57,9 +58,9 @@ def judged(calm: Trace, trace: Trace) -> tuple[str, ...]:
     if trace.violations:
         return trace.violations
     if trace.asked > calm.asked:
-        return (f"a person had to ask for {trace.asked} kills, {calm.asked} without faults",)
+        return (f"{Truth.ARRIVES}: a person had to ask for {trace.asked} kills, {calm.asked} without faults",)
     if trace.state != calm.state:
         missing = sorted(set(calm.state) - set(trace.state))
         extra = sorted(set(trace.state) - set(calm.state))
-        return (f"another end than without faults: lacks {missing}, has {extra}",)
+        return (f"{Truth.ARRIVES}: another end than without faults: lacks {missing}, has {extra}",)
     return ()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from risen.core.names import InstanceName, MemberId
 from risen.core.picture import EtcdSeen, MemberSeen
 from risen.interfaces.errors import Conflict, Corrupt, Later, NotFound, Unreachable
+from risen.sim.truths import Truth
 
 if TYPE_CHECKING:
     from risen.sim.instances import Instance
@@ -313,7 +314,9 @@ class EtcdTruth:
         best = max(running, key=lambda voter: (voter.match, voter.id))
         self.leader = best.id
         if best.match < self.revision:
-            self.world.violation(f"etcd lost revisions {best.match + 1} to {self.revision}")
+            self.world.violation(
+                Truth.NOTHING_LOST, f"etcd lost revisions {best.match + 1} to {self.revision}"
+            )
             self.revision = best.match
         self.world.endpoint.look_soon()
 

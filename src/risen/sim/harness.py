@@ -46,6 +46,7 @@ from risen.sim.people import People
 from risen.sim.scenario import NETWORK_ADDON, Happening, Scenario, addon_deployments, manifest
 from risen.sim.tasks import SimGates, SimSnapshots
 from risen.sim.trace import Trace
+from risen.sim.truths import Truth
 from risen.sim.virtual_loop import NothingDue, VirtualLoop
 from risen.sim.world import World
 
@@ -85,11 +86,13 @@ class Listener(Observer):
     def sent(self, step: Step) -> None:
         """Judge a step by the invariants of the core, on the truth instead of on what was seen."""
         for violation in untrue(self.world, step):
-            self.world.violation(f"{step!r} sent against the truth: {violation}")
+            self.world.violation(
+                violation.invariant, f"{step!r} sent against the truth: {violation.blocked.why}"
+            )
 
     def broke(self, doing: str, fault: Exception) -> None:
         """The engine goes on after a fault of its own; here it must have none."""
-        self.world.violation(f"a fault of the engine in {doing}: {fault!r}")
+        self.world.violation(Truth.NO_FAULT, f"a fault of the engine in {doing}: {fault!r}")
 
     def said(self, item: Blocked | Waiting) -> None:
         """A refusal or a wait that is new."""
@@ -131,13 +134,13 @@ class Run:
         try:
             self.loop.run_forever()
         except NothingDue as error:
-            world.violation(str(error))
+            world.violation(Truth.ARRIVES, str(error))
         self._end()
         world.timeline.after_event = None
         trace.seconds = world.timeline.now - self.began
         trace.settled = self.settled_since is not None
         if not trace.settled:
-            world.violation(f"not settled after {trace.seconds:.0f}s: {self.lacks}")
+            world.violation(Truth.ARRIVES, f"not settled after {trace.seconds:.0f}s: {self.lacks}")
         trace.state = end_state(world)
         trace.violations = tuple(world.violations)
         return trace
@@ -146,7 +149,7 @@ class Run:
         """A new incarnation: new objects, nothing kept."""
         self.starts += 1
         if self.starts > MOST_STARTS:
-            self.world.violation(f"the controller was started {MOST_STARTS} times")
+            self.world.violation(Truth.ARRIVES, f"the controller was started {MOST_STARTS} times")
             self.loop.stop()
             return
         self.current = Incarnation(self.starts)
@@ -186,7 +189,7 @@ class Run:
         if isinstance(error, InterfaceError):
             self.trace.said.append(f"{self.world.timeline.now:.3f}s exit {error!r}")
         else:
-            self.world.violation(f"the engine ended: {error!r}")
+            self.world.violation(Truth.NO_FAULT, f"the engine ended: {error!r}")
         if not self.current.dead:
             self.current.dead = True
             self._died()
@@ -194,7 +197,7 @@ class Run:
     def _uncaught(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")
         if not isinstance(error, Dead):
-            self.world.violation(f"uncaught: {context.get('message')}: {error!r}")
+            self.world.violation(Truth.NO_FAULT, f"uncaught: {context.get('message')}: {error!r}")
 
     def _look(self) -> None:
         """Whether the end is reached and has held, or there is no hope."""

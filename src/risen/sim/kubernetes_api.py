@@ -13,6 +13,7 @@ from risen.core.names import InstanceName
 from risen.core.picture import KubernetesSeen, NodeSeen
 from risen.core.spec import Taint
 from risen.interfaces.errors import Conflict, Later, NotFound, Unreachable
+from risen.sim.truths import Truth
 from risen.sim.workloads import (
     Deployment,
     PodTruth,
@@ -254,10 +255,14 @@ class KubernetesTruth:
         """Failed, then deleted with grace 0: only of a fenced instance, whose Node takes no pod any more."""
         pod = self.pod(name, uid)
         if pod.node in self.world.instances.all:
-            self.world.violation(f"free_pod {name}: its instance {pod.node} is not gone")
+            self.world.violation(
+                Truth.FENCED_BEFORE_FREED, f"free_pod {name}: its instance {pod.node} is not gone"
+            )
         node = self.nodes.get(pod.node)
         if node is not None and not any(taint.effect == "NoExecute" for taint in node.taints):
-            self.world.violation(f"free_pod {name}: Node {pod.node} still takes pods")
+            self.world.violation(
+                Truth.FENCED_BEFORE_FREED, f"free_pod {name}: Node {pod.node} still takes pods"
+            )
         self.forget_pod(pod.uid)
 
     def delete_node(self, name: str, uid: str) -> None:

@@ -13,6 +13,7 @@ from risen.core.names import InstanceName, ReleaseId, image_label, may_hold_etcd
 from risen.core.reasons import PLANNED, ROLLING
 from risen.core.safety.quorum import quorum_of
 from risen.sim.instances import Instance, Power
+from risen.sim.truths import Truth
 from risen.sim.workloads import Deployment, Kind, PodTruth, healthy
 from risen.sim.world import World
 
@@ -34,7 +35,7 @@ class Planned:
             return
         release = life.birth.release
         if release in history.revoked:
-            self.world.violation(f"launch of {name}: {release} is revoked")
+            self.world.violation(Truth.NO_REVOKED_RELEASE, f"launch of {name}: {release} is revoked")
         if not history.settled or has_passed(history, release):
             return
         others = [
@@ -48,7 +49,8 @@ class Planned:
         ]
         if others:
             self.world.violation(
-                f"launch of {name}: {release} has not passed, and there is {', '.join(others)}"
+                Truth.ONE_INSTANCE_TRIES,
+                f"launch of {name}: {release} has not passed, and there is {', '.join(others)}",
             )
 
     # --- add-ons ------------------------------------------------------------------------------------------
@@ -57,7 +59,9 @@ class Planned:
         if not self.world.history().settled:
             return
         for app in self._unplaced(leaving=None):
-            self.world.violation(f"apply of {key}: no instance holds the image of {app.name}")
+            self.world.violation(
+                Truth.IMAGES_KEPT, f"apply of {key}: no instance holds the image of {app.name}"
+            )
 
     def _unplaced(self, leaving: Instance | None) -> list[Deployment]:
         """Apps whose images no instance holds but the one that leaves."""
@@ -78,7 +82,10 @@ class Planned:
             and may_hold_etcd(item.request.role)
         ]
         if len(taken) > 1:
-            self.world.violation(f"{len(taken)} control-plane instances are taken by plan at once: {taken}")
+            self.world.violation(
+                Truth.ONE_CONTROL_PLANE_CHANGE,
+                f"{len(taken)} control-plane instances are taken by plan at once: {taken}",
+            )
 
     # --- harm ---------------------------------------------------------------------------------------------
     def before_eviction(self, subject: str, past_budgets: bool) -> None:
@@ -90,13 +97,22 @@ class Planned:
             return
         entry = self._entry(pod.node)
         if entry is None:
-            self.world.violation(f"eviction of {name}: no ledger entry is open for {pod.node}")
+            self.world.violation(
+                Truth.ENTRY_BEFORE_HARM, f"eviction of {name}: no ledger entry is open for {pod.node}"
+            )
         elif past_budgets and not self._may_force(entry):
-            self.world.violation(f"{name} is deleted past its budgets, which nobody asked for")
+            self.world.violation(
+                Truth.POD_BUDGETS_KEPT, f"{name} is deleted past its budgets, which nobody asked for"
+            )
         elif past_budgets and f"{pod.deployment.namespace}/{name}" not in entry.forced:
-            self.world.violation(f"{name} is deleted past its budgets, and the ledger does not name it")
+            self.world.violation(
+                Truth.ENTRY_BEFORE_HARM,
+                f"{name} is deleted past its budgets, and the ledger does not name it",
+            )
         if pod.deployment.protected or pod.deployment.kind is Kind.DAEMON_SET:
-            self.world.violation(f"eviction of {name}: it asks not to be disrupted, or is a daemon's")
+            self.world.violation(
+                Truth.POD_BUDGETS_KEPT, f"eviction of {name}: it asks not to be disrupted, or is a daemon's"
+            )
 
     def _may_force(self, entry: Entry) -> bool:
         disruption = self.world.newest_revision().spec.disruption
@@ -110,16 +126,23 @@ class Planned:
         if entry is None or entry.reason not in PLANNED:
             return
         for app in self._unplaced(leaving=item):
-            self.world.violation(f"{operation} {item.name}: none other holds the image of {app.name}")
+            self.world.violation(
+                Truth.IMAGES_KEPT, f"{operation} {item.name}: none other holds the image of {app.name}"
+            )
         if self.world.kubelets.serves(item.name):
             left = [pod.name for pod in self.world.kubernetes.pods.values() if _is_moved(pod, item.name)]
             if left:
-                self.world.violation(f"{operation} {item.name}: it still has pods: {left}")
+                self.world.violation(
+                    Truth.EMPTY_BEFORE_POWER_OFF, f"{operation} {item.name}: it still has pods: {left}"
+                )
             held = [
                 volume for volume, (node, _) in self.world.kubernetes.attachments.items() if node == item.name
             ]
             if held:
-                self.world.violation(f"{operation} {item.name}: it still holds the volumes of {held}")
+                self.world.violation(
+                    Truth.EMPTY_BEFORE_POWER_OFF,
+                    f"{operation} {item.name}: it still holds the volumes of {held}",
+                )
         self._before_voter_goes(operation, item, removed=operation != "provider.destroy")
 
     def before_removal(self, member_id: str) -> None:
@@ -134,7 +157,8 @@ class Planned:
             least, now = app.min_available, healthy(self.world.kubernetes, app)
             if now < least <= before and self._is_planned_id(subject):
                 self.world.violation(
-                    f"{operation} {subject}: {app.name} has {now} healthy pods, {before} before, needs {least}"
+                    Truth.POD_BUDGETS_KEPT,
+                    f"{operation} {subject}: {app.name} has {now} healthy pods, {before} before, needs {least}",
                 )
         self.served = {}
 
@@ -153,8 +177,9 @@ class Planned:
         wanted = pool.replicas - quorum_of(pool.replicas)
         if left_up < up and tolerance < wanted:
             self.world.violation(
+                Truth.FAULT_TOLERANCE_KEPT,
                 f"{operation} {item.name} by plan: {left_up} of {left} voters are left, "
-                f"{max(0, tolerance)} may fail then and {wanted} should"
+                f"{max(0, tolerance)} may fail then and {wanted} should",
             )
 
     # --- what the ledger says -----------------------------------------------------------------------------

@@ -104,9 +104,9 @@ class World:
         """Wall-clock seconds at a virtual moment (now by default)."""
         return UNIX_AT_START + (self.timeline.now if at is None else at)
 
-    def violation(self, text: str) -> None:
-        """Something has happened that may never happen."""
-        self.violations.append(f"{self.timeline.now:.3f}s {text}")
+    def violation(self, truth: str, text: str) -> None:
+        """Something has happened that may never happen: what it breaks, by name (`truths.py`), and what it was."""
+        self.violations.append(f"{self.timeline.now:.3f}s {truth}: {text}")
 
     # --- what the store says, read from its truth ----------------------------------------------------------
     def history(self) -> History:
