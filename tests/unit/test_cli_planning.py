@@ -13,10 +13,11 @@ from builders import CP, SUPPLIES, W, pod_of
 from builders import Cluster as Picture
 from cli_ground import Ground, ground_in
 from risen.bootstrap import Cluster, Host, create_cluster, open_cluster
+from risen.cli.grounds import grounds, moved
 from risen.cli.output import at_most
 from risen.cli.planning import how_words, plan_lines, record_words, surged_at_once
 from risen.codec import records
-from risen.core.events import Event, ReleaseRevoked, RevisionCompleted
+from risen.core.events import Event, PoolScaled, ReleaseRevoked, RevisionCompleted, RolloutOrdered
 from risen.core.judge.verdict import judge
 from risen.core.names import PoolName
 from risen.core.picture import BudgetSeen
@@ -82,6 +83,57 @@ def test_a_plan_is_refused_once_the_world_moved_on(ground: Ground) -> None:
     assert (
         "the world moved on: the plan stands on revision 1, and the newest is revision 2 by jane" in told.err
     )
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (PoolScaled(1.0, "i", PoolName("worker"), 2, "ci"), "is “worker: 2 wanted, 0 healthy”"),
+        (RolloutOrdered(1.0, "i", 1, "pause", "ci", ""), "is “revision 1 is paused”"),
+    ],
+)
+def test_a_plan_is_refused_once_somebody_scaled_or_ordered_something(
+    ground: Ground, event: Event, said: str
+) -> None:
+    text = ground.yaml().replace("replicas: 1\n", "minReplicas: 1\n    maxReplicas: 3\n")
+    ground.file(text if isinstance(event, PoolScaled) else ground.yaml())
+    ground.risen("apply", "--yes")
+    applied = (ground.folder / "cluster.yaml").read_text()
+    ground.file(applied.replace("# kubelet: {maxPods: 110}", "kubelet: {maxPods: 60}"))
+    assert ground.risen("plan", "--out", "plan").code == 0
+    tell(ground, event)
+    number = newest(ground).number
+    told = ground.risen("apply", "plan")
+    assert told.code == 1 and newest(ground).number == number
+    assert "the world moved on since the plan" in told.err and said in told.err, told.err
+
+
+def test_what_a_reader_of_a_plan_counts_as_moved() -> None:
+    before = grounds(view_of(Picture.standing(3, 2)))
+    assert before == (
+        "revision 1 is headed for", "cp: 3 wanted, 3 healthy", "w: 2 wanted, 2 healthy", "etcd has all its voters",
+    )  # fmt: skip
+    lost = Picture.standing(3, 2).lose("w-a")
+    assert moved(before, grounds(view_of(lost))) == (
+        "it was “w: 2 wanted, 2 healthy” and is “w: 2 wanted, 1 healthy”"
+    )
+    voter, quorum, unseen = (
+        Picture.standing(3, 2).lose("cp-a"),
+        Picture.standing(3, 2),
+        Picture.standing(3, 2),
+    )
+    quorum.quorum_lost = True
+    unseen.unseen["etcd"] = "Unreachable: timed out"
+    assert [grounds(view_of(one))[-1] for one in (voter, quorum, unseen)] == [
+        "etcd lacks 1 voters", "etcd has lost its quorum", "etcd is not seen",
+    ]  # fmt: skip
+
+
+def test_an_instance_more_while_one_is_replaced_is_no_move() -> None:
+    cluster = Picture.standing(3, 2)
+    before = grounds(view_of(cluster))
+    cluster.serve("w-x").serve("cp-x")
+    assert moved(before, grounds(view_of(cluster))) == ""
 
 
 def test_a_plan_that_was_applied_already_is_no_error(ground: Ground) -> None:

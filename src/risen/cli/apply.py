@@ -44,7 +44,8 @@ def apply(plan_file: Path | None, file: Path, dry_run: bool, **how: str | bool) 
     """Apply cluster.yaml and the recipe.lock beside its recipe, or the plan in FILE that `risen plan --out` wrote.
 
     What rolls instances replaces them a few at a time; what cannot be changed on a cluster that is up is refused
-    by name. A plan is refused once another revision was applied; it is applied without asking.
+    by name. A plan is refused once the world moved on: another revision was applied, or orders, sizes, instances or etcd are
+    not as they were. It is applied without asking.
     """
     options = ApplyOptions(bool(how["yes"]), str(how["reason"]), str(how["override"]))
     if plan_file is not None:

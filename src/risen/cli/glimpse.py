@@ -138,6 +138,15 @@ class Looker:
         await self.sights.close()
 
 
+async def glance(cluster: Cluster) -> Glimpse:
+    """One look at everything, with clients of its own."""
+    looker = await Looker.open(cluster)
+    try:
+        return await looker.look_once()
+    finally:
+        await looker.close()
+
+
 def _revision(cluster: Cluster) -> Revision:
     assert cluster.revision is not None, "a cluster is looked at only after its first revision"
     return cluster.revision

@@ -11,7 +11,8 @@ import click
 from risen.bootstrap import CLOCK, Cluster, examine_host, open_cluster
 from risen.cli.asking import caller
 from risen.cli.context import host, read_spec, run
-from risen.cli.glimpse import Glimpse, Looker
+from risen.cli.glimpse import Glimpse, glance
+from risen.cli.grounds import grounds
 from risen.cli.output import at_most
 from risen.cli.revising import Proposal, foreseen, propose, tell_changes, tell_releases
 from risen.cli.views import view_of
@@ -70,7 +71,7 @@ def tell_plan(file: Path, out: Path | None = None) -> bool:
     _tell_replicas(proposal.last.spec, proposal.spec)
     if proposal.refusal:
         click.echo(f"REFUSED  {proposal.refusal}")
-    glimpse = run(_look(cluster))
+    glimpse = run(glance(cluster))
     revoked = _revoked(planned, glimpse)
     if revoked:
         click.echo(f"REFUSED  {revoked}")
@@ -81,7 +82,7 @@ def tell_plan(file: Path, out: Path | None = None) -> bool:
     if not proposal.something:
         click.echo("nothing would change")
     if out is not None:
-        _write(planned, out)
+        _write(planned, glimpse, out)
     _tell_next(proposal, file, out)
     return proposal.something
 
@@ -108,14 +109,6 @@ def _tell_replicas(now: ClusterSpec, wanted: ClusterSpec) -> None:
         more = pool.replicas - (before.replicas if before else 0)
         if more:
             click.echo(f"  {pool.name}: {'launch' if more > 0 else 'drain and delete'} {abs(more)}")
-
-
-async def _look(cluster: Cluster) -> Glimpse:
-    looker = await Looker.open(cluster)
-    try:
-        return await looker.look_once()
-    finally:
-        await looker.close()
 
 
 def _revoked(planned: Planned, glimpse: Glimpse) -> str:
@@ -230,7 +223,7 @@ def surged_at_once(view: View, projection: Projection) -> int:
 
 
 # --- plans in files -----------------------------------------------------------------------------------------
-def _write(planned: Planned, out: Path) -> None:
+def _write(planned: Planned, glimpse: Glimpse, out: Path) -> None:
     """Keep it for `risen apply FILE`. Refuses what could not be applied as it is."""
     proposal = planned.proposal
     if proposal.refusal:
@@ -246,8 +239,11 @@ def _write(planned: Planned, out: Path) -> None:
         name=planned.cluster.name,
         revision=planned.revision,
         stood_on=records.foundation(proposal.last),
+        grounds=grounds(view_of(glimpse)),
         by=caller(),
         made_unix=CLOCK.unix(),
     )
     out.write_bytes(records.encode(plan))
-    click.echo(f"written {out}: good while revision {proposal.last.number} is the newest")
+    click.echo(
+        f"written {out}: good while revision {proposal.last.number} is the newest, and orders, sizes and health are as now"
+    )

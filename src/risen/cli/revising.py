@@ -12,6 +12,9 @@ from risen.bootstrap import CLOCK, Cluster, images_of, own_credentials
 from risen.cli.asking import caller, new_id
 from risen.cli.baking import bake_for, bake_missing, foresee_for, lock_digest, missing_images
 from risen.cli.context import ask, host
+from risen.cli.glimpse import glance
+from risen.cli.grounds import grounds, moved
+from risen.cli.views import view_of
 from risen.codec import records
 from risen.codec.cluster_changes import Change, compare
 from risen.codec.cluster_yaml import ClusterFile
@@ -125,8 +128,8 @@ async def apply_file(
 
 
 async def apply_planned(cluster: Cluster, plan: records.PlanFile, options: ApplyOptions) -> bool:
-    """Write exactly the revision of a plan. Refuses it for another cluster, and where another revision than the
-    one it stood on is the newest; what it would do and was done already is no error."""
+    """Write exactly the revision of a plan. Refuses it for another cluster, where another revision than the one it
+    stood on is the newest, and where its grounds have moved; what it would do and was done already is no error."""
     if plan.cluster != cluster.uid:
         raise click.ClickException(f"the plan is for another cluster that was called {plan.name}: plan again")
     last = await read_newest(cluster.store)
@@ -140,6 +143,9 @@ async def apply_planned(cluster: Cluster, plan: records.PlanFile, options: Apply
             "look at `risen plan` again"
         )
     await _need_registries(cluster, plan.revision)
+    shift = moved(plan.grounds, grounds(view_of(await glance(cluster))))
+    if shift:
+        raise click.ClickException(f"the world moved on since the plan: {shift}; look at `risen plan` again")
     await adopt_releases(cluster.store, last, images_of(host()).list())
     tell_releases(last, plan.revision)
     history = (await load_past(cluster.store)).history

@@ -9,7 +9,7 @@ import click
 from risen.bootstrap import CLOCK, Cluster
 from risen.cli.asking import ask_for, caller, new_id
 from risen.cli.context import ask, cluster_option, opened, run, yes_option
-from risen.cli.glimpse import Glimpse, Looker
+from risen.cli.glimpse import Glimpse, Looker, glance
 from risen.cli.output import output_option, tell_data
 from risen.core.history import History, RolloutIntent
 from risen.core.judge.release import Halted
@@ -41,7 +41,7 @@ def status(name: str | None, watch: bool, timeout: float | None, output: str) ->
         raise click.UsageError("-w shows lines for people: it goes with -o text alone")
     cluster = run(opened(name))
     if not watch:
-        _tell(run(_look(cluster)), output)
+        _tell(run(glance(cluster)), output)
         return
     try:
         went_well = run(_watch(cluster, timeout))
@@ -69,14 +69,6 @@ def _tell(glimpse: Glimpse, output: str) -> None:
     click.echo(
         f"next    {halted_next(glimpse) or 'risen rollout status -w   or: pause, resume, abort, undo'}"
     )
-
-
-async def _look(cluster: Cluster) -> Glimpse:
-    looker = await Looker.open(cluster)
-    try:
-        return await looker.look_once()
-    finally:
-        await looker.close()
 
 
 async def _watch(cluster: Cluster, timeout: float | None) -> bool:
@@ -135,7 +127,7 @@ def resume(name: str | None, reason: str) -> None:
         from risen.cli.views import view_of
         from risen.core.rules.verdict import halts
 
-        causes = causes_to_go_past(revision, halts(view_of(run(_look(cluster)))))
+        causes = causes_to_go_past(revision, halts(view_of(run(glance(cluster)))))
     _order(cluster, revision, RESUME, reason, causes)
     click.echo(f"next    risen rollout status -w -c {cluster.name}")
 

@@ -128,12 +128,14 @@ class RegistryAuths:
 @dataclass(frozen=True, slots=True)
 class PlanFile:
     """A file outside the store: the revision that `apply FILE` writes, for one cluster only. `stood_on` is
-    `foundation` of the newest revision when it was made. It holds no secret."""
+    `foundation` of the newest revision when it was made, `grounds` what of the cluster it was made for, in lines. It
+    holds no secret."""
 
     cluster: ClusterUid
     name: str
     revision: Revision
     stood_on: str
+    grounds: tuple[str, ...]
     by: str
     made_unix: float
 
