@@ -34,7 +34,7 @@ from risen.core.step import Birth, Bootstrap, Step
 
 HERE = Path(__file__).parent
 RULE = "----"
-HIDDEN = frozenset({"nonce", "token", "born_unix", "image", "uid", "role", "generation"})
+HIDDEN = frozenset({"nonce", "token", "born_unix", "image", "uid", "role", "generation", "min_ready_seconds"})
 SHOWN_IN_FULL = frozenset({"bootstrap", "birth"})
 
 

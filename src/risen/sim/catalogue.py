@@ -15,7 +15,7 @@ OTHER_SIZES = ("1+2:roll-all", "1+1:replace-leader", "3+4:surge-0", "3+6:surge-2
 
 def catalogue() -> tuple[Scenario, ...]:
     """Every happening to three and two, each way in which a release may be bad, and other sizes."""
-    happenings = (Scenario(3, 2, what) for what in Happening if what is not Happening.NOTHING)
+    happenings = (Scenario.parse(f"3+2:{what.value}") for what in Happening if what is not Happening.NOTHING)
     return (*BRING_UPS, *happenings, *_bad_releases(), *map(Scenario.parse, OTHER_SIZES))
 
 

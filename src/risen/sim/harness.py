@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from risen.codec import records
@@ -40,6 +40,7 @@ from risen.sim.faces import (
     SimStore,
 )
 from risen.sim.faults import NO_FAULTS, Dead, Faults, Incarnation
+from risen.sim.images import Behaviour
 from risen.sim.instances import Power
 from risen.sim.line import Line
 from risen.sim.people import People
@@ -234,9 +235,7 @@ def user_data(birth: Birth) -> bytes:
 
 def brought_up(scenario: Scenario, seed: int) -> World:
     """A world whose cluster stands: what `simulate` continues from. Raises AssertionError if it did not rise."""
-    base = Scenario(
-        scenario.control_plane, scenario.workers, replicas=scenario.replicas, foreign=scenario.foreign
-    )
+    base = replace(scenario, happening=Happening.NOTHING, behaviour=Behaviour.GOOD)
     world = fresh_world(base, seed)
     trace = Run(base, world, NO_FAULTS, Trace(seed), Random(seed + 1)).go()
     if trace.violations:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from risen.core.names import InstanceName, PoolName
 from risen.core.spec import Disruption, Gate, PoolSpec
 from risen.sim.people import People, with_pool
 from risen.sim.rolling import last, roll, roll_all, victim
-from risen.sim.scenario import WORKER, Happening, release
+from risen.sim.scenario import BATCH, WORKER, Happening, release
 from risen.sim.workloads import Deployment, Kind
 
 DRAIN_SECONDS = 60.0
@@ -21,9 +22,13 @@ def _strict(people: People, on_drain_timeout: str) -> Deployment:
     """An app whose budget allows nothing, and what is to be done when a drain takes too long."""
     app = Deployment("default", "strict", 2, min_available=2)
     people.world.kubernetes.deployments.append(app)
-    disruption = Disruption(DRAIN_SECONDS, on_drain_timeout)
-    roll(people, WORKER, change=lambda spec: replace(spec, disruption=disruption))
+    _roll_strictly(people, on_drain_timeout, WORKER)
     return app
+
+
+def _roll_strictly(people: People, on_drain_timeout: str, *pools: PoolName) -> None:
+    disruption = Disruption(DRAIN_SECONDS, on_drain_timeout)
+    roll(people, *pools, change=lambda spec: replace(spec, disruption=disruption))
 
 
 def _budget_blocks(people: People) -> None:
@@ -34,11 +39,44 @@ def _budget_blocks(people: People) -> None:
 
 def _give_way(people: People, app: Deployment) -> None:
     """The budget's owner lets one be away."""
-    api, eased = people.world.kubernetes, replace(app, min_available=1)
+    api, eased = people.world.kubernetes, replace(app, min_available=app.min_available - 1)
     api.deployments[api.deployments.index(app)] = eased
     for pod in api.pods.values():
         if pod.deployment == app:
             pod.deployment = eased
+
+
+def _budgets_hold(people: People) -> None:
+    api = people.world.kubernetes
+    ours = [item.name for item in people.world.instances.all.values() if item.request.pool == WORKER]
+    held = {name: _hold(people, name) for name in sorted(ours)[:2]}
+    _roll_strictly(people, "stop", WORKER)
+    late: list[InstanceName] = []
+
+    def ease_the_other() -> None:
+        late.extend(name for name in held if api.nodes[name].unschedulable)
+        for name in held.keys() - late:
+            _give_way(people, held[name])
+
+    passed = release(WORKER, 2).release
+    people.later("let another be drained", lambda: passed in people.world.history().passed, ease_the_other)
+    all_others = people.serves(WORKER, count=people.scenario.workers)
+    people.later("give way", all_others, lambda: _give_way(people, held[late[0]]))
+
+
+def _pool_held(people: People) -> None:
+    first = next(item for item in people.world.instances.all.values() if item.request.pool == BATCH)
+    app = _hold(people, first.name)
+    _roll_strictly(people, "stop", BATCH, WORKER)
+    people.later("give way", people.serves(WORKER), lambda: _give_way(people, app))
+
+
+def _hold(people: People, name: InstanceName) -> Deployment:
+    """An app of one pod on this instance, whose budget allows nothing."""
+    api, app = people.world.kubernetes, Deployment("default", f"strict-{name}", 1, min_available=1)
+    api.deployments.append(app)
+    api.bind(api.create_pod(app), name)
+    return app
 
 
 def _budget_skipped(people: People) -> None:
@@ -184,6 +222,8 @@ def _rolling(people: People, what: Happening) -> None:
 HINDERED: Mapping[Happening, Callable[[People], None]] = MappingProxyType(
     {
         Happening.BUDGET_BLOCKS: _budget_blocks,
+        Happening.BUDGETS_HOLD: _budgets_hold,
+        Happening.POOL_HELD: _pool_held,
         Happening.BUDGET_SKIPPED: _budget_skipped,
         Happening.BUDGET_FORCED: _budget_forced,
         Happening.PROTECTED: _protected,

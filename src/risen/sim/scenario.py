@@ -16,6 +16,8 @@ NETWORK_ADDON = "rbac.authorization.k8s.io/v1/ClusterRoleBinding//risen:network"
 DNS_ADDON = "apps/v1/Deployment/kube-system/coredns"
 CONTROL_PLANE = PoolName("control-plane")
 WORKER = PoolName("worker")
+BATCH = PoolName("batch")
+"""A second pool of workers, where a scenario has one; its turn comes before that of `worker`."""
 FIRST: Mapping[PoolName, int] = MappingProxyType({})
 """Every pool's first release."""
 
@@ -66,6 +68,10 @@ class Happening(StrEnum):
     # --- rollouts with something in their way ---------------------------------------------------------------
     BUDGET_BLOCKS = "budget-blocks"
     """A budget allows nothing, until its owner gives way."""
+    BUDGETS_HOLD = "budgets-hold"
+    """Budgets hold two workers. One owner gives way once the other's drain has taken too long, the other at last."""
+    POOL_HELD = "pool-held"
+    """A budget holds the only instance of one pool until the release of another pool is tried."""
     BUDGET_SKIPPED = "budget-skipped"
     BUDGET_FORCED = "budget-forced"
     PROTECTED = "protected"
@@ -110,6 +116,8 @@ class Scenario:
     replicas: int = 2
     """Pods of the deployment `default/web`."""
     foreign: bool = True
+    batches: int = 0
+    """Instances of a second pool of workers."""
     give_up_seconds: float = 2400.0
 
     @property
@@ -129,7 +137,8 @@ class Scenario:
             raise ValueError(f"{name}: want CONTROLPLANE+WORKERS[:HAPPENING[/BEHAVIOUR]]")
         what = Happening(happening) if happening else Happening.NOTHING
         how = Behaviour(behaviour) if behaviour else Behaviour.GOOD
-        return cls(int(control_plane), int(workers), what, how)
+        batches = 1 if what is Happening.POOL_HELD else 0
+        return cls(int(control_plane), int(workers), what, how, batches=batches)
 
     def deployments(self) -> tuple[Deployment, ...]:
         """What users run: nothing where there is no worker to run it."""
@@ -149,6 +158,8 @@ class Scenario:
         pools = [PoolSpec(CONTROL_PLANE, Role.CONTROL_PLANE, self.control_plane)]
         if self.workers:
             pools.append(PoolSpec(WORKER, Role.WORKER, count, labels=(("tier", "general"),)))
+        if self.batches:
+            pools.append(PoolSpec(BATCH, Role.WORKER, self.batches))
         spec = ClusterSpec("sim", "1.36.3", tuple(pools))
         releases = tuple(release(pool.name, generations.get(pool.name, 1)) for pool in pools)
         return Revision(number, spec, releases, _addons(spec, releases), by="somebody")
