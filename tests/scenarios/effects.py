@@ -38,6 +38,7 @@ from risen.core.step import (
     PressPowerButton,
     PromoteMember,
     RecordClusterId,
+    ReleaseLease,
     RemoveBackend,
     RemoveMember,
     RevokeRelease,
@@ -206,5 +207,15 @@ def _kubernetes(cluster: Cluster, step: Step) -> None:
             cluster.pods = [pod for pod in cluster.pods if pod.uid != uid]
         case DeleteNode(node=name):
             cluster.nodes.pop(name, None)
+        case ReleaseLease(lease=lease):
+            _next_leads(cluster, lease)
         case _:
             raise AssertionError(f"no effect for {step!r}")
+
+
+def _next_leads(cluster: Cluster, lease: str) -> None:
+    """Another control-plane instance takes a lease that was released."""
+    running = (name for name, seen in cluster.instances.items() if seen.state is InstanceState.RUNNING)
+    holder = min(name for name in running if may_hold_etcd(cluster.lives[name].birth.role))
+    others = tuple(one for one in cluster.lease_holders if one[0] != lease)
+    cluster.lease_holders = (*others, (lease, f"{holder}_1"))

@@ -71,6 +71,14 @@ def test_workers_follow_the_number_wanted(happening: Happening) -> None:
     assert trace.violations == ()
 
 
+@pytest.mark.sim
+@pytest.mark.parametrize("scenario", ["1+1:more-voters", "3+1:fewer-voters", "5+0:fewer-voters"])
+def test_voters_follow_the_number_wanted_whatever_strikes(scenario: str) -> None:
+    cases = list(enumerate_faults(Scenario.parse(scenario), SEED, KINDS, 2, 7))
+    assert told(cases, scenario) == ""
+    assert cases[0].trace.settled
+
+
 @pytest.mark.parametrize("happening", [Happening.ASK_KILL_WORKER, Happening.ASK_KILL_LEADER])
 def test_what_a_person_asks_to_be_killed_is_ended_and_replaced(happening: Happening) -> None:
     trace = simulate(Scenario(3, 1, happening), SEED)

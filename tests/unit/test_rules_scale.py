@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from builders import CP, NOW, Cluster, W, life_of, pod_of
-from risen.core.names import InstanceName, PoolName
+from risen.core.names import InstanceName, PoolName, ReleaseId
 from risen.core.picture import NodeSeen
 from risen.core.rules.balancers import EXCLUDED
 from risen.core.step import (
@@ -95,10 +95,47 @@ def test_a_pool_that_is_wanted_no_more_goes_whole() -> None:
     assert opened(cluster) == [("w-a", "scale-down"), ("w-b", "scale-down")]
 
 
-def test_a_control_plane_is_not_scaled_down() -> None:
-    cluster = wanting(Cluster.standing(), CP, 1)
-    assert cluster.steps() == []
-    assert cluster.blocked()["quorum"].startswith("3 control-plane instances, 1 wanted")
+# --- fewer voters -------------------------------------------------------------------------------------------
+def test_of_a_control_plane_one_goes_at_a_time_and_not_the_leader() -> None:
+    cluster = wanting(Cluster.standing(5), CP, 3)
+    assert opened(cluster) == [("cp-b", "scale-down")]
+    assert opened(cluster.open("cp-b", "scale-down")) == []
+
+
+def test_the_voter_that_does_not_serve_goes_first_though_it_leads() -> None:
+    cluster = wanting(Cluster.standing(5), CP, 3)
+    cluster.nodes["cp-a"] = replace(cluster.nodes["cp-a"], ready=False)
+    assert opened(cluster) == [("cp-a", "scale-down")]
+
+
+def test_no_voter_goes_where_the_others_would_bear_less_than_those_wanted() -> None:
+    cluster = wanting(Cluster.standing(5), CP, 3)
+    cluster.members["cp-e"] = replace(cluster.members["cp-e"], healthy=False)
+    assert opened(cluster) == [("cp-e", "scale-down")]
+    cluster.pods = [pod_of("batch", "cp-e", protected=True)]
+    assert opened(cluster) == []
+    assert "of 3 wanted it is 1" in cluster.blocked()["fault-tolerance"]
+
+
+def test_no_voter_goes_while_a_release_is_tried_and_what_is_outdated_is_the_rollouts() -> None:
+    cluster = wanting(Cluster.standing(3, 0), CP, 1).apply(CP)
+    assert opened(cluster) == [("cp-b", "scale-down")]
+    cluster.serve("cp-x").of_release("cp-x")
+    assert opened(cluster) == []
+    cluster.passed[ReleaseId("r-cp-new")] = ("tried",)
+    assert opened(cluster) == [("cp-b", "rollout")]
+
+
+def test_a_voter_that_a_rollout_launched_ahead_is_no_surplus() -> None:
+    cluster = Cluster.standing(3, 0).apply(CP).serve("cp-x").of_release("cp-x")
+    assert opened(cluster) == []
+
+
+def test_a_voter_with_a_protected_pod_is_named_and_another_goes() -> None:
+    cluster = wanting(Cluster.standing(5), CP, 3)
+    cluster.pods = [pod_of("batch", "cp-b", protected=True)]
+    assert opened(cluster) == [("cp-c", "scale-down")]
+    assert "do-not-disrupt" in cluster.blocked()
 
 
 def test_first_the_node_is_cordoned() -> None:

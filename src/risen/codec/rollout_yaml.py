@@ -55,7 +55,7 @@ class DisruptionWritten(Written):
     )
     on_drain_timeout: Literal["stop", "skip", "force"] = Field(
         default="stop",
-        description="then: stop says so and waits, skip leaves it until the next revision, force deletes pods past "
+        description="then: stop lets others go first, waits and says so, skip leaves it until the next revision, force deletes pods past "
         "their budgets",
     )
     load_balancer_seconds: int = Field(

@@ -58,7 +58,7 @@ spec:
   #   maxUnhealthy: {max_unhealthy}%  ## repair stops while more of a pool is unhealthy
   # disruption:
   #   drainTimeout: {drain_timeout}
-  #   onDrainTimeout: {on_drain_timeout}  ## stop waits and says so; skip leaves it; force deletes its pods
+  #   onDrainTimeout: {on_drain_timeout}  ## stop lets others go first and says so; skip leaves it; force deletes its pods
   #   loadBalancerSeconds: {load_balancer_seconds}  ## how long yours need to leave a node that turns unhealthy
   # deletionProtection: false  ## true: `risen down` asks for the cluster's name
 """

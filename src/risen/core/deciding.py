@@ -29,6 +29,7 @@ from risen.core.rules import (
     repair,
     rollout,
     verdict,
+    voters,
 )
 from risen.core.rules.orphan import empty_store
 from risen.core.rules.view import RuleOutput, View, gather
@@ -50,6 +51,7 @@ RULES = (
     leases.propose,
     nodes.propose,
     drain.propose,
+    voters.propose,
     handover.propose,
     addons.propose,
     closing.propose,

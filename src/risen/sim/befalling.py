@@ -8,7 +8,7 @@ from risen.codec import records
 from risen.core.history import KillIntent
 from risen.sim.obstacles import HINDERED
 from risen.sim.people import People
-from risen.sim.rolling import ROLLED, victim
+from risen.sim.rolling import ROLLED, victim, voters
 from risen.sim.scenario import Happening
 
 ROLLOUTS = MappingProxyType({**ROLLED, **HINDERED})
@@ -42,6 +42,10 @@ def _to_instances(people: People, what: Happening) -> None:
             people.apply(workers=workers + 1)
         case Happening.SCALE_DOWN:
             people.apply(workers=workers - 1)
+        case Happening.MORE_VOTERS:
+            people.apply(change=voters(2))
+        case Happening.FEWER_VOTERS:
+            people.apply(change=voters(-2))
         case Happening.NEVER_JOINS:
             world.instances.never_joins = world.instances.ever + 1
             people.apply(workers=workers + 1)

@@ -93,6 +93,13 @@ def surging(surge: int, unavailable: int) -> Callable[[ClusterSpec], ClusterSpec
     return lambda spec: with_pool(spec, WORKER, changed)
 
 
+def voters(more: int) -> Callable[[ClusterSpec], ClusterSpec]:
+    """So many control-plane instances more are wanted, or fewer."""
+    return lambda spec: with_pool(
+        spec, CONTROL_PLANE, lambda pool: replace(pool, replicas=pool.replicas + more)
+    )
+
+
 def _undo(people: People) -> None:
     roll_all(people)
     people.later("undo", people.serves(last(people)), lambda: _apply_first(people))

@@ -42,6 +42,10 @@ class Happening(StrEnum):
     """Kills of random instances at random moments, one of them with its disk, perhaps a power cut."""
     SCALE_UP = "scale-up"
     SCALE_DOWN = "scale-down"
+    MORE_VOTERS = "more-voters"
+    """Two more control-plane instances are wanted."""
+    FEWER_VOTERS = "fewer-voters"
+    """Two fewer."""
     # --- rollouts: a revision is applied; its images behave as the scenario says ----------------------------
     ROLL_WORKERS = "roll-workers"
     ROLL_CONTROL_PLANE = "roll-control-plane"

@@ -2,7 +2,7 @@
 button, and the end.
 
 Scale-down chooses here too: what is outdated or not ready goes first, then the newest. Whom a rollout takes is
-`rollout.py`'s to say; control-plane instances are walked by `handover.py`.
+`rollout.py`'s to say; of a control plane `voters.py` chooses and `handover.py` walks.
 """
 
 from __future__ import annotations
@@ -71,16 +71,14 @@ def _surplus(view: View) -> list[tuple[PoolSpec, int]]:
         pools.setdefault(birth.pool, PoolSpec(birth.pool, birth.role, 0))
     counted: list[tuple[PoolSpec, int]] = []
     for name, pool in sorted(pools.items()):
+        if pool.role is Role.CONTROL_PLANE:
+            continue
         ahead = min(most_surge(pool), len(outdated(view, PoolName(name)))) if pool.replicas else 0
         counted.append((pool, len(view.staying(PoolName(name))) - pool.replicas - ahead))
     return [(pool, count) for pool, count in counted if count > 0]
 
 
 def _choose(view: View, pool: PoolSpec, count: int) -> RuleOutput:
-    if pool.role is not Role.WORKER:
-        have = pool.replicas + count
-        why = f"{have} control-plane instances, {pool.replicas} wanted: voters are not scaled down by this version"
-        return RuleOutput(blocked=(Blocked("quorum", pool.name, why),))
     old = {one.life.birth.instance for one in outdated(view, pool.name)}
     order = sorted(
         view.staying(pool.name),

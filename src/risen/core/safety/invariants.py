@@ -14,7 +14,7 @@ from risen.core.blocked import Blocked
 from risen.core.judge.facts import CONTROLLER_LEASE, Facts
 from risen.core.names import InstanceName, ProviderId, may_hold_etcd
 from risen.core.picture import InstanceState, MemberSeen
-from risen.core.reasons import PLANNED, ROLLING
+from risen.core.reasons import PLANNED
 from risen.core.safety import exposure, quorum
 from risen.core.safety.budget import blocks_taking
 from risen.core.step import (
@@ -119,19 +119,19 @@ def _one_control_plane_change(facts: Facts, step: Step) -> Blocked | None:
     """A second entry is not opened, whoever asks."""
     if (
         not isinstance(step, OpenEntry)
-        or step.reason not in ROLLING
+        or step.reason not in PLANNED
         or not _is_control_plane(facts, step.subject)
     ):
         return None
-    others = [entry.subject for entry in facts.entries.values() if entry.reason in ROLLING]
-    others += [one.subject for one in facts.steps if isinstance(one, OpenEntry) and one.reason in ROLLING]
+    others = [entry.subject for entry in facts.entries.values() if entry.reason in PLANNED]
+    others += [one.subject for one in facts.steps if isinstance(one, OpenEntry) and one.reason in PLANNED]
     taken = next(
         (one for one in sorted(others) if one != step.subject and _is_control_plane(facts, one)), None
     )
     if taken is None:
         return None
     return Blocked(
-        "fault-tolerance", step.subject, f"one control-plane change at a time: {taken} is being replaced"
+        "fault-tolerance", step.subject, f"one control-plane change at a time: {taken} is on its way out"
     )
 
 
