@@ -120,6 +120,21 @@ def _abort(people: People) -> None:
     people.later("abort", people.serves(last(people)), abort)
 
 
+def _abort_draining(people: People) -> None:
+    before, nodes = people.ending, people.world.kubernetes.nodes
+    roll(people, CONTROL_PLANE)
+
+    def is_drained() -> bool:
+        old = {one.name for one in people.of_release(CONTROL_PLANE, 1)}
+        return any(nodes[name].unschedulable for name in sorted(old & nodes.keys()))
+
+    def abort() -> None:
+        people.order("abort")
+        people.ending = people.ending.gone_back_from(before)
+
+    people.later("abort", is_drained, abort)
+
+
 def _pause_resume(people: People) -> None:
     roll_all(people)
     people.later("pause", people.runs(last(people)), lambda: people.order("pause"))
@@ -206,6 +221,7 @@ ROLLED: Mapping[Happening, Callable[[People], None]] = MappingProxyType(
         Happening.SURGE_2: lambda people: roll(people, WORKER, change=surging(2, 1)),
         Happening.UNDO: _undo,
         Happening.ABORT: _abort,
+        Happening.ABORT_DRAINING: _abort_draining,
         Happening.PAUSE_RESUME: _pause_resume,
         Happening.NEWER_APPLY: _newer_apply,
         Happening.APPLY_TWICE: _apply_twice,

@@ -57,6 +57,8 @@ class Happening(StrEnum):
     UNDO = "undo"
     """In mid-rollout the former revision is applied again."""
     ABORT = "abort"
+    ABORT_DRAINING = "abort-draining"
+    """While the first old control-plane instance is being drained."""
     PAUSE_RESUME = "pause-resume"
     NEWER_APPLY = "newer-apply"
     APPLY_TWICE = "apply-twice"
