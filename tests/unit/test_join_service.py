@@ -20,7 +20,6 @@ from join_world import (
     FOUNDER,
     HERE,
     NOW,
-    REGISTRY,
     SECOND,
     WORKER,
     HandClock,
@@ -122,30 +121,6 @@ async def test_a_worker_is_answered_with_all_it_needs_and_no_secret_of_the_clust
     assert f"CN=system:node:{WORKER}" in certificate.subject.rfc4514_string()
     assert not [name for name, data in files.items() if b"PRIVATE KEY" in data or name.endswith(".key")]
     assert [event for event in world.events if isinstance(event, Joined)] == [Joined(NOW, WORKER)]
-
-
-async def test_an_instance_gets_the_registry_password_of_the_day_and_none_is_bound_to_its_ticket(
-    world: World,
-) -> None:
-    await world.bear(WORKER)
-    first = (await join(world, WORKER)).files()[layout.REGISTRY_CREDENTIALS.lstrip("/")]
-    world.facts.auths = {REGISTRY: "bmV3"}
-    again = (await join(world, WORKER)).files()[layout.REGISTRY_CREDENTIALS.lstrip("/")]
-    assert b'"dTpw"' in first and b'"bmV3"' in again
-    bound = await world.store.get(records.join_key(WORKER))
-    assert bound is not None and b"dTpw" not in bound.data
-
-
-async def test_without_a_registrys_credentials_an_instance_is_told_later_and_the_log_why(
-    world: World,
-) -> None:
-    await world.bear(WORKER)
-    world.facts.auths = {}
-    assert (await join(world, WORKER)).status == 503
-    assert any(f"no credentials for {REGISTRY}" in note for note in world.notes), world.notes
-    assert not [event for event in world.events if isinstance(event, Joined)]
-    world.facts.auths = {REGISTRY: "dTpw"}
-    assert (await join(world, WORKER)).status == 200
 
 
 async def test_the_same_keys_get_the_same_bytes_for_as_long_as_the_ticket_lives(world: World) -> None:

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from join_world import REGISTRY, SPEC, HandClock, tokens
+from join_world import (
+    HERE,
+    REGISTRY,
+    SPEC,
+    WORKER,
+    HandClock,
+    World,
+    birth,
+    csrs_of,
+    make_world,
+    ticket_of,
+    tokens,
+)
 
 from risen.adapters.store.directory import DirectoryStore
+from risen.authority.grant import JoinRequest
 from risen.authority.sealing import SealingKey
 from risen.codec import records
 from risen.codec.cluster_yaml import ClusterFile, read_cluster
 from risen.codec.yaml_nodes import Problems
-from risen.core.names import ImageDigest
+from risen.core.events import Joined
+from risen.core.names import ImageDigest, Role
 from risen.core.spec import PoolSpec
 from risen.instance import layout
 from risen.instance.answer import render_release
 from risen.instance.release import Release, fill, marks_of
-from risen.interfaces.errors import Corrupt, Denied
+from risen.interfaces.errors import Corrupt, Denied, NotFound
 from risen.services.credentials import Credentials
+from risen.services.join_desk import Answered
 
 HEAD = """\
 apiVersion: risen/v1alpha1
@@ -177,3 +194,42 @@ async def test_credentials_that_another_key_sealed_or_that_were_changed_are_refu
     await own.store.put(records.REGISTRIES, there.data[:-1] + b"x")
     with pytest.raises(Corrupt, match="registries"):
         await own.registry_auths()
+
+
+# --- at join ----------------------------------------------------------------------------------------------
+@pytest.fixture
+async def world(tmp_path: Path) -> World:
+    made = make_world(DirectoryStore.create(tmp_path))
+    await made.bear(WORKER)
+    return made
+
+
+async def given(world: World) -> dict[str, str]:
+    """The registries' credentials in the answer to a worker."""
+    request = JoinRequest(WORKER, ticket_of(birth(WORKER)), csrs_of(Role.WORKER), HERE)
+    answered = await world.service.desk.answer(request)
+    assert isinstance(answered, Answered), answered
+    with tarfile.open(fileobj=io.BytesIO(answered.archive)) as archive:
+        member = archive.getmember(layout.REGISTRY_CREDENTIALS.lstrip("/"))
+        file = archive.extractfile(member)
+        assert file is not None and member.mode == 0o600
+        return {key: entry["auth"] for key, entry in json.load(file)["auths"].items()}
+
+
+async def test_an_instance_gets_the_password_of_the_day_and_none_is_bound_to_its_ticket(world: World) -> None:
+    assert await given(world) == {REGISTRY: "dTpw"}
+    world.facts.auths = {REGISTRY: "bmV3"}
+    assert await given(world) == {REGISTRY: "bmV3"}
+    bound = await world.store.get(records.join_key(WORKER))
+    assert bound is not None and b"dTpw" not in bound.data
+
+
+async def test_without_the_credentials_that_its_release_needs_an_instance_has_to_ask_again(
+    world: World,
+) -> None:
+    world.facts.auths = {}
+    with pytest.raises(NotFound, match=f"no credentials for {REGISTRY}, which release r-[0-9a-f]+ needs"):
+        await given(world)
+    assert not [event for event in world.events if isinstance(event, Joined)]
+    world.facts.auths = {REGISTRY: "dTpw"}
+    assert await given(world) == {REGISTRY: "dTpw"}
