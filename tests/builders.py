@@ -121,6 +121,7 @@ class Cluster:
     lease_holders: tuple[tuple[str, str], ...] = (("kube-controller-manager", "cp-a_1"),)
     leases_until_unix: tuple[tuple[str, float], ...] | None = None
     """None: they have just been renewed."""
+    endpoint_leases: tuple[str, ...] = ()
     etcd_id: str = ETCD_ID
     """As recorded; empty before etcd was first seen."""
     answering_id: str = ETCD_ID
@@ -293,7 +294,8 @@ class Cluster:
             tuple(self.nodes.values()), tuple(self.pods), self.addons, self.lease_holders,
             tuple(self.budgets), tuple(self.attachments), until,
         )  # fmt: skip
-        etcd = EtcdSeen(self.answering_id, tuple(self.members.values()), self.quorum_lost)
+        members, leases = tuple(self.members.values()), self.endpoint_leases
+        etcd = EtcdSeen(self.answering_id, members, self.quorum_lost, endpoint_leases=leases)
         return Picture(
             provider=self._unseen("provider")
             or Seen(ProviderSeen(tuple(self.instances.values()), self.host_boot), self.now.boot),

@@ -267,8 +267,9 @@ class ApiServer:
     """etcd and kube-apiserver on loopback; no kubelet, no controllers. Leases have no watch cache, so that
     compaction of etcd is felt at once by who watches them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *flags: str) -> None:
         self.folder = folder
+        self.flags = flags
         self.etcd = EtcdServers(folder)
         self.authority = Authority("cluster")
         self.admin = self.authority.identity("test-admin", "system:masters")
@@ -308,6 +309,7 @@ class ApiServer:
             "--disable-admission-plugins=ServiceAccount",
             "--endpoint-reconciler-type=none",
             f"--cert-dir={self.folder}",
+            *self.flags,
         ]
         self.program.start()
         wait_until_ok(f"{self.url}/readyz", self.admin, self.folder, self.program)
@@ -330,9 +332,9 @@ def etcd_servers(folder: Path, count: int, authority: Authority | None = None) -
 
 
 @contextlib.contextmanager
-def api_server(folder: Path) -> Iterator[ApiServer]:
-    """A ready API server, ended afterwards."""
-    server = ApiServer(folder)
+def api_server(folder: Path, *flags: str) -> Iterator[ApiServer]:
+    """A ready API server, ended afterwards; `flags` beside its own, or instead of them."""
+    server = ApiServer(folder, *flags)
     try:
         server.start()
         yield server

@@ -83,6 +83,7 @@ PLAIN: dict[str, Asked] = {
     "etcd.promote": of_etcd(lambda desk: desk.etcd.promote(voters(desk)[1])),
     "etcd.remove": of_etcd(lambda desk: desk.etcd.remove(voters(desk)[1])),
     "etcd.move_leader": of_etcd(lambda desk: desk.etcd.move_leader(*voters(desk))),
+    "etcd.remove_endpoint_lease": of_etcd(lambda desk: desk.etcd.remove_endpoint_lease("10.77.0.99")),
     "etcd.hash_kv": of_etcd(lambda desk: desk.etcd.hash_kv(voters(desk)[0], 1)),
     "kubernetes.observe": lambda desk: desk.kubernetes.observe(),
     "kubernetes.apply": lambda desk: desk.kubernetes.apply(ADDON),

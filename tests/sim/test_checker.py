@@ -89,6 +89,16 @@ async def removes_a_member_without_entry(world: EngineWorld, stop: Callable[[], 
     await idle(world, stop)
 
 
+async def takes_a_living_apiserver_off_its_service(world: EngineWorld, stop: Callable[[], bool]) -> None:
+    seen = await world.provider.list()
+    addresses = tuple(
+        item.address for item in seen.instances if item.name.startswith("control") and item.address
+    )
+    leases = (await world.etcd.observe(addresses)).endpoint_leases
+    await world.etcd.remove_endpoint_lease(leases[0])
+    await idle(world, stop)
+
+
 async def deletes_a_node(world: EngineWorld, stop: Callable[[], bool]) -> None:
     node = (await world.kubernetes.observe()).nodes[0]
     await world.kubernetes.delete_node(node.name, node.uid)
@@ -164,6 +174,7 @@ async def does_nothing_and_raises(world: EngineWorld, stop: Callable[[], bool]) 
         (destroys_a_foreign_instance, "it is not ours"),
         (launches_without_birth, "there is no birth record"),
         (removes_a_member_without_entry, "etcd.remove"),
+        (takes_a_living_apiserver_off_its_service, "'s apiserver lives"),
         (deletes_a_node, "kubernetes.delete_node"),
         (frees_a_pod_of_a_living_instance, "is not gone"),
         (frees_a_pod_before_its_node_takes_none, "still takes pods"),

@@ -77,7 +77,7 @@ def test_the_list_of_invariants_is_the_one_the_design_names() -> None:
         "quorum-kept", "data-before-cattle", "foreign-untouched", "bootstrap-once", "birth-before-launch",
         "entry-before-harm", "pool-budget-kept", "evictions-while-led", "one-membership-change-at-a-time",
         "fault-tolerance-kept",
-        "one-control-plane-change-at-a-time", "no-revoked-release", "one-instance-tries-a-release",
+        "one-control-plane-change-at-a-time", "endpoint-of-the-living-kept", "no-revoked-release", "one-instance-tries-a-release",
     ]  # fmt: skip
 
 

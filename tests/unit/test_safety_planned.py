@@ -121,7 +121,7 @@ def test_a_second_control_plane_instance_is_not_taken() -> None:
     entry = OpenEntry("cp-b-1", name("cp-b"), "rollout", (), leaves=3)
     blocked = why(surged(5), entry)
     assert blocked == Blocked(
-        "fault-tolerance", "cp-b", "one control-plane change at a time: cp-a is being replaced"
+        "fault-tolerance", "cp-b", "one control-plane change at a time: cp-a is on its way out"
     )
 
 

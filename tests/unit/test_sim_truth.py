@@ -313,6 +313,25 @@ def test_the_power_button_holds_etcd_up_until_its_member_is_removed() -> None:
     assert item.power is Power.OFF
 
 
+def test_an_apiserver_is_an_endpoint_until_it_stops_in_order_or_its_lease_runs_out() -> None:
+    world = brought_up(Scenario(3, 1), 2).copied()
+    planes = [item for item in world.instances.all.values() if item.holds_etcd]
+    stops, dies, stays = sorted(planes, key=lambda item: item.member == world.etcd.leader)
+    pass_time(world, 1.0)
+    assert leases(world) == {item.address for item in planes}
+    world.instances.press_power_button(stops.provider_id)
+    world.instances.kill(dies.name)
+    pass_time(world, 3.0)
+    assert leases(world) == {dies.address, stays.address}
+    pass_time(world, 13.0)
+    assert leases(world) == {stays.address}
+
+
+def leases(world: World) -> set[str]:
+    addresses = tuple(item.address for item in world.instances.all.values())
+    return set(world.etcd.observe(addresses).endpoint_leases)
+
+
 def test_a_store_put_honours_its_condition() -> None:
     world = empty_world()
     version = world.store.put("a/b", b"1", IfAbsent())

@@ -33,6 +33,7 @@ from risen.core.step import (
     RecordClusterId,
     ReleaseLease,
     RemoveBackend,
+    RemoveEndpointLease,
     RemoveMember,
     RevokeRelease,
     Step,
@@ -58,7 +59,7 @@ def step_words(step: Step) -> str:
             return f"revision {revision}: every instance is on it"
         case Launch() | PowerOn() | PressPowerButton() | Destroy():
             return _of_provider(step)
-        case AddLearner() | PromoteMember() | MoveLeader() | RemoveMember():
+        case AddLearner() | PromoteMember() | MoveLeader() | RemoveMember() | RemoveEndpointLease():
             return _of_etcd(step)
         case AddBackend(instance=name, address=address):
             return f"{name}: let the API endpoint send requests to {address}"
@@ -104,7 +105,7 @@ def _of_provider(step: Launch | PowerOn | PressPowerButton | Destroy) -> str:
             assert_never(step)
 
 
-def _of_etcd(step: AddLearner | PromoteMember | MoveLeader | RemoveMember) -> str:
+def _of_etcd(step: AddLearner | PromoteMember | MoveLeader | RemoveMember | RemoveEndpointLease) -> str:
     match step:
         case AddLearner(instance=name):
             return f"{name}: add it to etcd as a learner"
@@ -114,6 +115,8 @@ def _of_etcd(step: AddLearner | PromoteMember | MoveLeader | RemoveMember) -> st
             return f"etcd: hand leadership to member {member}"
         case RemoveMember(instance=name, member=member):
             return f"{name or f'member {member}'}: remove it from etcd"
+        case RemoveEndpointLease(instance=name):
+            return f"{name}: take its API server off the Service kubernetes, it is gone"
         case _:
             assert_never(step)
 

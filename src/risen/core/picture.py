@@ -187,6 +187,8 @@ class EtcdSeen:
     quorum_lost: bool = False
     alarms: tuple[str, ...] = ()
     """Alarms raised in the cluster, by kind: NOSPACE is a verdict on the cluster, CORRUPT also on its member."""
+    endpoint_leases: tuple[str, ...] = ()
+    """Addresses by whose leases apiservers are endpoints of the Service `kubernetes`; none where that is unread."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,6 +203,14 @@ class RemoveMember:
     leaves: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class RemoveEndpointLease:
+    """Delete the key in etcd by which a fenced instance's apiserver is still an endpoint of the Service `kubernetes`."""
+
+    instance: InstanceName
+    address: str
+
+
 # --- endpoint ---------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class AddBackend:
@@ -318,7 +326,7 @@ class ReleaseLease:
 Step: TypeAlias = (
     WriteBootstrap | WriteBirth | RecordClusterId | OpenEntry | ForceDrain | CloseEntry
     | Launch | PowerOn | PressPowerButton | Destroy
-    | AddLearner | PromoteMember | MoveLeader | RemoveMember
+    | AddLearner | PromoteMember | MoveLeader | RemoveMember | RemoveEndpointLease
     | AddBackend | DrainBackend | RemoveBackend
     | ApplyAddon | MarkNode | CordonNode | UncordonNode | TaintOutOfService | EvictPod | DeletePod | FreePod
     | DeleteNode | ReleaseLease | PassRelease | HaltRelease | RevokeRelease | CompleteRevision
@@ -358,6 +366,8 @@ def claims_of(step: Step) -> frozenset[str]:
             return frozenset({name, "etcd"} if name else {"etcd"})
         case MoveLeader():
             return frozenset({"etcd"})
+        case RemoveEndpointLease(address=address):
+            return frozenset({f"endpoint-lease:{address}"})
         case AddBackend(instance=name) | DrainBackend(instance=name) | RemoveBackend(instance=name):
             return frozenset({"endpoint", name})
         case ApplyAddon(key=key):

@@ -31,6 +31,7 @@ from risen.core.step import (
     RecordClusterId,
     ReleaseLease,
     RemoveBackend,
+    RemoveEndpointLease,
     RemoveMember,
     RevokeRelease,
     Step,
@@ -54,7 +55,7 @@ async def act(world: EngineWorld, records: Records, step: Step) -> None:
             await records.write_verdict(step)
         case Launch() | PowerOn() | PressPowerButton() | Destroy():
             await _ask_provider(world, records, step)
-        case AddLearner() | PromoteMember() | MoveLeader() | RemoveMember():
+        case AddLearner() | PromoteMember() | MoveLeader() | RemoveMember() | RemoveEndpointLease():
             await _ask_etcd(world, step)
         case AddBackend(instance=name, address=address):
             await world.endpoint.add(name, address)
@@ -122,6 +123,8 @@ async def _ask_etcd(world: EngineWorld, step: Step) -> None:
                 await world.etcd.remove(member)
             except NotFound:
                 return
+        case RemoveEndpointLease(address=address):
+            await world.etcd.remove_endpoint_lease(address)
 
 
 async def _ask_kubernetes(world: EngineWorld, step: Step) -> None:

@@ -91,6 +91,11 @@ def _leads(asked: Arguments, value: object) -> Effect:
     return Effect("move_leader", "leader", lambda seen: any(item.leader for item in _members(seen, wanted)))
 
 
+def _unleased(asked: Arguments, value: object) -> Effect:
+    address = asked["address"]
+    return Effect("remove_endpoint_lease", address, lambda seen: address not in seen.endpoint_leases)
+
+
 def _members(seen: Any, member: object) -> list[Any]:
     return [item for item in seen.members if item.id == member]
 
@@ -153,6 +158,7 @@ _EFFECTS: Mapping[str, Callable[[Arguments, object], Effect]] = MappingProxyType
         "etcd.promote": _promote,
         "etcd.remove": _removed,
         "etcd.move_leader": _leads,
+        "etcd.remove_endpoint_lease": _unleased,
         "kubernetes.apply": _applied,
         "kubernetes.patch_node": lambda asked, value: _node(asked, value, "patch_node", _marked),
         "kubernetes.cordon": _cordoned,

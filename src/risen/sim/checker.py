@@ -66,6 +66,8 @@ class Checker:
             if member is not None and member.name:
                 self._need_entry(operation, InstanceName(member.name), self.world.history())
                 self.planned.before_removal(subject)
+        elif operation == "etcd.remove_endpoint_lease":
+            self._before_lease_removal(operation, subject)
         elif operation in NODE_HARM:
             self._before_node_harm(operation, InstanceName(subject))
         elif operation in NODE_TOUCHED:
@@ -137,6 +139,13 @@ class Checker:
         if operation in HARM:
             self._need_entry(operation, item.name, self.world.history())
             self.planned.before_harm(operation, item)
+
+    def _before_lease_removal(self, operation: str, address: str) -> None:
+        for item in self.world.instances.all.values():
+            if item.address == address and item.apiserver:
+                self.world.violation(
+                    Truth.ENDPOINT_OF_THE_LIVING_KEPT, f"{operation} {address}: {item.name}'s apiserver lives"
+                )
 
     def _before_node_harm(self, operation: str, name: InstanceName) -> None:
         self._need_our_node(operation, name)

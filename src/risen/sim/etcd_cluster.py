@@ -60,6 +60,8 @@ class EtcdTruth:
     """NOSPACE, or CORRUPT of its leader."""
     strangers: set[str] = field(default_factory=set)
     """Addresses where a member of another cluster answers."""
+    endpoint_leases: dict[str, float] = field(default_factory=dict)
+    """Until when an apiserver's address is held to be an endpoint of the Service `kubernetes`."""
     compacted: int = 0
     """Revisions below are not kept."""
 
@@ -129,7 +131,8 @@ class EtcdTruth:
         lost = not (self.works() and any(not self.members[member].learner for member in reached))
         members = [self._seen(member, member.id in reached) for member in self.members.values()]
         by_id = tuple(sorted(members, key=lambda seen: seen.id))
-        return EtcdSeen(self.cluster_id, by_id, lost, tuple(sorted(self.alarms)))
+        leases = (key for key, until in self.endpoint_leases.items() if until > self.world.timeline.now)
+        return EtcdSeen(self.cluster_id, by_id, lost, tuple(sorted(self.alarms)), tuple(sorted(leases)))
 
     def _seen(self, member: Member, reached: bool) -> MemberSeen:
         corrupt = "CORRUPT" in self.alarms and member.id == self.leader
@@ -205,6 +208,12 @@ class EtcdTruth:
         if target is None or target.learner or not self.up(target):
             raise Later("etcdserver: bad leader transferee")
         self.leader = to
+
+    def remove_endpoint_lease(self, address: str) -> None:
+        """None there is done. Raises Later, Unreachable."""
+        self._need_quorum()
+        self.endpoint_leases.pop(address, None)
+        self.commit()
 
     def hash_kv(self, member_id: MemberId, revision: int) -> tuple[int, int]:
         """(hash, compact revision), the same of all. Raises Unreachable, NotFound (compacted), Later."""

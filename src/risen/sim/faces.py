@@ -202,6 +202,14 @@ class SimEtcd:
         etcd = self.line.world.etcd
         await self.line.write("etcd.move_leader", to, lambda: etcd.move_leader(leader, to))
 
+    async def remove_endpoint_lease(self, address: str) -> None:
+        """None there is done."""
+        self._need_address()
+        etcd = self.line.world.etcd
+        await self.line.write(
+            "etcd.remove_endpoint_lease", address, lambda: etcd.remove_endpoint_lease(address)
+        )
+
     async def hash_kv(self, member: MemberId, revision: int) -> tuple[int, int]:
         """Equal for all members that hold that revision."""
         return await self.line.read("etcd.hash_kv", lambda: self.line.world.etcd.hash_kv(member, revision))

@@ -293,6 +293,7 @@ class Instances:
         line = self.world.timeline
         if item.apiserver:
             item.apiserver = False
+            self.world.etcd.endpoint_leases.pop(item.address, None)  # it takes its own away in order
             self.world.endpoint.look_soon()
         if item.member in self.world.etcd.members and line.now < deadline:
             line.after(0.5, self.go_down, name, boot, deadline)

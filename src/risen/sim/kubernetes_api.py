@@ -36,6 +36,7 @@ GAP_SHARE = 0.01
 GAP_SECONDS = (1.0, 4.0)
 """How often a watch breaks and is not in sync again for so long, without anybody noticing: 410, list anew."""
 HOLDER_SECONDS = 15.0
+ENDPOINT_LEASE_SECONDS = 15.0
 UNINITIALIZED = Taint("risen/uninitialized", "", "NoSchedule")
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 
@@ -290,6 +291,7 @@ class KubernetesTruth:
         self.world.timeline.after(TICK_SECONDS, self.tick)
         if not self.world.etcd.works():
             return
+        self._renew_endpoint_leases()
         if self._led("kube-controller-manager"):
             self._watch_nodes()
             keep_replicas(self)
@@ -297,6 +299,14 @@ class KubernetesTruth:
         if self._led("kube-scheduler"):
             schedule(self)
         self.wrote()
+
+    def _renew_endpoint_leases(self) -> None:
+        """Each apiserver its own, by which it is an endpoint of the Service `kubernetes`."""
+        for item in self.world.instances.all.values():
+            if self.apiserver_serves(item.name):
+                self.world.etcd.endpoint_leases[item.address] = (
+                    self.world.timeline.now + ENDPOINT_LEASE_SECONDS
+                )
 
     def _led(self, lease: str) -> bool:
         """Renew a leader lease, or take it over once it is empty or has expired."""

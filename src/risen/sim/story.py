@@ -27,6 +27,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "etcd.promote": "etcd     {} votes",
         "etcd.remove": "etcd     {} is no member any more",
         "etcd.move_leader": "etcd     {} leads",
+        "etcd.remove_endpoint_lease": "etcd     {} is no endpoint of the API's Service any more",
         "endpoint.add": "endpoint {} takes requests",
         "endpoint.remove": "endpoint {} takes none any more",
         "kubernetes.apply": "add-on   {}",

@@ -27,6 +27,7 @@ class Truth(StrEnum):
     FENCED_BEFORE_FREED = "fenced-before-freed"
     FAULT_TOLERANCE_KEPT = "fault-tolerance-kept"
     ONE_CONTROL_PLANE_CHANGE = "one-control-plane-change-at-a-time"
+    ENDPOINT_OF_THE_LIVING_KEPT = "endpoint-of-the-living-kept"
     NO_REVOKED_RELEASE = "no-revoked-release"
     ONE_INSTANCE_TRIES = "one-instance-tries-a-release"
     IMAGES_KEPT = "images-kept"
@@ -53,6 +54,7 @@ SAYS: Mapping[Truth, str] = MappingProxyType(
         Truth.FENCED_BEFORE_FREED: "a pod is freed once its instance is gone and its Node takes no other",
         Truth.FAULT_TOLERANCE_KEPT: "what is taken by plan leaves the fault tolerance of the wanted size",
         Truth.ONE_CONTROL_PLANE_CHANGE: "one control-plane instance at a time is taken by plan",
+        Truth.ENDPOINT_OF_THE_LIVING_KEPT: "no endpoint lease of an API server that lives is removed",
         Truth.NO_REVOKED_RELEASE: "no revoked release is launched",
         Truth.ONE_INSTANCE_TRIES: "one instance, over all pools, is of a release that has not passed",
         Truth.IMAGES_KEPT: "no add-on is applied whose image no instance holds, and none takes the last one by plan",

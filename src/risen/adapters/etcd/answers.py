@@ -72,10 +72,17 @@ class Hash(msgspec.Struct, frozen=True):
     compact_revision: str = "0"
 
 
+class KeyValue(msgspec.Struct, frozen=True):
+    """What a read found; `key` in base64."""
+
+    key: str
+
+
 class Ranged(msgspec.Struct, frozen=True):
-    """Answer of a read; only its revision is looked at."""
+    """Answer of a read."""
 
     header: Header
+    kvs: tuple[KeyValue, ...] = ()
 
 
 class SnapshotPart(msgspec.Struct, frozen=True):

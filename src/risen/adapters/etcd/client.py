@@ -55,6 +55,9 @@ class Call(Generic[T]):
 
 
 NO_KEY = base64.b64encode(b"\0").decode()
+ENDPOINT_LEASES = "/registry/masterleases/"
+"""Below it kube-apiserver keeps, by its address, that it is an endpoint of the Service `kubernetes`; for 15 s, renewed
+every 10 s. Source: kubernetes pkg/controlplane/instance.go."""
 STATUS = Call("maintenance/status", MappingProxyType({}), Status, read=True, seconds=STATUS_SECONDS)
 
 
@@ -90,6 +93,7 @@ class EtcdClient:
             members=members_seen(listed, statuses.values()),
             quorum_lost=quorum_lost,
             alarms=tuple(sorted({alarm for _, alarm in alarms_of(statuses.values())})),
+            endpoint_leases=await self._endpoint_leases(),
         )
 
     async def add_learner(self, peer_url: str) -> MemberId:
@@ -112,6 +116,10 @@ class EtcdClient:
         """See `Etcd.move_leader`. Raises Conflict when `leader` does not lead or `to` cannot."""
         call = Call("maintenance/transfer-leadership", {"targetID": to}, dict)
         await self._ask(self._where(leader), call)
+
+    async def remove_endpoint_lease(self, address: str) -> None:
+        """See `Etcd.remove_endpoint_lease`."""
+        await self._change(Call("kv/deleterange", {"key": _in_base64(ENDPOINT_LEASES + address)}, dict))
 
     async def hash_kv(self, member: MemberId, revision: int) -> tuple[int, int]:
         """See `Etcd.hash_kv`. Raises NotFound for a compacted revision, Later for one that is yet to come."""
@@ -178,6 +186,23 @@ class EtcdClient:
                 return answer, not linearizable
         raise Unreachable(f"no etcd member gives its member list at {', '.join(addresses)}")
 
+    async def _endpoint_leases(self) -> tuple[str, ...]:
+        """As one member has them, be it behind the others: who is taken away is decided by who is off. None if it
+        does not say: then they run out by themselves."""
+        body = {
+            "key": _in_base64(ENDPOINT_LEASES),
+            "range_end": _in_base64(ENDPOINT_LEASES[:-1] + "0"),  # the character after "/"
+            "keys_only": True,
+            "serializable": True,
+        }
+        call = Call("kv/range", body, Ranged, read=True, seconds=STATUS_SECONDS)
+        try:
+            found = await self._ask(self._addresses[0], call)
+        except InterfaceError:
+            return ()
+        keys = (base64.b64decode(one.key).decode() for one in found.kvs)
+        return tuple(sorted(key.removeprefix(ENDPOINT_LEASES) for key in keys))
+
     async def _change(self, call: Call[T], last: MemberId | None = None) -> T:
         """Ask the members in turn, `last` at the end, until one was reached; a refusal or an unknown outcome ends
         the turn."""
@@ -226,6 +251,10 @@ class EtcdClient:
         said = "; ".join(str(error) for _, error in found) or "no address to ask"
         denied = bool(found) and all(isinstance(error, Denied) for _, error in found)
         return Denied(said) if denied else Unreachable(f"no etcd member answers: {said}")
+
+
+def _in_base64(key: str) -> str:
+    return base64.b64encode(key.encode()).decode()
 
 
 def _with_port(address: str) -> str:

@@ -15,7 +15,7 @@ from risen.core.judge.facts import CONTROLLER_LEASE, Facts
 from risen.core.names import InstanceName, ProviderId, may_hold_etcd
 from risen.core.picture import InstanceState, MemberSeen
 from risen.core.reasons import PLANNED
-from risen.core.safety import exposure, quorum
+from risen.core.safety import exposure, fencing, quorum
 from risen.core.safety.budget import blocks_taking
 from risen.core.step import (
     AddBackend,
@@ -335,6 +335,11 @@ INVARIANTS = (
         "one-control-plane-change-at-a-time",
         "of the control plane one instance at a time is taken by plan",
         _one_control_plane_change,
+    ),
+    Invariant(
+        "endpoint-of-the-living-kept",
+        "an apiserver is taken off its Service only once its instance is gone, and nobody else has its address",
+        fencing.blocks_lease_removal,
     ),
     Invariant("no-revoked-release", "what is revoked is launched by nothing again", exposure.blocks_revoked),
     Invariant(

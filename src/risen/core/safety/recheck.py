@@ -33,6 +33,7 @@ from risen.core.step import (
     RecordClusterId,
     ReleaseLease,
     RemoveBackend,
+    RemoveEndpointLease,
     RemoveMember,
     Step,
     TaintOutOfService,
@@ -58,7 +59,7 @@ def needs_of(step: Step) -> frozenset[str]:
             return PROVIDER | ENDPOINT
         case AddLearner() | RemoveMember() | AddBackend():
             return PROVIDER | ETCD
-        case Destroy() | PowerOn() | FreePod() | ReleaseLease():
+        case Destroy() | PowerOn() | FreePod() | ReleaseLease() | RemoveEndpointLease():
             return PROVIDER
         case TaintOutOfService() | DeleteNode():
             return PROVIDER | KUBERNETES
