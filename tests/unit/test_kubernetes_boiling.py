@@ -100,6 +100,13 @@ def test_mirror_and_terminating_pods_are_told() -> None:
     assert seen is not None and (seen.mirror, seen.terminating) == (True, True)
 
 
+def test_system_critical_pods_are_known_by_their_priority() -> None:
+    told = [pod_of(pod_object(spec={"nodeName": "n", **spec})) for spec in ({}, {"priority": 1_000_000_000})]
+    assert [seen is not None and seen.critical for seen in told] == [False, False]
+    critical = pod_of(pod_object(spec={"nodeName": "n", "priority": 2_000_000_000}))
+    assert critical is not None and critical.critical
+
+
 def test_leases_of_others_and_leases_never_renewed_are_left_out() -> None:
     body = {"metadata": {"name": "apiserver-x"}, "spec": {"holderIdentity": "y"}}
     lease = msgspec.convert(body, Lease)

@@ -120,6 +120,8 @@ class PodSeen:
     """Has a volume that cannot follow it: a local PersistentVolume."""
     finished: bool = False
     """Succeeded or Failed: nothing of it runs, and nothing will. A Job's stay as objects for a while."""
+    critical: bool = False
+    """Of priority class `system-cluster-critical` or `system-node-critical`: others may not do without it."""
 
     @property
     def of_job(self) -> bool:

@@ -190,7 +190,7 @@ def addon_deployments(key: str, digest: str) -> tuple[Deployment, ...]:
     if key != DNS_ADDON:
         return ()
     images, _, nodes = digest.partition(" on ")
-    dns = Deployment("kube-system", "coredns", 2, tolerates=True, min_available=1)
+    dns = Deployment("kube-system", "coredns", 2, tolerates=True, min_available=1, critical=True)
     return (replace(dns, images=frozenset(images.split(",")), spread=nodes != "1"),)
 
 

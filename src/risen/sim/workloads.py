@@ -58,6 +58,7 @@ class Deployment:
     local_volume: bool = False
     images: frozenset[str] = frozenset()
     """Nodes that its pods may be on, by the label that says of which image they are; empty: any."""
+    critical: bool = False
     spread: bool = False
     """No two of its pods on one node, however few nodes there are."""
 
@@ -113,7 +114,7 @@ def seen(api: KubernetesTruth, pod: PodTruth) -> PodSeen:
         daemon=wanted.kind is Kind.DAEMON_SET, terminating=pod.terminating,
         stateful=wanted.kind is Kind.STATEFUL_SET, owner=pod.owner, labels=wanted.labels,
         ready_since_unix=since, failing=pod.failing, protected=wanted.protected,
-        local_volume=wanted.local_volume, finished=pod.finished,
+        local_volume=wanted.local_volume, finished=pod.finished, critical=wanted.critical,
     )  # fmt: skip
 
 

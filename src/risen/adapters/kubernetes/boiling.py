@@ -20,6 +20,8 @@ CLOUD_TAINT = "node.cloudprovider.kubernetes.io/uninitialized"
 NETWORK_REASONS = ("NetworkPluginNotReady", "cni config uninitialized", "cni plugin not initialized")
 PROTECTED = "risen/do-not-disrupt"
 """Annotation of a pod whose instance is not taken by anything planned while its value is `true`."""
+SYSTEM_CRITICAL = 2_000_000_000
+"""Priority of `system-cluster-critical`, above which users' own classes may not be."""
 ON_THE_WAY = frozenset({"", "ContainerCreating", "PodInitializing"})
 """Why a container waits that has nothing wrong with it."""
 FINISHED = frozenset({"Succeeded", "Failed"})
@@ -89,6 +91,7 @@ class Pods:
             failing=self._text(_failing(pod.status)),
             protected=pod.metadata.annotations.get(PROTECTED) == "true",
             finished=pod.status.phase in FINISHED,
+            critical=(pod.spec.priority or 0) >= SYSTEM_CRITICAL,
         )
         return ClaimingPod(seen, claims) if claims else seen
 

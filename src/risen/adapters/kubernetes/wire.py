@@ -117,6 +117,7 @@ class PodSpec(Struct, frozen=True):
 
     node_name: str = ""
     volumes: list[Volume] = []
+    priority: int | None = None
 
 
 class Waiting(Struct, frozen=True):

@@ -140,6 +140,8 @@ def let_live(node: NodeSeen | None, entry: Entry, outcome: str) -> RuleOutput:
 def move_pods(view: View, entry: Entry) -> RuleOutput | None:
     """Evictions of a cordoned instance's pods, and the wait for them and their volumes; None once it is empty.
 
+    System-critical pods go last, once the volumes of all others are off: one of them may be the CSI controller that
+    detaches them. (One that has a volume of its own would wait for itself: it does not.)
     Where no kubelet runs nobody ends a pod and lets go of a volume: what was told to end counts as gone then.
     """
     facts, name = view.facts, entry.subject
@@ -148,18 +150,20 @@ def move_pods(view: View, entry: Entry) -> RuleOutput | None:
     silent = _is_silent(facts, name)
     if silent:
         pods = tuple(pod for pod in pods if not pod.terminating)
-    if not pods:
-        held = facts.attached_to(name)
-        if silent or not held:
-            return None
+    held = facts.attached_to(name)
+    turn = tuple(pod for pod in pods if not pod.critical) or pods
+    last = all(pod.critical and not pod.stateful for pod in turn)
+    if last and held and not silent:
         return RuleOutput(waiting=(Waiting(name, f"{len(held)} volumes to be detached", since),))
+    if not pods:
+        return None
     if not facts.is_led(CONTROLLER_LEASE):
         return RuleOutput(waiting=(Waiting(name, "a kube-controller-manager to lead", since),))
     give_up = since + view.revision.spec.disruption.drain_timeout_seconds
     if facts.now.boot >= give_up:
-        return _drain_took_too_long(view, entry, pods)
+        return _drain_took_too_long(view, entry, turn)
     waiting = Waiting(name, f"{len(pods)} pods to leave", since, give_up)
-    return RuleOutput(steps=tuple(_evict(pod) for pod in pods if not pod.terminating), waiting=(waiting,))
+    return RuleOutput(steps=tuple(_evict(pod) for pod in turn if not pod.terminating), waiting=(waiting,))
 
 
 def _is_silent(facts: Facts, name: InstanceName) -> bool:
