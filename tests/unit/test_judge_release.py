@@ -125,6 +125,8 @@ def test_a_learner_that_we_keep_from_voting_beside_an_only_voter_is_not_late_by_
         cluster.lives["cp-x"], launched_at_unix=born, joined_at_unix=born + 5, ready_at_unix=None
     )
     assert revoked(cluster) == []
+    cluster.results["snapshot/cp-a/1"] = TaskResult(True, "revision 7", NOW.unix - 59)
+    assert revoked(cluster) == []
     cluster.results["snapshot/cp-a/1"] = TaskResult(True, "revision 7", NOW.unix - 60)
     assert revoked(cluster) == ["cp-x was not Ready within 60 s of its launch"]
 

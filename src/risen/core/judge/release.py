@@ -13,7 +13,7 @@ from typing import TypeAlias
 from risen.core.history import Life
 from risen.core.judge.facts import Facts
 from risen.core.judge.joining import ready_bound
-from risen.core.judge.snapshot import is_held_as_learner
+from risen.core.judge.snapshot import held_as_learner_until_unix, is_held_as_learner
 from risen.core.judge.verdict import Judgement, Verdict, is_silent
 from risen.core.names import InstanceName, may_hold_etcd
 from risen.core.picture import InstanceState, NodeSeen, PodSeen
@@ -162,7 +162,8 @@ def _boots(facts: Facts, verdicts: Verdicts, life: Life) -> ReleaseVerdict:
     if is_held_as_learner(facts, name):
         return NotYet(f"{name} to vote, with a snapshot")
     bound = ready_bound(facts, life.birth.role)
-    until = max(life.launched_at_unix, facts.api_since_unix) + bound
+    held_until = held_as_learner_until_unix(facts, life.birth.role)
+    until = max(life.launched_at_unix, facts.api_since_unix, held_until) + bound
     if facts.now.unix < until:
         return NotYet(f"{name} to be Ready", until)
     evidence = judged.evidence if judged is not None else ()

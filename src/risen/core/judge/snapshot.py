@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from risen.core.history import TaskResult
 from risen.core.judge.facts import Facts
-from risen.core.names import InstanceName
+from risen.core.names import InstanceName, Role, may_hold_etcd
 from risen.core.task import SNAPSHOT
 
 FRESH_SECONDS = 600.0
@@ -28,3 +28,10 @@ def is_held_as_learner(facts: Facts, name: InstanceName) -> bool:
         return False
     voters = sum(1 for one in facts.etcd.members if not one.learner)
     return voters == 1 and verified_snapshot(facts) is None
+
+
+def held_as_learner_until_unix(facts: Facts, role: Role) -> float:
+    """Since when nothing but etcd keeps a learner from voting; 0 where no snapshot was waited for. A kubelet beside a
+    learner has no apiserver: the wait for the snapshot is none of its boot."""
+    snapshot = verified_snapshot(facts) if may_hold_etcd(role) else None
+    return snapshot.unix if snapshot is not None else 0.0
