@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import CP, SUPPLIES, Cluster, W, life_of, pod_of
-from risen.core.history import Entry, Life, Revoked
+from risen.core.history import Entry, Life, Revoked, RolloutIntent
 from risen.core.judge.verdict import judge
 from risen.core.names import InstanceName, PoolName, ReleaseId, Role
 from risen.core.picture import BudgetSeen
@@ -20,6 +20,7 @@ from risen.core.reasons import REPLACE, ROLLOUT
 from risen.core.rules.view import View
 from risen.core.safety.quorum import quorum_of
 from risen.core.spec import Share, Strategy
+from risen.core.step import WriteBirth
 
 BOOT, DRAIN, SOAK = 9.0, 12.0, 10.0
 """Of `life_of`: launched and Ready 9 s later; `with_past` adds drains of 12 s."""
@@ -109,6 +110,22 @@ def test_going_back_the_workers_go_first() -> None:
     projection = project(view_of(cluster))
     assert shape(projection) == [("w", 1, How.SURGE, 1), ("cp", 1, How.ONE_BY_ONE, 1)]
     assert projection.back == "r-w-new is revoked: never Ready"
+
+
+@pytest.mark.parametrize(("aborted", "order"), [(False, ["w", "cp"]), (True, ["cp", "w"])])
+def test_an_undo_goes_workers_first_too_and_giving_it_up_is_forward_again(
+    aborted: bool, order: list[str]
+) -> None:
+    cluster = rolling(CP, W)
+    cluster.revision = replace(cluster.revision, number=3, back_to=1)
+    for pool in (CP, W):
+        cluster.passed[ReleaseId(f"r-{pool}-new")] = ("completed",)
+    if aborted:
+        for name in ("cp-a", "w-a"):
+            cluster.of_release(name)
+        cluster.orders[3] = RolloutIntent("o", 3, "abort", "jane")
+    assert [pool for pool, *_ in shape(project(view_of(cluster)))] == order
+    assert [step.birth.pool for step in cluster.steps(WriteBirth)] == order[:1]  # type: ignore[attr-defined]
 
 
 def test_without_surge_they_are_ended_first_as_many_as_may_be_out() -> None:

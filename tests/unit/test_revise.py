@@ -92,7 +92,17 @@ async def test_an_undo_is_written_like_any_revision_and_its_own_undo_is_the_newe
     await write_revision(store, undone)
     again = await revision_back_to(store, 2)
     assert (again.number, again.releases, again.spec) == (4, second.releases, second.spec)
+    assert (undone.back_to, again.back_to) == (1, 0), "the way is back, then forward again"
     assert await read_newest(store) == undone
+
+
+def test_what_rolls_nothing_goes_on_in_the_direction_of_the_revision_before_and_what_rolls_goes_forward() -> (
+    None
+):
+    first = first_revision(THEN, Baked(IMAGES, "l" * 64))
+    undone = going_back(rolled_revision(first, NOW, Baked(OTHERS, "m" * 64)), first)
+    assert next_revision(undone, undone.spec, IMAGES).back_to == 1
+    assert rolled_revision(undone, NOW, Baked(OTHERS, "m" * 64)).back_to == 0
 
 
 async def test_a_revision_or_a_release_that_is_not_there_is_named(store: DirectoryStore) -> None:

@@ -118,6 +118,19 @@ def test_back_the_control_plane_waits_for_the_add_ons() -> None:
     assert [step.birth.release for step in cluster.steps(WriteBirth)] == ["r-cp"]  # type: ignore[attr-defined]
 
 
+def test_in_an_undo_too_the_set_waits_for_the_workers_and_the_control_plane_for_the_set() -> None:
+    cluster = changed()
+    cluster.revision = replace(cluster.revision, number=3, back_to=1)
+    cluster.passed |= {one.release: ("completed",) for one in cluster.revision.releases}
+    assert applied(cluster) == []
+    assert [step.birth.release for step in cluster.steps(WriteBirth)] == ["r-w-new"]  # type: ignore[attr-defined]
+    for name in [name for name in cluster.nodes if name.startswith("w-")]:
+        cluster.of_release(name)
+    assert (applied(cluster), cluster.steps(WriteBirth), waits(cluster)) == (TO_NEW, [], ["cp"])
+    cluster.addons = NEW
+    assert [step.birth.release for step in cluster.steps(WriteBirth)] == ["r-cp-new"]  # type: ignore[attr-defined]
+
+
 def test_what_no_instance_could_run_waits_for_the_first_that_is_back_and_holds_nothing_up() -> None:
     cluster = abort(rolled(changed(workers=0)))
     cluster.addons = NEW

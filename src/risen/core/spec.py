@@ -184,6 +184,13 @@ class Revision:
     """Who applied it: `USER`, or what CI calls itself."""
     reason: str = ""
     applied_unix: float = 0.0
+    back_to: int = 0
+    """The earlier revision that an `undo` goes back to; 0 where the way is forward."""
+
+    @property
+    def stands_for(self) -> int:
+        """The revision whose settings and images these are: its own number, or the one that is gone back to."""
+        return self.back_to or self.number
 
     def release_of(self, pool: PoolName) -> PoolRelease:
         """The release of a pool of this revision. Raises KeyError if there is none."""

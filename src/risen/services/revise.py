@@ -55,7 +55,7 @@ def next_revision(last: Revision, spec: ClusterSpec, images: Mapping[Role, Image
     kept = {release.pool: release for release in last.releases}
     baked = Baked(images, last.lock)
     releases = tuple(kept.get(pool.name) or _render(spec, pool, baked) for pool in spec.pools)
-    return Revision(last.number + 1, spec, releases, last.addons, last.lock)
+    return Revision(last.number + 1, spec, releases, last.addons, last.lock, back_to=last.back_to)
 
 
 async def revision_back_to(store: Store, number: int) -> Revision:
@@ -78,7 +78,7 @@ async def revision_back_to(store: Store, number: int) -> Revision:
 
 
 def going_back(newest: Revision, former: Revision) -> Revision:
-    """See `revision_back_to`."""
+    """See `revision_back_to`. The undo of an undo goes forward."""
     spec, then = newest.spec, former.spec
     pools = tuple(_pool_of_then(pool, then.pool(pool.name)) for pool in spec.pools)
     spec = replace(
@@ -95,7 +95,12 @@ def going_back(newest: Revision, former: Revision) -> Revision:
     )
     releases = {release.pool: release for release in (*newest.releases, *former.releases)}
     return Revision(
-        newest.number + 1, spec, tuple(releases[pool.name] for pool in pools), former.addons, former.lock
+        newest.number + 1,
+        spec,
+        tuple(releases[pool.name] for pool in pools),
+        former.addons,
+        former.lock,
+        back_to=former.stands_for if former.stands_for < newest.stands_for else 0,
     )
 
 

@@ -45,11 +45,13 @@ class People:
         workers: int | None = None,
         change: Callable[[ClusterSpec], ClusterSpec] | None = None,
     ) -> Revision:
-        """The next revision, with these releases; what is wanted in the end is that it is followed."""
+        """The next revision, with these releases; what is wanted in the end is that it is followed. One with every
+        pool's first release is an undo."""
         self.number += 1
         revision = self.scenario.revision(workers, self.number, generations)
         spec = revision.spec if change is None else change(revision.spec)
-        revision = replace(revision, spec=spec, applied_unix=self.world.unix())
+        back_to = 0 if generations else 1
+        revision = replace(revision, spec=spec, applied_unix=self.world.unix(), back_to=back_to)
         for pool, generation in generations.items():
             if generation > 1:
                 self.world.images[release(pool, generation).image] = behaviour

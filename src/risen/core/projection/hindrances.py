@@ -13,7 +13,7 @@ from risen.core.names import InstanceName, Role
 from risen.core.picture import BudgetSeen, PodSeen
 from risen.core.projection.ahead import once_sent_away
 from risen.core.rules.drainable import budgets, pods_to_move
-from risen.core.rules.target import going_back, outdated
+from risen.core.rules.target import first_role, outdated
 from risen.core.rules.view import View
 from risen.core.safety.quorum import count_voters, quorum_of
 from risen.core.spec import PoolSpec
@@ -54,8 +54,7 @@ def hindrances(view: View) -> tuple[Blocked, ...]:
 
 def _others(view: View, role: Role, rolled: set[Role]) -> str:
     """What becomes of the others meanwhile. The order of roles holds: no worker is newer than its API server."""
-    first = Role.WORKER if going_back(view) is not None else Role.CONTROL_PLANE
-    if role is not first or len(rolled) == 1:
+    if role is not first_role(view) or len(rolled) == 1:
         return "the others go on"
     waits = "the control plane waits" if role is Role.WORKER else "workers wait"
     return f"the others of its role go on, {waits}"

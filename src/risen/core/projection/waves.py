@@ -19,6 +19,7 @@ from risen.core.reasons import ROLLING
 from risen.core.rules.rollout import most_surge
 from risen.core.rules.target import (
     exposed,
+    first_role,
     going_back,
     has_passed,
     is_sent_away,
@@ -134,7 +135,7 @@ def forecast_whole(view: View) -> Spread:
 
 
 def _projection(view: View, back: str | None, waves_of: Callable[[PoolSpec], _Waves]) -> Projection:
-    first = Role.WORKER if back is not None else Role.CONTROL_PLANE
+    first = first_role(view)
     waves: list[Wave] = []
     takes = NOTHING
     for group in (True, False):

@@ -1,15 +1,16 @@
 """Add-on objects: whose set is wanted now, and what of it lacks or differs, what others stand on first. It deletes none.
 
-Forward a revision's set goes on once its control plane has passed, and before any worker is rolled; back the set that
-stood goes on once the workers are back, and before the control plane goes back. Either way an instance must serve that
-holds the images of the set: none of them comes from a registry. Until then what is there stays as it is.
+Forward a revision's set goes on once its control plane has passed, and before any worker is rolled; back (an undo is
+that too) the set of then goes on once the workers are back, and before the control plane goes back. Either way an
+instance must serve that holds the images of the set: none of them comes from a registry. Until then what is there
+stays as it is.
 """
 
 from __future__ import annotations
 
 from risen.core.judge.verdict import Verdict
 from risen.core.names import Role
-from risen.core.rules.target import going_back, has_passed, unrolled
+from risen.core.rules.target import going_back, has_passed, is_backward, unrolled
 from risen.core.rules.view import RuleOutput, View, once
 from risen.core.step import ApplyAddon
 
@@ -42,8 +43,9 @@ def is_due(view: View) -> bool:
     history, revision = view.facts.history, view.revision
     if not history.settled or history.completed >= revision.number:
         return True
-    if going_back(view) is not None:
-        images = {release.image for release in history.settled}
+    wanted = revision.releases if going_back(view) is None else history.settled
+    if is_backward(view):
+        images = {release.image for release in wanted}
         served = any(
             life.birth.image in images and view.verdict(life.birth.instance) is Verdict.HEALTHY
             for pool in view.pools
@@ -51,7 +53,7 @@ def is_due(view: View) -> bool:
         )
         return served and not unrolled(view, Role.WORKER)
     pool = revision.spec.control_plane
-    release = revision.release_of(pool.name).release
+    release = next(one.release for one in wanted if one.pool == pool.name)
     return has_passed(view, release) and any(
         life.birth.release == release and view.verdict(life.birth.instance) is Verdict.HEALTHY
         for life in view.staying(pool.name)
@@ -61,7 +63,7 @@ def is_due(view: View) -> bool:
 def go_before(view: View, role: Role) -> bool:
     """Whether pools of a role wait for add-ons: workers on the way forward, the control plane on the way back. There
     what no instance could run holds nothing up: the first that is back will."""
-    if going_back(view) is None:
+    if not is_backward(view):
         return role is Role.WORKER and bool(_differing(view, headed_for(view)))
     return role is Role.CONTROL_PLANE and is_due(view) and bool(_differing(view, headed_for(view)))
 

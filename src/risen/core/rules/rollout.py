@@ -23,7 +23,7 @@ from risen.core.rules.target import (
     HELD_BY_ORDER,
     Outdated,
     exposed,
-    going_back,
+    first_role,
     has_passed,
     is_paused,
     is_sent_away,
@@ -128,7 +128,7 @@ def _held(
 def _before(view: View, pool: PoolSpec) -> tuple[str, ...]:
     """Pools that are rolled before this one and have not been: the control plane forward, workers going back. What
     an older revision was still trying is sent away before anything is rolled."""
-    first = Role.WORKER if going_back(view) is not None else Role.CONTROL_PLANE
+    first = first_role(view)
     if pool.role is first or is_sent_away(view, pool.name):
         return ()
     return unrolled(view, first)

@@ -37,6 +37,17 @@ def going_back(view: View) -> str | None:
     return None
 
 
+def is_backward(view: View) -> bool:
+    """Whether the way is back: an undo, or what is gone back from. Giving up an undo is forward again."""
+    return (going_back(view) is not None) != bool(view.revision.back_to)
+
+
+def first_role(view: View) -> Role:
+    """Who is rolled first: the control plane forward, the workers backward, since no kubelet may be newer than its API
+    server."""
+    return Role.WORKER if is_backward(view) else Role.CONTROL_PLANE
+
+
 def is_paused(view: View) -> bool:
     """Whether a person holds the rollout of this revision."""
     order = view.facts.history.orders.get(view.revision.number)
