@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from builders import birth_of
 from risen.codec import records
-from risen.core.events import EntryOpened, Joined, KillAsked, KillDone, Launched, SeenGone
+from risen.core.events import Born, EntryOpened, Joined, KillAsked, KillDone, Launched, SeenGone
 from risen.core.fold import apply
 from risen.core.names import InstanceName
 from risen.core.picture import Picture, Seen, Unseen
@@ -124,6 +125,16 @@ async def test_what_join_appends_reaches_a_running_engines_history() -> None:
     await store.append(records.EVENTS, records.encode(joined))
     await known.refresh()
     assert known.seq == 3
+
+
+async def test_a_refused_launch_is_told_once_whatever_its_numbers_are() -> None:
+    world = fresh_world(Scenario(1, 1), 1)
+    known = await Records.load(PlainStore(world.store), StillClock())
+    name = InstanceName("worker-1")
+    await known.append(Born(5.0, birth_of(name)))
+    for words in ("NoCapacity: 512 MiB free", "NoCapacity: 480 MiB free", "NotFound: no image"):
+        await known.launch_refused(name, words)
+    assert known.seq == 3 and known.history.lives[name].refused == "NotFound: no image"
 
 
 @dataclass

@@ -23,6 +23,7 @@ from risen.core.events import (
     KillAsked,
     KillDone,
     Launched,
+    LaunchRefused,
     ReleaseHalted,
     RolloutOrdered,
     SeenGone,
@@ -101,6 +102,14 @@ def test_only_a_second_key_condemns_and_the_first_reason_stays() -> None:
     alarms = (Alarm(NOW, SECOND_KEY, WORKER, "first"), Alarm(NOW, SECOND_KEY, WORKER, "second"))
     assert fold(UID, (born, *alarms)).lives[WORKER].condemned == "first"
     assert fold(UID, (Alarm(NOW, SECOND_KEY, "nobody", "x"),)).lives == {}
+
+
+def test_a_refused_launch_is_told_since_when_in_its_last_words_until_it_is_launched() -> None:
+    refused = LaunchRefused(NOW + 1, WORKER, "NoCapacity: no room")
+    stream = (*LIFE[:2], refused, LaunchRefused(NOW + 9, WORKER, "NotFound: no image"))
+    life = fold(UID, stream).lives[WORKER]
+    assert (life.refused, life.refused_since_unix) == ("NotFound: no image", NOW + 1)
+    assert fold(UID, (*stream, *LIFE[2:])) == fold(UID, LIFE)
 
 
 def test_causes_that_a_rollout_goes_past_add_up_whatever_is_ordered_after() -> None:

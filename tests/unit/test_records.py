@@ -43,6 +43,7 @@ EVENTS: tuple[events.Event, ...] = (
     events.Born(NOW, birth(WORKER)),
     events.Launched(NOW, WORKER, ProviderId("risen-local://dev/w/1")),
     events.Joined(NOW, WORKER),
+    events.LaunchRefused(NOW, WORKER, "NoCapacity: no room"),
     events.BecameReady(NOW, WORKER),
     events.SeenGone(NOW + 0.5, WORKER),
     events.EntryOpened(NOW, "e-1", WORKER, "kill", ("asked", "by jane")),

@@ -210,3 +210,13 @@ def test_etcd_that_was_founded_is_not_founded_again_while_it_cannot_be_seen() ->
     cluster.unseen["etcd"] = "Unreachable: nobody answers"
     assert cluster.steps(WriteBootstrap) == []
     assert "bootstrap-once" not in cluster.blocked()
+
+
+def test_a_launch_that_the_provider_refuses_is_said_with_its_words_and_tried_on() -> None:
+    cluster = Cluster.standing(3, 1)
+    unborn = life_of("w-x", provider_id=None, launched_at_unix=None, joined_at_unix=None, ready_at_unix=None)
+    cluster.lives["w-x"] = replace(unborn, refused="NoCapacity: no room", refused_since_unix=NOW.unix - 185)
+    assert cluster.blocked()["launch"] == "the provider refuses it for 185 s: NoCapacity: no room"
+    assert cluster.steps(Launch) == [Launch(InstanceName("w-x"))]
+    cluster.lives["w-x"] = unborn
+    assert "launch" not in cluster.blocked()

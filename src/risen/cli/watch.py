@@ -75,6 +75,8 @@ def _words(event: Event) -> tuple[str, str]:
             return "etcd", f"cluster id {cluster_id}: nothing is ever founded again"
         case happened.Born(birth=birth):
             return "born", f"{birth.instance} ({birth.reason}) release {birth.release}"
+        case happened.LaunchRefused(instance=instance, why=why):
+            return "refused", f"{instance} is not launched: {why}"
         case happened.Launched(instance=instance):
             return "launch", instance
         case happened.Joined(instance=instance):

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 BlockedName: TypeAlias = Literal[
     "accept-data-loss", "birth-before-launch", "bootstrap-once", "budget", "cannot-see", "claims",
     "do-not-disrupt", "drain-timeout", "empty-store", "entry-before-harm", "fault-tolerance", "foreign", "halted",
-    "leadership", "observe-only", "paused", "quorum", "quorum-lost", "revoked", "snapshot", "store", "storm",
+    "launch", "leadership", "observe-only", "paused", "quorum", "quorum-lost", "revoked", "snapshot", "store", "storm",
 ]  # fmt: skip
 """Every refusal there is: what people and their programs may look for."""
 

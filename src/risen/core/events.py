@@ -38,6 +38,15 @@ class Born:
 
 
 @dataclass(frozen=True, slots=True)
+class LaunchRefused:
+    """The provider does not launch an instance (no room, its image is gone). Again only when its words are others."""
+
+    unix: float
+    instance: InstanceName
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Launched:
     """The provider answered a launch."""
 
@@ -262,13 +271,13 @@ class Alarm:
 
 
 Event: TypeAlias = (
-    BootstrapWritten | ClusterIdSeen | Born | Launched | Joined | BecameReady | SeenGone
+    BootstrapWritten | ClusterIdSeen | Born | LaunchRefused | Launched | Joined | BecameReady | SeenGone
     | EntryOpened | DrainForced | EntryClosed | KillAsked | KillDone | Alarm
     | ReplaceAsked | ReplaceDone | RolloutOrdered | PoolScaled | AccessGiven
     | ReleasePassed | ReleaseHalted | ReleaseRevoked | RevocationLifted | RevisionCompleted | TaskEnded
 )  # fmt: skip
 EVENT_TYPES: tuple[type[Event], ...] = (
-    BootstrapWritten, ClusterIdSeen, Born, Launched, Joined, BecameReady, SeenGone,
+    BootstrapWritten, ClusterIdSeen, Born, LaunchRefused, Launched, Joined, BecameReady, SeenGone,
     EntryOpened, DrainForced, EntryClosed, KillAsked, KillDone, Alarm,
     ReplaceAsked, ReplaceDone, RolloutOrdered, PoolScaled, AccessGiven,
     ReleasePassed, ReleaseHalted, ReleaseRevoked, RevocationLifted, RevisionCompleted, TaskEnded,

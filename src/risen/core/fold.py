@@ -26,6 +26,7 @@ from risen.core.events import (
     KillAsked,
     KillDone,
     Launched,
+    LaunchRefused,
     PoolScaled,
     ReleaseHalted,
     ReleasePassed,
@@ -101,7 +102,7 @@ def apply(history: History, event: Event) -> History:
             return _with_bootstrap(history, bootstrap)
         case Born(birth=birth):
             return _with_birth(history, birth)
-        case Launched() | Joined() | BecameReady() | SeenGone():
+        case LaunchRefused() | Launched() | Joined() | BecameReady() | SeenGone():
             return _with_life_event(history, event)
         case EntryOpened() | DrainForced() | EntryClosed():
             return _with_entry_event(history, event)
@@ -190,15 +191,22 @@ def _with_birth(history: History, birth: Birth) -> History:
     return replace(history, lives={**history.lives, birth.instance: Life(birth)})
 
 
-def _with_life_event(history: History, event: Launched | Joined | BecameReady | SeenGone) -> History:
+def _with_life_event(
+    history: History, event: LaunchRefused | Launched | Joined | BecameReady | SeenGone
+) -> History:
     life = history.lives.get(event.instance)
     if life is None:
         return history
     match event:
+        case LaunchRefused(unix=unix, why=why):
+            since = life.refused_since_unix if life.refused else unix
+            life = replace(life, refused=why, refused_since_unix=since)
         case Launched(provider_id=provider_id, unix=unix):
             life = replace(
                 life,
                 provider_id=provider_id,
+                refused="",
+                refused_since_unix=0.0,
                 launched_at_unix=unix if life.launched_at_unix is None else life.launched_at_unix,
             )
         case Joined(unix=unix) if life.joined_at_unix is None:

@@ -120,6 +120,9 @@ class Life:
     """When it was seen gone; its name and address are never used again."""
     condemned: str = ""
     """Why join refused it for good (a second key used its ticket); empty while it is trusted."""
+    refused: str = ""
+    """Why the provider does not launch it, in its last words; empty where it did or was not asked yet."""
+    refused_since_unix: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

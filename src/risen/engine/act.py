@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from risen.core.history import History
+from risen.core.names import InstanceName
 from risen.core.step import (
     AddBackend,
     AddLearner,
@@ -42,7 +43,7 @@ from risen.core.step import (
 )
 from risen.engine.record import Records
 from risen.engine.world import EngineWorld
-from risen.interfaces.errors import Conflict, NotFound
+from risen.interfaces.errors import Conflict, InterfaceError, NotFound, OutcomeUnknown
 from risen.interfaces.provider import LaunchRequest
 
 
@@ -86,8 +87,7 @@ async def _write(records: Records, step: Step) -> None:
 async def _ask_provider(world: EngineWorld, records: Records, step: Step) -> None:
     match step:
         case Launch(instance=name):
-            request = launch_request(world, records.history, name)
-            await records.launched(name, await world.provider.launch(request))
+            await _launch(world, records, name)
         case PowerOn(provider_id=provider_id):
             await world.provider.power_on(provider_id)
         case PressPowerButton(provider_id=provider_id):
@@ -97,6 +97,19 @@ async def _ask_provider(world: EngineWorld, records: Records, step: Step) -> Non
                 await world.provider.destroy(provider_id)
             except NotFound:
                 return
+
+
+async def _launch(world: EngineWorld, records: Records, name: InstanceName) -> None:
+    """A refusal is tried again for ever: the ledger says so, or nobody would know what it waits for."""
+    request = launch_request(world, records.history, name)
+    try:
+        provider_id = await world.provider.launch(request)
+    except OutcomeUnknown:
+        raise
+    except InterfaceError as refusal:
+        await records.launch_refused(name, f"{type(refusal).__name__}: {refusal}")
+        raise
+    await records.launched(name, provider_id)
 
 
 def launch_request(world: EngineWorld, history: History, name: str) -> LaunchRequest:

@@ -7,6 +7,7 @@ both. After a write whose answer was lost everything is read again before anythi
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -22,6 +23,7 @@ from risen.core.events import (
     Event,
     KillAsked,
     Launched,
+    LaunchRefused,
     PoolScaled,
     ReleaseHalted,
     ReleasePassed,
@@ -137,6 +139,12 @@ class Records(Past):
         if life is None or life.provider_id != provider_id:
             await self.append(Launched(self.clock.unix(), instance, provider_id))
 
+    async def launch_refused(self, instance: InstanceName, why: str) -> None:
+        """The provider did not launch it. Said once for words that differ in their numbers only."""
+        life = self.history.lives.get(instance)
+        if life is not None and _without_numbers(life.refused) != _without_numbers(why):
+            await self.append(LaunchRefused(self.clock.unix(), instance, why))
+
     async def open_entry(self, step: OpenEntry) -> None:
         """Open a ledger entry."""
         if step.entry not in self.history.entries:
@@ -206,6 +214,10 @@ class Records(Past):
         ):
             return
         self.revision = await read_revision(self.store, newest)
+
+
+def _without_numbers(words: str) -> str:
+    return re.sub(r"\d+", "#", words)
 
 
 def _asked(intent: Intent, unix: float) -> Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -125,8 +126,18 @@ def _boot_hangs(people: People) -> None:
 
 
 def _no_capacity(people: People) -> None:
-    people.world.instances.lying.full_until = people.world.timeline.now + 120.0
+    lying = people.world.instances.lying
+    lying.full_until = math.inf
     roll_all(people)
+
+    def is_told() -> bool:
+        lives = people.world.history().lives.values()
+        return any("no instance of this size is free" in life.refused for life in lives)
+
+    def make_room() -> None:
+        lying.full_until = 0.0
+
+    people.later("make room", people.seconds_after(is_told, 120.0), make_room)
 
 
 def _store(people: People, attribute: str, seconds: float) -> None:

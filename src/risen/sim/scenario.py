@@ -88,6 +88,7 @@ class Happening(StrEnum):
     BOOT_HANGS = "boot-hangs"
     """The boot of the second instance of a release that has passed."""
     NO_CAPACITY = "no-capacity"
+    """No room comes until somebody has read in the ledger that there is none."""
     STORE_AWAY = "store-away"
     """For ten minutes."""
     STORE_FULL = "store-full"

@@ -6,7 +6,7 @@ is proven gone. Births are `births.py`'s, membership is `membership.py`'s.
 
 from __future__ import annotations
 
-from risen.core.blocked import Waiting
+from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life
 from risen.core.judge.facts import Facts
 from risen.core.judge.verdict import Verdict
@@ -24,8 +24,9 @@ def propose(view: View) -> RuleOutput:
     unseen = view.cannot_see("provider")
     if unseen is not None:
         return unseen
-    steps = (*_bootstrap(view), *_cluster_id(view), *_launches(view))
-    return gather(RuleOutput(steps=steps), _starting(view))
+    launches = _launches(view)
+    steps = (*_bootstrap(view), *_cluster_id(view), *launches)
+    return gather(RuleOutput(steps=steps, blocked=_refused(view, launches)), _starting(view))
 
 
 def lacks_founder(facts: Facts) -> bool:
@@ -65,12 +66,26 @@ def _cluster_id(view: View) -> tuple[Step, ...]:
     return (RecordClusterId(etcd.cluster_id),)
 
 
-def _launches(view: View) -> tuple[Step, ...]:
+def _launches(view: View) -> tuple[Launch, ...]:
     """Launch is idempotent by name: a lost answer is simply asked again, and what was cut short is finished."""
     return tuple(
         Launch(name)
         for name, life in view.facts.lives.items()
         if name not in view.facts.entries and _wants_launch(view, life)
+    )
+
+
+def _refused(view: View, launches: tuple[Launch, ...]) -> tuple[Blocked, ...]:
+    """What the provider says of those that it does not launch; it is asked again all the same."""
+    lives, now = view.facts.lives, view.facts.now.unix
+    return tuple(
+        Blocked(
+            "launch",
+            name,
+            f"the provider refuses it for {now - life.refused_since_unix:.0f} s: {life.refused}",
+        )
+        for name in (launch.instance for launch in launches)
+        if (life := lives[name]).refused
     )
 
 
