@@ -44,13 +44,13 @@ def taken(control_plane: int = 3, subject: str = "cp-a", reason: str = "rollout"
     return cluster.open(subject, reason)
 
 
-def rehearsed(cluster: Cluster, ago: float = 60.0) -> Cluster:
-    cluster.results["snapshot/cp-x/1"] = TaskResult(True, "revision 7", NOW.unix - ago)
+def rehearsed(cluster: Cluster, ago: float = 60.0, subject: str = "cp-a") -> Cluster:
+    cluster.results[f"snapshot/{subject}/1"] = TaskResult(True, "revision 7", NOW.unix - ago)
     return cluster
 
 
 def cordoned(cluster: Cluster, subject: str = "cp-a") -> Cluster:
-    return rehearsed(cluster.off_balancers(subject))
+    return rehearsed(cluster.off_balancers(subject), subject=subject)
 
 
 def drained(cluster: Cluster, subject: str = "cp-a") -> Cluster:
@@ -146,6 +146,13 @@ def test_off_and_no_member_any_more_it_is_ended() -> None:
 # --- what holds it ----------------------------------------------------------------------------------------
 def test_without_a_fresh_verified_snapshot_the_button_is_not_pressed() -> None:
     cluster = rehearsed(drained(taken()), ago=601.0)
+    assert walk(cluster) == []
+    assert cluster.plan().tasks == (RehearseSnapshot("cp-a", 2),)
+
+
+def test_each_replacement_has_a_snapshot_of_its_own() -> None:
+    cluster = drained(taken())
+    cluster.results = {"snapshot/cp-b/1": TaskResult(True, "of the one before it", NOW.unix - 60)}
     assert walk(cluster) == []
     assert cluster.plan().tasks == (RehearseSnapshot("cp-a", 1),)
 
@@ -322,7 +329,7 @@ def test_a_canary_whose_member_does_not_answer_needs_no_snapshot() -> None:
 
 
 def test_a_canary_that_votes_but_never_became_a_node_is_powered_off_with_a_snapshot() -> None:
-    cluster = rehearsed(bad().join("cp-z"))
+    cluster = rehearsed(bad().join("cp-z"), subject="cp-z")
     cluster.lives["cp-z"] = replace(cluster.lives["cp-z"], joined_at_unix=NOW.unix - 60)
     assert walk(cluster) == [PressPowerButton(name("cp-z"), id_of("cp-z"), leaves=3)]
 

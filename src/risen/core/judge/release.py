@@ -162,7 +162,7 @@ def _boots(facts: Facts, verdicts: Verdicts, life: Life) -> ReleaseVerdict:
     if is_held_as_learner(facts, name):
         return NotYet(f"{name} to vote, with a snapshot")
     bound = ready_bound(facts, life.birth.role)
-    held_until = held_as_learner_until_unix(facts, life.birth.role)
+    held_until = held_as_learner_until_unix(facts, name) if may_hold_etcd(life.birth.role) else 0.0
     until = max(life.launched_at_unix, facts.api_since_unix, held_until) + bound
     if facts.now.unix < until:
         return NotYet(f"{name} to be Ready", until)

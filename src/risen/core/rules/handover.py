@@ -122,7 +122,7 @@ def _press(view: View, name: InstanceName, member: MemberSeen) -> RuleOutput:
     if len(others) < needed:
         why = f"{len(others)} other apiservers are up behind the endpoint, {needed} are needed"
         return RuleOutput(blocked=(Blocked("fault-tolerance", name, why),))
-    if member.healthy and verified_snapshot(view.facts) is None:
+    if member.healthy and verified_snapshot(view.facts, name) is None:
         return RuleOutput()
     if any(one.name == name and not one.draining for one in backends):
         return RuleOutput(steps=(DrainBackend(name),))

@@ -18,7 +18,7 @@ LONGEST_BACK_OFF_SECONDS = 300.0
 
 def rehearse(view: View, purpose: InstanceName) -> RuleOutput:
     """The task, the wait for it, or the refusal while a failed one is not tried again yet; empty where one is fresh."""
-    if verified_snapshot(view.facts) is not None:
+    if verified_snapshot(view.facts, purpose) is not None:
         return RuleOutput()
     now, tried = view.facts.now, _tried(view, purpose)
     number = max(tried, default=0) + 1
