@@ -196,6 +196,8 @@ def words_of(value: object) -> Iterator[str]:
         inner = getattr(value, one.name)
         if isinstance(inner, Birth | Bootstrap):
             yield from words_of(inner)
+        elif one.name == "served":
+            yield from (f"served={owner}" for owner in inner)
         elif isinstance(inner, tuple):
             yield (
                 ", ".join(str(part) for part in inner if isinstance(part, str)) or f"{one.name}={len(inner)}"

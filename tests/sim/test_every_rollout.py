@@ -13,6 +13,8 @@ from risen.sim.befalling import ROLLOUTS
 from risen.sim.catalogue import catalogue
 from risen.sim.enumeration import enumerate_faults
 from risen.sim.faults import EVERY_FAULT
+from risen.sim.harness import simulate
+from risen.sim.images import Behaviour
 from risen.sim.scenario import Happening, Scenario
 
 pytestmark = pytest.mark.sim
@@ -42,6 +44,11 @@ def test_a_rollout_ends_as_people_want_it_whatever_strikes(name: str) -> None:
     told = [f"{case.replay(name, SEED)}\n{case.wrong[0]}" for case in cases if case.wrong]
     assert "\n".join(told) == ""
     assert cases[0].trace.settled
+
+
+def test_that_the_pods_of_apps_with_one_replica_ran_on_the_release_before_is_remembered() -> None:
+    trace = simulate(Scenario(1, 2, Happening.ROLL_WORKERS, Behaviour.PODS_NEVER_READY, replicas=1), SEED)
+    assert trace.settled and not trace.violations
 
 
 def test_scenarios_and_faults_are_many_and_every_fault_is_among_them() -> None:

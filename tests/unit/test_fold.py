@@ -41,7 +41,7 @@ LIFE: tuple[Event, ...] = (
     BecameReady(NOW + 3, WORKER),
     ClusterIdSeen(NOW + 3, "77"),
     KillAsked(NOW + 4, "i-1", WORKER, "noisy", accept_data_loss=False),
-    EntryOpened(NOW + 5, "e-1", WORKER, "kill", ("asked",)),
+    EntryOpened(NOW + 5, "e-1", WORKER, "kill", ("asked",), ("ns/Kind/app",)),
     SeenGone(NOW + 6, WORKER),
     KillDone(NOW + 6, "i-1"),
     DrainForced(NOW + 7, "e-1", WORKER, ("default/api-1",)),
@@ -55,7 +55,7 @@ def test_a_life_is_told_by_its_events() -> None:
     assert (life.provider_id, life.launched_at_unix, life.joined_at_unix) == ("p-1", NOW + 1, NOW + 2)
     assert (life.ready_at_unix, life.gone_at_unix, life.condemned) == (NOW + 3, NOW + 6, "")
     assert history.entries["e-1"] == Entry(
-        "e-1", WORKER, "kill", ("asked",), NOW + 5, NOW + 7, "replaced", ("default/api-1",)
+        "e-1", WORKER, "kill", ("asked",), NOW + 5, NOW + 7, "replaced", ("default/api-1",), ("ns/Kind/app",)
     )
     assert (history.kills, history.open_entries, history.etcd_cluster_id) == ((), (), "77")
     assert history.bootstraps == (Bootstrap(1, FOUNDER, "t"),)

@@ -17,7 +17,7 @@ from risen.adapters.kubernetes.boiling import (
 )
 from risen.adapters.kubernetes.cache import ClaimingPod, LeaseHolder, LocalVolume
 from risen.adapters.kubernetes.wire import Lease, Node, Pod
-from risen.core.picture import PodSeen
+from risen.core.picture import PodSeen, Start
 
 NO_NETWORK = (
     "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady "
@@ -183,6 +183,61 @@ def test_since_when_is_told_of_what_is_ready_only() -> None:
     assert unready is not None and unready.ready_since_unix is None
     body = {"metadata": {"name": "n"}, "status": {"conditions": [condition]}}
     assert node_seen(msgspec.convert(body, Node)).ready_since_unix == 1767225610.0
+
+
+AT = 1767225610.0
+
+
+def condition(kind: str, status: str, seconds: int = 10) -> dict[str, str]:
+    return {"type": kind, "status": status, "lastTransitionTime": f"2026-01-01T00:00:{seconds}Z"}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "since"),
+    [
+        ([condition("PodScheduled", "True"), condition("Ready", "False", 20)], AT + 10),
+        ([condition("PodScheduled", "True")], AT),
+        ([condition("PodScheduled", "True"), condition("Ready", "True", 20)], None),
+        ([], None),
+    ],
+)
+def test_since_when_it_is_not_ready_is_told_of_what_is_not(
+    conditions: list[dict[str, str]], since: float | None
+) -> None:
+    seen = pod_of(pod_object(status={"conditions": conditions}))
+    assert seen is not None and seen.unready_since_unix == since
+
+
+WAITS = {"state": {"waiting": {"reason": "ContainerCreating"}}}
+RUNS: dict[str, object] = {"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "containers", "start"),
+    [
+        ("False", [WAITS], Start.SANDBOX),
+        ("False", [], Start.SANDBOX),
+        ("True", [WAITS, RUNS], Start.CONTAINERS),
+        ("True", [RUNS, RUNS], Start.DONE),
+        (None, [WAITS], Start.CONTAINERS),
+        (None, [RUNS], Start.DONE),
+    ],
+)
+def test_how_far_its_start_is_is_told_by_its_sandbox_and_its_containers(
+    sandbox: str | None, containers: list[dict[str, object]], start: Start
+) -> None:
+    conditions = [condition("PodReadyToStartContainers", sandbox)] if sandbox else []
+    seen = pod_of(pod_object(status={"conditions": conditions, "containerStatuses": containers}))
+    assert seen is not None and seen.start is start
+
+
+def test_its_probes_say_what_it_may_take_until_anybody_asks() -> None:
+    quick = {"name": "a", "readinessProbe": {"initialDelaySeconds": 5}}
+    startup = {"initialDelaySeconds": 10, "periodSeconds": 20, "failureThreshold": 30}
+    slow = {"name": "b", "readinessProbe": {"initialDelaySeconds": 7}, "startupProbe": startup}
+    for containers, delay in (([{"name": "a"}], 0.0), ([quick], 5.0), ([quick, slow], 617.0)):
+        seen = pod_of(pod_object(spec={"nodeName": "n", "containers": containers}))
+        assert seen is not None and seen.probe_delay_seconds == delay
 
 
 def test_claims_are_named_so_that_their_volumes_can_be_looked_up() -> None:

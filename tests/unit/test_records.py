@@ -46,7 +46,7 @@ EVENTS: tuple[events.Event, ...] = (
     events.LaunchRefused(NOW, WORKER, "NoCapacity: no room"),
     events.BecameReady(NOW, WORKER),
     events.SeenGone(NOW + 0.5, WORKER),
-    events.EntryOpened(NOW, "e-1", WORKER, "kill", ("asked", "by jane")),
+    events.EntryOpened(NOW, "e-1", WORKER, "kill", ("asked", "by jane"), ("ns/Kind/app",)),
     events.DrainForced(NOW, "e-1", WORKER, ("default/api-1",)),
     events.EntryClosed(NOW, "e-1", "replaced"),
     events.KillAsked(NOW, "i-1", WORKER, "noisy", accept_data_loss=False),

@@ -88,6 +88,7 @@ class EntryOpened:
     subject: InstanceName
     reason: str
     evidence: tuple[str, ...]
+    served: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

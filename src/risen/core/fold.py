@@ -222,10 +222,10 @@ def _with_life_event(
 def _with_entry_event(history: History, event: EntryOpened | DrainForced | EntryClosed) -> History:
     entry = history.entries.get(event.entry)
     match event:
-        case EntryOpened(entry=key, subject=subject, reason=reason, evidence=evidence, unix=unix):
+        case EntryOpened(entry=key, subject=subject, reason=reason, evidence=evidence, unix=unix) as opened:
             if entry is not None:
                 return history
-            entry = Entry(key, subject, reason, evidence, unix)
+            entry = Entry(key, subject, reason, evidence, unix, served=opened.served)
         case DrainForced(pods=pods):
             if entry is None:
                 return history

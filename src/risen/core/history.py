@@ -27,6 +27,9 @@ class Entry:
     outcome: str = ""
     forced: tuple[str, ...] = ()
     """Pods (`NAMESPACE/NAME`) that may be deleted past their budgets."""
+    served: tuple[str, ...] = ()
+    """`NAMESPACE/KIND/NAME` of the owners whose pods were Ready on its subject, where the first instance of a release
+    takes these over: the only memory of how they did on the release before."""
 
 
 @dataclass(frozen=True, slots=True)

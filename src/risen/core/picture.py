@@ -94,6 +94,17 @@ class NodeSeen:
     """Last transition of its Ready condition, where it is Ready."""
 
 
+class Start(StrEnum):
+    """How far the start of a pod is that is not Ready."""
+
+    SANDBOX = "sandbox"
+    """Its network or its volumes are not there."""
+    CONTAINERS = "containers"
+    """They are, and one of its containers was never made: its image may be on its way, or one before it still works."""
+    DONE = "done"
+    """All of them were: it has to say by itself that it is Ready."""
+
+
 @dataclass(frozen=True, slots=True)
 class PodSeen:
     """A pod bound to a node."""
@@ -122,6 +133,16 @@ class PodSeen:
     """Succeeded or Failed: nothing of it runs, and nothing will. A Job's stay as objects for a while."""
     critical: bool = False
     """Of priority class `system-cluster-critical` or `system-node-critical`: others may not do without it."""
+    unready_since_unix: float | None = None
+    """Where it is not Ready: since when, or since when it has its node."""
+    start: Start = Start.DONE
+    probe_delay_seconds: float = 0.0
+    """Where it is not Ready: what its own probes give it, before anybody asks whether it is."""
+
+    @property
+    def of_owner(self) -> str:
+        """`NAMESPACE/KIND/NAME` of its controller."""
+        return f"{self.namespace}/{self.owner}"
 
     @property
     def of_job(self) -> bool:
@@ -220,5 +241,5 @@ class Picture:
 
 __all__ = [
     "BackendSeen", "BudgetSeen", "EtcdSeen", "InstanceSeen", "InstanceState", "KubernetesSeen", "MemberSeen", "NodeSeen",
-    "Picture", "PodSeen", "PoolName", "ProviderSeen", "Seen", "Unseen",
+    "Picture", "PodSeen", "PoolName", "ProviderSeen", "Seen", "Start", "Unseen",
 ]  # fmt: skip

@@ -67,7 +67,8 @@ class OpenEntry:
     """Open a ledger entry before the first harm: `reason` is one of those of `core/reasons.py`.
 
     `leaves` is what a planned change must leave: where it takes a control-plane instance, the fault tolerance of so
-    many voters; where it takes a worker, so many available ones of its pool, Ready for `min_ready_seconds`.
+    many voters; where it takes a worker, so many available ones of its pool, Ready for `min_ready_seconds`. `served`:
+    as in `Entry`.
     """
 
     entry: str
@@ -76,6 +77,7 @@ class OpenEntry:
     evidence: tuple[str, ...]
     leaves: int = 0
     min_ready_seconds: float = 0.0
+    served: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

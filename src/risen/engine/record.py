@@ -149,7 +149,9 @@ class Records(Past):
         """Open a ledger entry."""
         if step.entry not in self.history.entries:
             await self.append(
-                EntryOpened(self.clock.unix(), step.entry, step.subject, step.reason, step.evidence)
+                EntryOpened(
+                    self.clock.unix(), step.entry, step.subject, step.reason, step.evidence, step.served
+                )
             )
 
     async def force_drain(self, step: ForceDrain) -> None:

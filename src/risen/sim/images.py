@@ -30,6 +30,8 @@ class Behaviour(StrEnum):
     """It is off some seconds after its Node was Ready, and again after each time it is powered on."""
     PODS_FAIL = "pods-fail"
     """Pods that run elsewhere crash on it."""
+    PODS_NEVER_READY = "pods-never-ready"
+    """Pods that are Ready elsewhere run on it, and never are."""
     BREAKS_GATE = "breaks-gate"
     """All of it looks well; the user's gate does not open."""
 

@@ -226,7 +226,7 @@ class Instances:
         item.stopping, item.pressed_at, item.kubelet = True, line.now, False
         for pod in api.pods.values():
             if pod.node == item.name:
-                pod.set_ready(None)
+                pod.set_unready(line.now)
         held = item.member in self.world.etcd.members and len(self.world.etcd.members) > 1
         deadline = line.now + (ETCD_HELD_SECONDS if held else 0.0)
         line.after(line.draw(0.5, 2.0), self.go_down, item.name, item.boot, deadline)

@@ -114,7 +114,7 @@ class Kubelets:
         node.set_ready(True, self.world.timeline.now)
         for pod in api.pods.values():
             if pod.node == node.name and not pod.failing and not pod.finished:
-                pod.set_ready(self.world.timeline.now)
+                self.pod_started(pod.uid)
         self._goes_on(item)
 
     def _goes_on(self, item: Instance) -> None:
@@ -151,6 +151,8 @@ class Kubelets:
             line.after(line.draw(*AGAIN_SECONDS), self.pod_started, uid)
         elif item.behaviour is Behaviour.PODS_FAIL and pod.deployment.kind is not Kind.DAEMON_SET:
             pod.failing = "CrashLoopBackOff"
+        elif item.behaviour is Behaviour.PODS_NEVER_READY and pod.deployment.kind is not Kind.DAEMON_SET:
+            return
         else:
             pod.set_ready(line.now)
             api.wrote()
@@ -163,7 +165,7 @@ class Kubelets:
         """A Job's pod has done its work, where a kubelet runs to see it."""
         pod = self.world.kubernetes.pods.get(uid)
         if pod is not None and not pod.terminating and self.serves(pod.node):
-            pod.finish()
+            pod.finish(self.world.timeline.now)
             self.world.kubernetes.wrote()
 
     def break_app(self, name: str) -> None:
@@ -172,7 +174,7 @@ class Kubelets:
         line = self.world.timeline
         for pod in self.world.kubernetes.pods.values():
             if pod.deployment.name == name:
-                pod.set_ready(None)
+                pod.set_unready(line.now)
                 pod.failing = "CrashLoopBackOff"
                 line.after(line.draw(*AGAIN_SECONDS), self.pod_started, pod.uid)
 

@@ -329,7 +329,7 @@ class KubernetesTruth:
                 node.set_ready(None, now)
                 for pod in self.pods.values():
                     if pod.node == node.name:
-                        pod.set_ready(None)
+                        pod.set_unready(now)
 
     def create_pod(self, deployment: Deployment, name: str = "") -> PodTruth:
         """A new pod, pending."""
@@ -339,8 +339,8 @@ class KubernetesTruth:
 
     def bind(self, pod: PodTruth, node: InstanceName) -> None:
         """The kubelet there will start it."""
-        pod.node = node
         line = self.world.timeline
+        pod.node, pod.unready_since = node, line.now
         line.after(line.draw(0.3, 1.2), self.world.kubelets.pod_started, pod.uid)
 
     def forget_pod(self, uid: str) -> None:

@@ -16,7 +16,7 @@ from risen.sim.people import People, with_pool
 from risen.sim.scenario import CONTROL_PLANE, WORKER, Happening, release
 from risen.sim.world import World
 
-ONLY_WORKERS_TELL = frozenset({Behaviour.DIES_UNDER_LOAD, Behaviour.PODS_FAIL})
+ONLY_WORKERS_TELL = frozenset({Behaviour.DIES_UNDER_LOAD, Behaviour.PODS_FAIL, Behaviour.PODS_NEVER_READY})
 """Shown by the pods that a first instance takes over: a control-plane one soaks beside all others."""
 ONLY_CONTROL_PLANES_TELL = frozenset({Behaviour.NO_APISERVER, Behaviour.FAILS_ENDPOINT_CHECK})
 """Workers have no apiserver."""

@@ -82,6 +82,8 @@ class PodTruth:
     ready: bool = False
     terminating: bool = False
     ready_since: float | None = None
+    unready_since: float = 0.0
+    """Where it is not ready: since when, or since when it has its node."""
     failing: str = ""
     finished: bool = False
 
@@ -92,17 +94,20 @@ class PodTruth:
         name = self.name if wanted.kind is Kind.JOB else wanted.name
         return "" if wanted.kind is Kind.BARE else f"{wanted.kind.value}/{name}"
 
-    def finish(self) -> None:
+    def finish(self, now: float) -> None:
         """Its work is done."""
-        self.set_ready(None)
+        self.set_unready(now)
         self.finished = True
 
-    def set_ready(self, now: float | None) -> None:
-        """Serving since `now`, or, with None, not."""
-        if now is None:
-            self.ready, self.ready_since = False, None
-        elif not self.ready:
+    def set_ready(self, now: float) -> None:
+        """Serving since `now`."""
+        if not self.ready:
             self.ready, self.ready_since, self.failing = True, now, ""
+
+    def set_unready(self, now: float) -> None:
+        """Not serving since `now`."""
+        if self.ready:
+            self.ready, self.ready_since, self.unready_since = False, None, now
 
 
 def seen(api: KubernetesTruth, pod: PodTruth) -> PodSeen:
@@ -115,6 +120,7 @@ def seen(api: KubernetesTruth, pod: PodTruth) -> PodSeen:
         stateful=wanted.kind is Kind.STATEFUL_SET, owner=pod.owner, labels=wanted.labels,
         ready_since_unix=since, failing=pod.failing, protected=wanted.protected,
         local_volume=wanted.local_volume, finished=pod.finished, critical=wanted.critical,
+        unready_since_unix=None if pod.ready else api.world.unix(pod.unready_since),
     )  # fmt: skip
 
 

@@ -6,13 +6,14 @@ Source: Kubernetes API reference, `core/v1`, `policy/v1`, `storage/v1`, `coordin
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from risen.adapters.kubernetes import wire
 from risen.adapters.kubernetes.bodies import OUR_LABELS, OUR_TAINTS, keys_in
 from risen.adapters.kubernetes.cache import Attachment, ClaimingPod, LeaseHolder, LocalVolume, NodeLease
 from risen.adapters.kubernetes.wire import Condition, Lease, Node, Pod
 from risen.core.names import InstanceName
-from risen.core.picture import BudgetSeen, NodeSeen, PodSeen
+from risen.core.picture import BudgetSeen, NodeSeen, PodSeen, Start
 from risen.core.spec import Taint
 
 CONTROLLER_LEASES = frozenset({"kube-controller-manager", "kube-scheduler"})
@@ -74,13 +75,14 @@ class Pods:
         owner = next((owner for owner in pod.metadata.owner_references if owner.controller), None)
         kind = owner.kind if owner is not None else ""
         claims = _claims(pod)
-        ready = next((item for item in pod.status.conditions if item.type == "Ready"), None)
+        ready = _condition(pod.status, "Ready")
+        serves = ready is not None and ready.status == "True"
         seen = PodSeen(
             namespace=self._text(pod.metadata.namespace),
             name=pod.metadata.name,
             uid=pod.metadata.uid,
             node=InstanceName(self._text(pod.spec.node_name)),
-            ready=ready is not None and ready.status == "True",
+            ready=serves,
             daemon=kind == "DaemonSet",
             mirror="kubernetes.io/config.mirror" in pod.metadata.annotations,
             terminating=pod.metadata.deletion_timestamp is not None,
@@ -93,6 +95,8 @@ class Pods:
             finished=pod.status.phase in FINISHED,
             critical=(pod.spec.priority or 0) >= SYSTEM_CRITICAL,
         )
+        if not serves and not seen.finished:
+            seen = _with_start(seen, pod)
         return ClaimingPod(seen, claims) if claims else seen
 
     def _text(self, text: str) -> str:
@@ -116,6 +120,40 @@ def _claims(pod: Pod) -> tuple[str, ...]:
         elif volume.ephemeral is not None:
             found.append(f"{pod.metadata.name}-{volume.name}")
     return tuple(found)
+
+
+def _condition(status: wire.PodStatus, kind: str) -> Condition | None:
+    return next((item for item in status.conditions if item.type == kind), None)
+
+
+def _with_start(seen: PodSeen, pod: Pod) -> PodSeen:
+    """What is told of a pod that is not Ready: since when, how far its start is, and what its probes give it."""
+    unready = _condition(pod.status, "Ready") or _condition(pod.status, "PodScheduled")
+    since = unready.last_transition_time if unready is not None else None
+    return replace(
+        seen,
+        unready_since_unix=since.timestamp() if since is not None else None,
+        start=_start(pod.status),
+        probe_delay_seconds=max(map(_probe_delay, wire.containers(pod.spec)), default=0.0),
+    )
+
+
+def _start(status: wire.PodStatus) -> Start:
+    """Whether its network and volumes are there the kubelet says by a condition of its own (KEP-3085), since 1.36
+    before it pulls an image; where it says nothing of it, that they are is assumed."""
+    waits = any(item.state.waiting is not None for item in status.container_statuses or ())
+    if not waits and status.container_statuses:
+        return Start.DONE
+    sandbox = _condition(status, "PodReadyToStartContainers")
+    return Start.SANDBOX if sandbox is not None and sandbox.status == "False" else Start.CONTAINERS
+
+
+def _probe_delay(container: wire.Container) -> float:
+    readiness, startup = container.readiness_probe, container.startup_probe
+    delay = readiness.initial_delay_seconds if readiness is not None else 0
+    if startup is not None:
+        delay += startup.initial_delay_seconds + startup.period_seconds * startup.failure_threshold
+    return float(delay)
 
 
 def _failing(status: wire.PodStatus) -> str:

@@ -112,12 +112,28 @@ class Volume(Struct, frozen=True):
     ephemeral: Source | None = None
 
 
+class Probe(Struct, frozen=True):
+    """When the kubelet asks a container first, and how often in vain."""
+
+    initial_delay_seconds: int = 0
+    period_seconds: int = 10
+    failure_threshold: int = 3
+
+
+class Container(Struct, frozen=True):
+    """Of a Pod: only what its probes say of its start."""
+
+    readiness_probe: Probe | None = None
+    startup_probe: Probe | None = None
+
+
 class PodSpec(Struct, frozen=True):
-    """Of a Pod."""
+    """Of a Pod. `containers` are a list of `Container`, decoded only where a pod is not Ready."""
 
     node_name: str = ""
     volumes: list[Volume] = []
     priority: int | None = None
+    containers: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class Waiting(Struct, frozen=True):
@@ -333,6 +349,11 @@ _BY_TEXT: tuple[tuple[int, str, type[InterfaceError]], ...] = (
     (500, "more than one PodDisruptionBudget", Later),
 )
 """Answers whose status says something else than they mean; seen of 1.36, each held by a contract test."""
+
+
+def containers(spec: PodSpec) -> list[Container]:
+    """The containers of a pod."""
+    return msgspec.json.decode(spec.containers, type=list[Container])
 
 
 def refusal(answer: Answer, *, read: bool) -> InterfaceError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias
 
 from risen.core.history import Life
@@ -16,11 +17,21 @@ from risen.core.judge.joining import ready_bound
 from risen.core.judge.snapshot import held_as_learner_until_unix, is_held_as_learner
 from risen.core.judge.verdict import Judgement, Verdict, is_silent
 from risen.core.names import InstanceName, may_hold_etcd
-from risen.core.picture import InstanceState, NodeSeen, PodSeen
+from risen.core.picture import InstanceState, NodeSeen, PodSeen, Start
 from risen.core.reasons import NEVER_JOINED, REPAIR
 
 SETTLE_SECONDS = 30.0
 """A Node that turns NotReady with a living kubelet may turn back; for so long beyond its soak it is waited for."""
+POD_BOUND_SECONDS = 600.0
+"""A pod that is not Ready for so long, beyond what its own probes give it, will not be: Kubernetes' own
+`progressDeadlineSeconds` of a Deployment."""
+HANGS_AT: Mapping[Start, str] = MappingProxyType(
+    {
+        Start.SANDBOX: "its network or its volumes do not come",
+        Start.CONTAINERS: "not all its containers were made, and their images may be on their way",
+        Start.DONE: "all its containers were made",
+    }
+)
 PULLS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable"}
 )
@@ -77,27 +88,34 @@ Verdicts = Mapping[InstanceName, Judgement]
 @dataclass(frozen=True, slots=True)
 class Trial:
     """The first instance of a release and what is asked of it. `takes_over`: the instance whose pods it takes is
-    still to go; `took_over_unix` when it went; `gone_past`: causes that do not halt it, by a person's word."""
+    still to go; `took_over_unix` when it went; `gone_past`: causes that do not halt it, by a person's word;
+    `served_before`: whose pods were Ready on the one before, as in `Entry`."""
 
     life: Life
     soak_seconds: float
     takes_over: bool
     took_over_unix: float = 0.0
     gone_past: tuple[str, ...] = ()
+    served_before: frozenset[str] = frozenset()
 
     def counts(self, pod: PodSeen) -> bool:
         """Whether a pod has to be Ready: nobody said that the rollout goes on past the failing of its like."""
-        return not {failing_cause(pod), pulling_cause(pod)} & set(self.gone_past)
+        return not {failing_cause(pod), pulling_cause(pod), late_cause(pod)} & set(self.gone_past)
 
 
 def failing_cause(pod: PodSeen) -> str:
     """The cause of a halt for which pods of one owner are one: each of them has a name of its own."""
-    return f"{pod.namespace}/{pod.owner} fails"
+    return f"{pod.of_owner} fails"
 
 
 def pulling_cause(pod: PodSeen) -> str:
     """The same where its image cannot be pulled."""
-    return f"{pod.namespace}/{pod.owner} cannot pull its image"
+    return f"{pod.of_owner} cannot pull its image"
+
+
+def late_cause(pod: PodSeen) -> str:
+    """The same where it is not Ready in its time."""
+    return f"{pod.of_owner} is not Ready in time"
 
 
 def judge_release(facts: Facts, verdicts: Verdicts, trial: Trial) -> ReleaseVerdict:
@@ -183,6 +201,9 @@ def _serves(facts: Facts, verdicts: Verdicts, trial: Trial) -> ReleaseVerdict:
     unanswered = _unanswered(facts, trial.life)
     if unanswered is not None:
         return unanswered
+    overdue = _overdue_pods(facts, trial)
+    if overdue is not None:
+        return overdue
     if trial.takes_over:
         return NotYet(f"{name} to take over pods")
     return _soak(facts, trial, node)
@@ -225,12 +246,10 @@ def _unanswered(facts: Facts, life: Life) -> ReleaseVerdict | None:
 
 def _soak(facts: Facts, trial: Trial, node: NodeSeen) -> ReleaseVerdict:
     life, name = trial.life, trial.life.birth.instance
-    pods = [
-        pod for pod in _judged_pods(facts, name) if not pod.daemon and not pod.mirror and trial.counts(pod)
-    ]
+    pods = _load(facts, trial)
     late = [pod for pod in pods if not pod.ready]
     if late:
-        return NotYet(f"{name}: {late[0].namespace}/{late[0].name} to be Ready")
+        return NotYet(f"{name}: {late[0].namespace}/{late[0].name} to be Ready", _due_unix(facts, late[0]))
     moments = [node.ready_since_unix or life.ready_at_unix or 0.0, trial.took_over_unix]
     moments += [pod.ready_since_unix or 0.0 for pod in pods]
     since = max(moments)
@@ -252,15 +271,30 @@ def _judged_pods(facts: Facts, name: InstanceName) -> list[PodSeen]:
     return [pod for pod in pods if not pod.terminating and not pod.finished and not pod.of_job]
 
 
+def _load(facts: Facts, trial: Trial) -> list[PodSeen]:
+    """Those of them that it took over and that have to be Ready."""
+    pods = _judged_pods(facts, trial.life.birth.instance)
+    return [pod for pod in pods if not pod.daemon and not pod.mirror and trial.counts(pod)]
+
+
 def _failing_pods(facts: Facts, trial: Trial) -> ReleaseVerdict | None:
-    """Pods that fail here and run elsewhere are the release's fault; pulls may be the registry's."""
+    """Pods that fail here and run elsewhere are the release's fault; pulls may be the registry's. One that ran on the
+    instance before may lack another that came here with it: that is given the time to mend itself."""
     life, name = trial.life, trial.life.birth.instance
     failing = [pod for pod in _judged_pods(facts, name) if pod.failing and pod.owner]
+    if not failing:
+        return None
+    elsewhere = _look_elsewhere(facts, life, failing)
+    began = max(life.ready_at_unix or 0.0, trial.took_over_unix, facts.api_since_unix)
+    had_time = facts.now.unix >= began + trial.soak_seconds + POD_BOUND_SECONDS
     for pod in failing:
-        if pod.failing not in PULLS and _runs_elsewhere(facts, life, pod):
-            return Bad(
-                (f"pod {pod.namespace}/{pod.name} fails on {name} ({pod.failing}) and runs elsewhere",)
-            )
+        why = f"pod {pod.namespace}/{pod.name} fails on {name} ({pod.failing})"
+        if pod.failing in PULLS:
+            continue
+        if elsewhere.runs(pod):
+            return Bad((f"{why} and runs elsewhere",))
+        if had_time and elsewhere.ran_before(trial, pod):
+            return Bad((f"{why} and ran on the one whose place it took",))
     for pod in failing:
         cause = pulling_cause(pod) if pod.failing in PULLS else failing_cause(pod)
         if cause not in trial.gone_past:
@@ -269,13 +303,75 @@ def _failing_pods(facts: Facts, trial: Trial) -> ReleaseVerdict | None:
     return None
 
 
-def _runs_elsewhere(facts: Facts, life: Life, pod: PodSeen) -> bool:
-    """Whether pods of the same owner are Ready on other releases, and none of them fails there."""
+def _overdue_pods(facts: Facts, trial: Trial) -> ReleaseVerdict | None:
+    """Pods that were not Ready in their time: the release's fault where they are Ready elsewhere, or were before."""
+    life, name = trial.life, trial.life.birth.instance
+    overdue = [pod for pod in _load(facts, trial) if _is_overdue(facts, pod)]
+    if not overdue:
+        return None
+    elsewhere = _look_elsewhere(facts, life, overdue)
+    for pod in overdue:
+        why = f"pod {pod.namespace}/{pod.name} was not Ready within {_bound(pod):.0f} s on {name}"
+        if pod.start is Start.CONTAINERS or not pod.owner:
+            continue
+        if elsewhere.runs(pod):
+            return Bad((f"{why} ({HANGS_AT[pod.start]}) and runs elsewhere",))
+        if elsewhere.ran_before(trial, pod):
+            return Bad((f"{why} ({HANGS_AT[pod.start]}) and ran on the one whose place it took",))
+    pod = overdue[0]
+    why = f"pod {pod.namespace}/{pod.name} on {name} was not Ready within {_bound(pod):.0f} s"
+    return Halted(f"{why}, which may not be the release's fault: {HANGS_AT[pod.start]}", late_cause(pod))
+
+
+def _bound(pod: PodSeen) -> float:
+    return POD_BOUND_SECONDS + pod.probe_delay_seconds
+
+
+def _is_overdue(facts: Facts, pod: PodSeen) -> bool:
+    return not pod.ready and facts.now.unix >= _due_unix(facts, pod)
+
+
+def _due_unix(facts: Facts, pod: PodSeen) -> float:
+    """Until when a pod that is not Ready has to be, from when its instance could run it and the API could tell."""
+    life, node = facts.lives.get(pod.node), facts.nodes.get(pod.node)
+    ready = node.ready_since_unix if node is not None else None
+    if ready is None:
+        ready = life.ready_at_unix if life is not None else None
+    return max(pod.unready_since_unix or 0.0, ready or 0.0, facts.api_since_unix) + _bound(pod)
+
+
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """How pods of the same owners, each by namespace and name, do on other releases."""
+
+    ready: frozenset[tuple[str, str]]
+    troubled: frozenset[tuple[str, str]]
+
+    def runs(self, pod: PodSeen) -> bool:
+        """Some are Ready, and none has trouble."""
+        owner = (pod.namespace, pod.owner)
+        return owner in self.ready and owner not in self.troubled
+
+    def ran_before(self, trial: Trial, pod: PodSeen) -> bool:
+        """One was Ready on the instance whose place this one took: all that is known of what has one replica."""
+        return pod.of_owner in trial.served_before and (pod.namespace, pod.owner) not in self.troubled
+
+
+def _look_elsewhere(facts: Facts, life: Life, pods: list[PodSeen]) -> _Elsewhere:
+    """All pods are looked at once, however many of these there are."""
+    owners = {(pod.namespace, pod.owner) for pod in pods}
     others = [
         other
-        for node, pods in facts.pods.items()
-        if (there := facts.lives.get(node)) is not None and there.birth.release != life.birth.release
-        for other in pods
-        if other.owner == pod.owner and other.namespace == pod.namespace
+        for node, there in facts.pods.items()
+        if node in facts.lives and facts.lives[node].birth.release != life.birth.release
+        for other in there
+        if (other.namespace, other.owner) in owners and not other.finished
     ]
-    return any(other.ready for other in others) and not any(other.failing for other in others)
+    return _Elsewhere(
+        frozenset((pod.namespace, pod.owner) for pod in others if pod.ready),
+        frozenset((pod.namespace, pod.owner) for pod in others if _has_trouble(facts, pod)),
+    )
+
+
+def _has_trouble(facts: Facts, pod: PodSeen) -> bool:
+    return bool(pod.failing) or (not pod.terminating and _is_overdue(facts, pod))

@@ -178,8 +178,15 @@ def _choose_workers(view: View, roll: PoolRoll) -> RuleOutput:
             blocked.append(refusal)
             continue
         free -= cost
-        steps.append(open_entry(view, name, one.reason, one.evidence))
+        step = open_entry(view, name, one.reason, one.evidence)
+        steps.append(step if roll.passed else replace(step, served=_served_by(view, name)))
     return RuleOutput(steps=tuple(steps), blocked=tuple(blocked))
+
+
+def _served_by(view: View, name: InstanceName) -> tuple[str, ...]:
+    """Whose pods are Ready on an instance that the first of a release takes the place of."""
+    pods = pods_to_move(view, name)
+    return tuple(sorted({pod.of_owner for pod in pods if pod.ready and pod.owner and not pod.of_job}))
 
 
 def _canary_places(view: View, roll: PoolRoll) -> int:

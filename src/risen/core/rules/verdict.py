@@ -88,8 +88,14 @@ def is_halted(view: View, release: PoolRelease) -> bool:
 def _verdict(view: View, life: Life) -> ReleaseVerdict:
     pool = view.pool(life.birth.pool)
     soak = pool.strategy.min_ready_seconds if pool is not None else 0.0
-    past = view.facts.history.gone_past.get(view.revision.number, ())
-    trial = Trial(life, soak, _takes_over(view, life), _took_over_unix(view, life), past)
+    trial = Trial(
+        life,
+        soak,
+        _takes_over(view, life),
+        _took_over_unix(view, life),
+        gone_past=view.facts.history.gone_past.get(view.revision.number, ()),
+        served_before=_served_before(view, life),
+    )
     return judge_release(view.facts, view.verdicts, trial)
 
 
@@ -171,6 +177,20 @@ def _took_over_unix(view: View, life: Life) -> float:
         and other.birth.pool == life.birth.pool
     ]
     return max(gone, default=0.0)
+
+
+def _served_before(view: View, life: Life) -> frozenset[str]:
+    """Whose pods were Ready on what was taken for it, of another release, since its revision was applied."""
+    history = view.facts.history
+    return frozenset(
+        owner
+        for entry in history.entries.values()
+        if entry.served and entry.opened_unix >= view.revision.applied_unix
+        if (other := history.lives.get(entry.subject)) is not None
+        and other.birth.pool == life.birth.pool
+        and other.birth.release != life.birth.release
+        for owner in entry.served
+    )
 
 
 def _through_gates(view: View, release: PoolRelease, evidence: tuple[str, ...]) -> RuleOutput:
