@@ -50,9 +50,9 @@ FAILED = 1
 OF_THE_COPY = "import risen, sys; risen.__file__.startswith(sys.argv[1]) or sys.exit(3); "
 PYTEST = OF_THE_COPY + "import pytest; sys.exit(pytest.main(sys.argv[2:]))"
 SIMULATE = OF_THE_COPY + (
-    "from risen.sim.scenario import Scenario; from risen.sim.soak import random_run; scenario = Scenario.parse(sys.argv[2]); "
-    "runs = (random_run(scenario, seed) for seed in range(1, int(sys.argv[3]) + 1)); "
-    "first = next((one for run in runs for one in run.violations), None); print(first or ''); sys.exit(0 if first is None else 1)"
+    "from risen.sim.soak import Part, soak; _, outcome = soak(Part(sys.argv[2], False, 1, int(sys.argv[3]))); "
+    "wrong = [one for failure in outcome.failures for one in failure['wrong']]; "
+    "print(*wrong[:1]); sys.exit(1 if wrong else 0)"
 )
 
 

@@ -39,8 +39,18 @@ def test_a_run_on_other_code_than_the_copy_is_no_catch(tmp_path: Path) -> None:
         TOOL["Copy"](tmp_path).failing_test()
 
 
-def test_the_simulator_runs_a_copy_as_it_is_and_finds_nothing_wrong() -> None:
-    assert TOOL["Copy"](ROOT).violation("1+1") == ""
+def test_the_simulator_is_asked_and_finds_nothing_wrong_with_the_code_as_it_is() -> None:
+    assert TOOL["Copy"](ROOT).violation("1+0") == ""
+
+
+@pytest.mark.sim
+def test_the_simulator_finds_a_rollout_that_takes_one_too_many(tmp_path: Path) -> None:
+    bug = "an instance counts as available as soon as it is Ready"
+    mutant = next(one for one in MUTANTS if one.bug == bug)
+    copy = TOOL["Copy"].make(tmp_path, {})
+    file = tmp_path / mutant.file
+    file.write_text(mutant.of(file.read_text()))
+    assert "pool-budget-kept" in copy.violation(mutant.scenario)
 
 
 def test_a_test_that_caught_a_bug_before_and_is_gone_is_no_catch_and_no_failure(tmp_path: Path) -> None:

@@ -29,7 +29,6 @@ from risen.sim.enumeration import CALM, enumerate_faults, standing_for
 from risen.sim.faults import FaultKind, Faults
 from risen.sim.harness import simulate
 from risen.sim.scenario import Scenario
-from risen.sim.trace import Trace
 
 SHOWN_LINES = 60
 SLICES = 4
@@ -135,11 +134,6 @@ def parts_of(scenarios: Sequence[Scenario], seeds: int, enumerated: bool) -> lis
     ]
 
 
-def random_run(scenario: Scenario, seed: int) -> Trace:
-    """One run of a scenario with the crashes and errors of its seed."""
-    return simulate(scenario, seed, random_faults(seed), standing_for(scenario, seed))
-
-
 def _runs(part: Part) -> Iterator[tuple[str, int, tuple[str, ...]]]:
     """(command that shows it again, crashes, what is wrong) of each run of a part."""
     scenario = Scenario.parse(part.scenario)
@@ -148,7 +142,7 @@ def _runs(part: Part) -> Iterator[tuple[str, int, tuple[str, ...]]]:
             yield case.replay(part.scenario, 1), case.trace.crashes, case.wrong
         return
     for seed in range(part.first, part.last + 1):
-        trace = random_run(scenario, seed)
+        trace = simulate(scenario, seed, random_faults(seed), standing_for(scenario, seed))
         command = f"python -m risen.sim.soak --scenario {part.scenario} --replay {seed}"
         yield command, trace.crashes, trace.violations
 
