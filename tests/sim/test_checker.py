@@ -120,7 +120,6 @@ async def frees_a_pod_before_its_node_takes_none(world: EngineWorld, stop: Calla
 
 
 async def takes_the_only_worker_by_plan(world: EngineWorld, stop: Callable[[], bool]) -> None:
-    await world.clock.sleep(20.0)
     (worker,) = await workers(world)
     opened = EntryOpened(world.clock.unix(), f"{worker}-1", worker, "rollout", ())
     await world.store.append(records.EVENTS, records.encode(opened))
@@ -128,7 +127,6 @@ async def takes_the_only_worker_by_plan(world: EngineWorld, stop: Callable[[], b
 
 
 async def repairs_the_only_worker(world: EngineWorld, stop: Callable[[], bool]) -> None:
-    await world.clock.sleep(20.0)
     (worker,) = await workers(world)
     opened = EntryOpened(world.clock.unix(), f"{worker}-1", worker, "repair", ())
     await world.store.append(records.EVENTS, records.encode(opened))
