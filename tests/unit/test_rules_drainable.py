@@ -116,6 +116,19 @@ def test_what_was_put_off_goes_after_those_that_were_not_and_then_it_is_tried_ag
     assert opened(cluster.of_release("w-b")) == ["w-a"]
 
 
+def test_two_whose_evictions_are_refused_unseen_do_not_take_turns_for_ever() -> None:
+    cluster = taken(rolling(2), "w-b", 1800)
+    cluster.pods = [pod_of("refused", "w-b")]
+    for number in range(1, 4):
+        assert [type(step) for step in calls_off(cluster)] == [UncordonNode]
+        closed = NOW.unix - 10 + number
+        entry = replace(
+            cluster.entries["w-b-1"], id=f"w-a-{number}", subject=cluster.lives["w-a"].birth.instance
+        )
+        cluster.entries[entry.id] = replace(entry, closed_unix=closed, outcome="put off")
+    assert calls_off(cluster) == []
+
+
 def test_with_nobody_else_to_drain_evictions_are_tried_on() -> None:
     cluster = held(taken(rolling(2), "w-a", DRAIN_SECONDS), "w-a", "w-b")
     assert calls_off(cluster) == []

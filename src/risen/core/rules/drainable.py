@@ -18,6 +18,9 @@ from risen.core.rules.target import Outdated, is_paused, outdated, wanted_again
 from risen.core.rules.view import View, once
 from risen.core.step import PressPowerButton
 
+MOST_ROUNDS = 3
+"""So often in a revision a drain is put off and the instance then preferred to another that is stuck."""
+
 
 def pods_to_move(view: View, name: InstanceName) -> tuple[PodSeen, ...]:
     """Pods of an instance that a drain evicts: no daemon's, no static ones. What has finished is evicted too, as
@@ -63,18 +66,23 @@ def held_last(view: View, old: Iterable[Outdated]) -> Iterator[Outdated]:
             later.append(one)
         else:
             yield one
-    names = {one.life.birth.instance: is_held(view, one.life.birth.instance) for one in later}
-    yield from sorted(
-        later, key=lambda one: (names[one.life.birth.instance], put_off.get(one.life.birth.instance, 0.0))
-    )
+
+    def order(one: Outdated) -> tuple[bool, float]:
+        name = one.life.birth.instance
+        return is_held(view, name), put_off.get(name, (0.0,))[-1]
+
+    yield from sorted(later, key=order)
 
 
 @once
-def _put_off_unix(view: View) -> dict[InstanceName, float]:
-    """Those whose drain was put off in this revision, with the last time."""
-    entries = view.facts.history.entries.values()
-    closed = [(e.closed_unix or 0.0, e.subject) for e in entries if e.outcome == PUT_OFF]
-    return {subject: unix for unix, subject in sorted(closed) if unix >= view.revision.applied_unix}
+def _put_off_unix(view: View) -> dict[InstanceName, tuple[float, ...]]:
+    """Those whose drain was put off in this revision, with each time."""
+    found: dict[InstanceName, tuple[float, ...]] = {}
+    for entry in view.facts.history.entries.values():
+        closed = entry.closed_unix or 0.0
+        if entry.outcome == PUT_OFF and closed >= view.revision.applied_unix:
+            found[entry.subject] = tuple(sorted((*found.get(entry.subject, ()), closed)))
+    return found
 
 
 # --- a drain that takes too long ----------------------------------------------------------------------------
@@ -99,7 +107,14 @@ def is_put_off(view: View, entry: Entry) -> bool:
     if not pods_to_move(view, entry.subject):
         return False
     others = (one.life.birth.instance for one in outdated(view, life.birth.pool))
-    return any(protected(view, name) is None and not is_held(view, name) for name in others)
+    return any(_would_leave(view, name) for name in others)
+
+
+def _would_leave(view: View, name: InstanceName) -> bool:
+    """Whether its pods may go now. What only seems so (a webhook refuses its evictions) is not gone round with for
+    ever: each round moves the pods of others."""
+    rounds = len(_put_off_unix(view).get(name, ()))
+    return rounds < MOST_ROUNDS and protected(view, name) is None and not is_held(view, name)
 
 
 def called_off(view: View, entry: Entry) -> str | None:
