@@ -39,6 +39,20 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return found
 
 
+@pytest.mark.parametrize(("now", "then", "told"), [
+    (1, 3, "launch 2, etcd's members one by one; one loss is survived then"),
+    (3, 1, "drain and delete 2, etcd's members one by one; no loss is survived then"),
+])  # fmt: skip
+def test_another_number_of_voters_says_what_is_survived_then(
+    ground: Ground, now: int, then: int, told: str
+) -> None:
+    for voters in (now, then):
+        ground.file(ground.yaml().replace("replicas: 1", f"replicas: {voters}", 1))
+        plan = ground.risen("plan").out
+        assert ground.risen("apply", "--yes").code == 0
+    assert f"  control-plane: {told}" in plan.splitlines()
+
+
 def opened(ground: Ground) -> Cluster:
     return asyncio.run(open_cluster(Host(ground.home, ground.home / "cache"), "lab"))
 

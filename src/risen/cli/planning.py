@@ -32,7 +32,8 @@ from risen.core.projection import (
 )
 from risen.core.rules.rollout import most_surge
 from risen.core.rules.view import View
-from risen.core.spec import ClusterSpec, Revision
+from risen.core.safety.quorum import tolerance_of
+from risen.core.spec import ClusterSpec, PoolSpec, Revision
 
 MOST_LINES = 12
 TO_BE_BAKED = ReleaseId("to be baked")
@@ -108,7 +109,17 @@ def _tell_replicas(now: ClusterSpec, wanted: ClusterSpec) -> None:
         before = now.pool(pool.name)
         more = pool.replicas - (before.replicas if before else 0)
         if more:
-            click.echo(f"  {pool.name}: {'launch' if more > 0 else 'drain and delete'} {abs(more)}")
+            how = "launch" if more > 0 else "drain and delete"
+            click.echo(f"  {pool.name}: {how} {abs(more)}{_voters_words(pool)}")
+
+
+def _voters_words(pool: PoolSpec) -> str:
+    """What another number of voters means."""
+    if pool.role is not Role.CONTROL_PLANE:
+        return ""
+    losses = tolerance_of(pool.replicas)
+    survived = {0: "no loss is", 1: "one loss is"}.get(losses, f"{losses} losses are")
+    return f", etcd's members one by one; {survived} survived then"
 
 
 def _revoked(planned: Planned, glimpse: Glimpse) -> str:
