@@ -236,8 +236,10 @@ async def cordon_while_it_starts(desk: Desk) -> None:
     while (await desk.provider.get(one.name)).state is not InstanceState.STOPPED:
         await clock.sleep(0.5)
     await desk.provider.power_on(one.provider_id)
-    await desk.kubernetes.cordon(*node_of(desk))
     await clock.sleep(30.0)
+    await desk.kubernetes.observe()
+    await desk.kubernetes.cordon(*node_of(desk))
+    await clock.sleep(1.0)
     await desk.kubernetes.observe()
 
 
@@ -369,6 +371,7 @@ RARE: dict[str, Asked] = {
     "kubernetes.observe  shows  pod terminating": evict_and_look,
     "kubernetes.observe  shows  node unknown": let_it_be_forgotten,
     "kubernetes.observe  shows  node unknown cordoned": let_it_be_forgotten,
+    "kubernetes.observe  shows  node not ready waiting for add-ons": cordon_while_it_starts,
     "kubernetes.observe  shows  node not ready waiting for add-ons cordoned": cordon_while_it_starts,
     "kubernetes.observe  order  cordon not shown yet": cordon_and_look_at_once,
     "kubernetes.observe  order  uncordon not shown yet": cordon_and_look_at_once,
