@@ -9,13 +9,12 @@ from random import Random
 import pytest
 
 from risen.codec import records
-from risen.core.names import ImageDigest
 from risen.engine.record import PROVEN_SECONDS
 from risen.interfaces.store import Object
 from risen.sim.befalling import befall
 from risen.sim.faults import NO_FAULTS
 from risen.sim.harness import Run, brought_up, fresh_world
-from risen.sim.scenario import Happening, Scenario
+from risen.sim.scenario import WORKER, Happening, Scenario, release
 from risen.sim.trace import Trace
 from risen.sim.world import World
 
@@ -68,7 +67,8 @@ def strangers(world: World) -> None:
 
 
 def without_images(world: World) -> None:
-    images = {ImageDigest("sha256:worker"), ImageDigest("sha256:control-plane")}
+    images = {item.request.image for item in world.instances.all.values() if item.cluster}
+    assert images
     for_a_while(world, lambda: world.instances.images_lost.update(images), world.instances.images_lost.clear)
 
 
@@ -165,7 +165,7 @@ def test_a_good_release_is_not_revoked_because_nobody_could_join_while_the_store
     attribute: str,
 ) -> None:
     run = rolling("3+2:roll-workers")
-    new = ImageDigest("sha256:worker-2")
+    new = release(WORKER, 2).image
 
     def boots() -> bool:
         lives = (life for life in run.world.history().lives.values() if life.birth.image == new)

@@ -124,11 +124,11 @@ def test_compile_times_are_read_from_what_a_bake_says() -> None:
     assert found == {"etcd 3.6.16": 61.5}
 
 
-def test_the_decision_that_is_measured_is_one_amid_a_rollout() -> None:
+def test_what_is_decided_and_planned_in_the_bench_is_amid_a_rollout() -> None:
     plan = runpy.run_path(str(BENCH / "plan.py"))
-    spent, found = plan["decisions"](100, 3, 2)
-    assert len(spent) == 2
-    assert {step.node for step in found.steps if isinstance(step, CordonNode)} <= {
-        InstanceName(f"w-{number:05d}") for number in range(50, 100)
-    }
-    assert any(isinstance(step, CordonNode) for step in found.steps)
+    found = plan["once"](100, 3)
+    assert set(found) == {"decide", "plan", "memory"}
+    assert all(value > 0 for value in found.values())
+    cluster = plan["rolling"](100, 3)
+    cordoned = {step.node for step in cluster.steps(CordonNode)}
+    assert cordoned and cordoned <= {InstanceName(f"w-{number:05d}") for number in range(50, 100)}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from builders import Cluster, W, pod_of
+from builders import NOW, Cluster, W, pod_of
 from risen.core.names import InstanceName
 from risen.core.picture import PodSeen
-from risen.core.step import EvictPod
+from risen.core.step import EvictPod, PressPowerButton
 
 WEB = pod_of("web-1", "w-a")
 DATABASE = pod_of("db-0", "w-a", stateful=True)
@@ -49,3 +49,15 @@ def test_a_critical_pod_with_a_volume_of_its_own_does_not_wait_for_itself() -> N
 def test_an_empty_instance_still_waits_for_its_volumes() -> None:
     assert awaited(draining(attached=True)) == ["1 volumes to be detached"]
     assert "1 volumes to be detached" not in awaited(draining())
+
+
+def test_what_was_told_to_end_where_no_kubelet_runs_holds_nothing_up() -> None:
+    cluster = draining(replace(DATABASE, terminating=True), attached=True).serve("w-x").off_balancers("w-a")
+    cluster.of_release("w-x")
+    silent = replace(cluster.nodes["w-a"], lease_renewed_unix=NOW.unix - 60)
+    for node, pressed in ((silent, 0), (replace(silent, ready=None), 1)):
+        cluster.nodes["w-a"] = node
+        assert len(cluster.steps(PressPowerButton)) == pressed
+    for name in cluster.nodes:
+        cluster.nodes[name] = replace(cluster.nodes[name], lease_renewed_unix=NOW.unix - 60, ready=None)
+    assert cluster.steps(PressPowerButton) == []

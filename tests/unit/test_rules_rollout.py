@@ -360,19 +360,6 @@ def test_there_is_no_way_back_once_the_power_button_is_pressed() -> None:
     assert cluster.steps(UncordonNode, CloseEntry) == []
 
 
-def test_what_was_told_to_end_where_no_kubelet_runs_holds_nothing_up() -> None:
-    cluster = draining(opened_ago=10)
-    cluster.pods = [pod_of("db-0", "w-a", terminating=True, stateful=True)]
-    cluster.attachments = [("csi-1", InstanceName("w-a"))]
-    silent = replace(cluster.nodes["w-a"], lease_renewed_unix=NOW.unix - 60)
-    for node, pressed in ((silent, 0), (replace(silent, ready=None), 1)):
-        cluster.nodes["w-a"] = node
-        assert len(cluster.steps(PressPowerButton)) == pressed
-    for name in cluster.nodes:
-        cluster.nodes[name] = replace(cluster.nodes[name], lease_renewed_unix=NOW.unix - 60, ready=None)
-    assert cluster.steps(PressPowerButton) == []
-
-
 # --- the end -----------------------------------------------------------------------------------------------
 def test_the_revision_is_complete_once_every_instance_is_on_it_and_serves() -> None:
     cluster = rolling(2)

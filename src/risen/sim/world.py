@@ -91,8 +91,8 @@ class World:
         self.store.put(records.revision_key(revision.number), records.encode(revision), None)
 
     def newest_revision(self) -> Revision:
-        """The revision in force."""
-        key = self.store.list(records.REVISIONS)[-1]
+        """The revision in force, of those that are in a form known here."""
+        key = [one for one in self.store.list(records.REVISIONS) if one not in self.store.newer][-1]
         return records.decode(self.store.objects[key].data, Revision, key)
 
     def copied(self) -> World:
