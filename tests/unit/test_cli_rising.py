@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from builders import Cluster, birth_of
-from risen.cli.rising import Rising, rise_line
+from builders import Cluster, birth_of, pod_of
+from risen.cli.rising import DNS_LABEL, Rising, dns_line, rise_line
 from risen.core.events import Alarm, BecameReady, Born, Joined, Launched
 from risen.core.names import InstanceName, ProviderId, Role
 
@@ -48,3 +48,17 @@ def test_a_clock_that_went_back_gives_no_phase_below_zero() -> None:
     from risen.cli.rising import Moments
 
     assert "launch 0.0s" in rise_line(NAME, Moments(Role.WORKER, 100.0, launched=90.0), 101.0)
+
+
+def test_up_ends_once_both_pods_of_the_dns_are_ready_and_stay() -> None:
+    cluster = Cluster.standing(3, 2)
+    names = [pod_of(f"coredns-{at}", at, labels=(DNS_LABEL,)) for at in ("w-a", "w-b")]
+    for pods, whole, count in (
+        ([], False, 0),
+        ([names[0], replace(names[1], ready=False)], False, 1),
+        ([names[0], replace(names[1], terminating=True)], False, 1),
+        (names, True, 2),
+    ):
+        cluster.pods = pods
+        found, line = dns_line(cluster.picture())
+        assert (found, f"cluster DNS {count} of 2" in line) == (whole, True)

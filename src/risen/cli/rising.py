@@ -11,6 +11,7 @@ from risen.core.events import BecameReady, Born, Event, Joined, Launched
 from risen.core.names import InstanceName, Role
 from risen.core.picture import EtcdSeen, Picture, Seen
 
+DNS_LABEL, DNS_REPLICAS = ("k8s-app", "kube-dns"), 2
 QUIET_SECONDS = 10.0
 MOST_WAITS = 3
 
@@ -55,6 +56,17 @@ class Rising:
         more = f" · and {len(waits) - MOST_WAITS} more" if len(waits) > MOST_WAITS else ""
         words = " · ".join(waiting_words(wait, glimpse.boot) for wait in waits[:MOST_WAITS])
         return [f"wait    {words}{more}"]
+
+
+def dns_line(picture: Picture) -> tuple[bool, str]:
+    """Whether the cluster's DNS is whole, and how far it is. Its pods are Ready once they read from the API by the
+    address of its Service: network plugin, kube-proxy and endpoint carry traffic then."""
+    kubernetes = picture.kubernetes
+    pods = kubernetes.value.pods if isinstance(kubernetes, Seen) else ()
+    ready = sum(1 for pod in pods if DNS_LABEL in pod.labels and pod.ready and not pod.terminating)
+    whole = ready >= DNS_REPLICAS
+    why = "pods reach the API by its Service" if whole else "its pods read from the API by its Service first"
+    return whole, f"cluster DNS {ready} of {DNS_REPLICAS} Ready: {why}"
 
 
 def rise_line(name: InstanceName, moments: Moments, ready: float) -> str:

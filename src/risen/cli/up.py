@@ -19,7 +19,7 @@ from risen.cli.context import file_option, host, need_root, read_cluster_file, r
 from risen.cli.doctor import render
 from risen.cli.glimpse import Glimpse, Looker
 from risen.cli.revising import ApplyOptions, apply_file
-from risen.cli.rising import Rising
+from risen.cli.rising import Rising, dns_line
 from risen.cli.watch import EventStream
 from risen.cli.words import blocked_words, leader_words, waiting_words
 from risen.core.spec import ClusterSpec
@@ -122,7 +122,7 @@ async def _watch(cluster: Cluster, timeout: float) -> Glimpse:
     looker = await Looker.open(cluster, ADDON_POLL_SECONDS)
     patience = RESTART_SECONDS if local_site(local_settings(cluster)).restarts_controller else 0.0
     led_at = CLOCK.boot()
-    end = led_at + timeout
+    end, said = led_at + timeout, ""
     try:
         while True:
             began = CLOCK.boot()
@@ -132,7 +132,12 @@ async def _watch(cluster: Cluster, timeout: float) -> Glimpse:
                 click.echo(line)
                 rising.said_at = glimpse.boot
             if glimpse.settled:
-                return glimpse
+                whole, dns = dns_line(glimpse.picture)
+                if whole or dns != said:
+                    click.echo(f"{'check' if whole else 'wait ':<8}{dns}")
+                if whole:
+                    return glimpse
+                said = dns
             if glimpse.leader is None:
                 if CLOCK.boot() >= led_at + patience:
                     raise click.ClickException(f"nobody leads any more: run it again. {_last_words(cluster)}")
