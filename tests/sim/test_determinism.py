@@ -27,7 +27,7 @@ print(simulate(Scenario.parse(sys.argv[1]), 5, random_faults(5)).hash)
 """
 
 
-@pytest.mark.parametrize("name", ["3+1", "3+2:roll-all"])
+@pytest.mark.parametrize("name", ["3+1", pytest.param("3+2:roll-all", marks=pytest.mark.sim)])
 def test_two_interpreters_with_different_hash_seeds_trace_the_same_run(name: str) -> None:
     hashes = set()
     for hash_seed in ("1", "4242"):
@@ -52,7 +52,14 @@ def test_a_standing_cluster_may_be_used_again_and_again() -> None:
     assert simulate(scenario, 3, faults, standing).hash == first.hash == simulate(scenario, 3, faults).hash
 
 
-@pytest.mark.parametrize(("name", "every"), [("1+1", 19), ("3+1:kill-leader", 19), ("3+2:roll-workers", 47)])
+@pytest.mark.parametrize(
+    ("name", "every"),
+    [
+        ("1+1", 19),
+        pytest.param("3+1:kill-leader", 19, marks=pytest.mark.sim),
+        pytest.param("3+2:roll-workers", 47, marks=pytest.mark.sim),
+    ],
+)
 def test_a_fault_struck_in_a_fork_of_a_run_ends_as_its_replay_does(name: str, every: int) -> None:
     scenario = Scenario.parse(name)
     standing = standing_for(scenario, 3)

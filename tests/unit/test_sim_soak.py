@@ -38,6 +38,7 @@ def test_a_record_of_other_code_is_begun_anew(tmp_path: Path) -> None:
     assert json.loads(out.read_text())["schedules"] == 1
 
 
+@pytest.mark.sim
 def test_an_enumeration_strikes_each_write_once_whatever_the_slices() -> None:
     smallest = Scenario(1, 0)
     parts = parts_of([smallest], 1, enumerated=True)
