@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import pytest
@@ -10,12 +11,13 @@ from builders import birth_of
 from risen.codec import records
 from risen.core.events import Born, EntryOpened, Joined, KillAsked, KillDone, Launched, SeenGone
 from risen.core.fold import apply
-from risen.core.names import InstanceName
-from risen.core.picture import Picture, Seen, Unseen
+from risen.core.names import InstanceName, ProviderId
+from risen.core.picture import InstanceSeen, InstanceState, Picture, Seen, Unseen
 from risen.engine.notice import noticed
 from risen.engine.record import Records
-from risen.interfaces.errors import NotFound
+from risen.interfaces.errors import InterfaceError, NotFound
 from risen.interfaces.store import IfAbsent, IfVersion, Object
+from risen.services.join_engine import EngineFacts
 from risen.sim.bucket import Bucket
 from risen.sim.enumeration import standing_for
 from risen.sim.harness import brought_up, fresh_world, simulate
@@ -135,6 +137,41 @@ async def test_a_refused_launch_is_told_once_whatever_its_numbers_are() -> None:
     for words in ("NoCapacity: 512 MiB free", "NoCapacity: 480 MiB free", "NotFound: no image"):
         await known.launch_refused(name, words)
     assert known.seq == 3 and known.history.lives[name].refused == "NotFound: no image"
+
+
+async def test_a_shut_store_is_open_once_the_engine_has_proved_it_whoever_wrote_before() -> None:
+    """Else the first to join after it would keep the clocks of all the others from beginning again."""
+    world = fresh_world(Scenario(1, 1), 1)
+    known = await Records.load(PlainStore(world.store), StillClock())
+    world.store.full = True
+    with pytest.raises(InterfaceError):
+        await known.prove_writable()
+    world.store.full = False
+    await known.append(Joined(6.0, InstanceName("worker-2")))
+    assert known.shut
+    assert (await known.prove_writable(), known.shut, await known.prove_writable()) == (True, False, False)
+
+
+@dataclass
+class OneThere:
+    """A provider that shows one running instance."""
+
+    async def get(self, instance: InstanceName) -> InstanceSeen:
+        return InstanceSeen(instance, ProviderId("p-1"), None, InstanceState.RUNNING, "10.77.0.10")
+
+
+async def test_the_time_of_a_ticket_begins_again_once_those_who_hold_one_can_join() -> None:
+    """A full disk lasts longer than a ticket: who asks then must neither be refused nor take that for its end."""
+    world = fresh_world(Scenario(1, 1), 1)
+    known = await Records.load(PlainStore(world.store), StillClock())
+    name = InstanceName("worker-1")
+    await known.append(Born(5.0, birth_of(name)))
+    facts = EngineFacts(OneThere(), None, known, None)  # type: ignore[arg-type]
+    at = await facts.address_of(name)
+    assert at is not None and at.launched_unix == StillClock().unix()
+    known.shut = True
+    at = await facts.address_of(name)
+    assert at is not None and at.launched_unix == math.inf
 
 
 @dataclass

@@ -157,3 +157,18 @@ def test_what_happened_to_an_instance_whose_birth_event_was_never_written_is_kep
     ]
     life = fold(UID, events, births=[one]).lives[one.instance]
     assert (life.provider_id, life.joined_at_unix, life.ready_at_unix) == ("id", 3.0, 4.0)
+
+
+def test_an_entry_that_let_its_subject_live_takes_the_place_of_none_that_buries() -> None:
+    """Without its entry an instance that is long gone would count as one that has just died."""
+    names = [InstanceName(f"w-{number:05d}") for number in range(folding.KEEP_CLOSED_ENTRIES)]
+    events: list[Event] = []
+    for number, name in enumerate(names):
+        at, key = NOW + number, f"{name}-1"
+        events += [Born(at, birth(name)), EntryOpened(at, key, name, "rollout", ())]
+        events += [SeenGone(at, name), EntryClosed(at, key, "rolled")]
+    for number in range(20):
+        events += [EntryOpened(NOW + 9000, f"put-{number}", WORKER, "rollout", ())]
+        events += [EntryClosed(NOW + 9001 + number, f"put-{number}", "put off")]
+    history = fold(UID, events, births=[birth(name) for name in names])
+    assert {one.subject for one in history.entries.values() if one.outcome == "rolled"} == set(names)

@@ -103,7 +103,7 @@ def test_every_kind_names_a_type_that_is_there() -> None:
 
 
 def test_what_is_no_intent_is_not_taken_for_one() -> None:
-    with pytest.raises(Corrupt, match="intents/i: no intent is called 'bootstrap'"):
+    with pytest.raises(TooNew, match="intents/i: no intent is called 'bootstrap'"):
         records.decode_intent(records.encode(BOOTSTRAP), "intents/i")
 
 
@@ -132,7 +132,7 @@ def test_bytes_that_make_no_sense_are_corrupt_and_name_their_key(data: bytes) ->
 def test_an_object_of_another_kind_is_corrupt() -> None:
     with pytest.raises(Corrupt, match="holds a 'bootstrap' where a 'birth' belongs"):
         records.decode(records.encode(BOOTSTRAP), Birth, "births/x")
-    with pytest.raises(Corrupt, match="no event is called 'bootstrap'"):
+    with pytest.raises(TooNew, match="no event is called 'bootstrap'"):
         records.decode_event(records.encode(BOOTSTRAP), 1)
 
 

@@ -233,3 +233,12 @@ async def test_without_the_credentials_that_its_release_needs_an_instance_has_to
     assert not [event for event in world.events if isinstance(event, Joined)]
     world.facts.auths = {REGISTRY: "dTpw"}
     assert await given(world) == {REGISTRY: "dTpw"}
+
+
+def test_where_no_credentials_are_needed_their_file_need_not_be_there() -> None:
+    def nothing(path: str) -> str:
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    text = f"{HEAD}  registries:\n  - {{host: '{HOST}', credentialsFile: ./registry.json}}\n"
+    found = read_cluster(text, "cluster.yaml", nothing, with_credentials=False)
+    assert (found.spec.registries, found.registry_auths) == ((HOST,), {})

@@ -88,3 +88,15 @@ def test_what_others_took_of_the_way_out_is_told_once_it_is_laid_again() -> None
 def test_what_cannot_be_laid_again_is_noted_and_tried_again() -> None:
     said = kept_for(2 * OUTSIDE_SECONDS, TakenFrom([]))
     assert said == ["site cannot be mended: OutcomeUnknown: nft: exit 1"] * 2
+
+
+class OnADiskThatTakesNothing(TakenFrom):
+    """Its lock file cannot be opened."""
+
+    async def mend_outside(self) -> tuple[str, ...]:
+        raise OSError(30, "Read-only file system")
+
+
+def test_a_disk_that_takes_no_writes_is_noted_and_does_not_end_the_keeper() -> None:
+    said = kept_for(2 * OUTSIDE_SECONDS, OnADiskThatTakesNothing([]))
+    assert said == ["site cannot be mended: OSError: [Errno 30] Read-only file system"] * 2

@@ -57,11 +57,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def read_spec(file: Path) -> ClusterSpec:
-    """The spec in a file; every problem in it is told at once."""
-    return read_cluster_file(file).spec
+    """The spec in a file; every problem in it is told at once. Credentials that it points at are not read."""
+    return read_cluster_file(file, with_credentials=False).spec
 
 
-def read_cluster_file(file: Path) -> ClusterFile:
+def read_cluster_file(file: Path, with_credentials: bool = True) -> ClusterFile:
     """The same with the credentials that it points at."""
     from risen.codec.cluster_yaml import read_cluster
     from risen.codec.yaml_nodes import Problems
@@ -81,7 +81,7 @@ def read_cluster_file(file: Path) -> ClusterFile:
             f"{file}: not a text in UTF-8 (byte {error.start} cannot be read)"
         ) from error
     try:
-        return read_cluster(text, str(file), lambda path: (file.parent / path).read_text())
+        return read_cluster(text, str(file), lambda path: (file.parent / path).read_text(), with_credentials)
     except Problems as problems:
         raise click.ClickException(str(problems)) from problems
 

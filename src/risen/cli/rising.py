@@ -65,8 +65,8 @@ def dns_line(picture: Picture) -> tuple[bool, str]:
     pods = kubernetes.value.pods if isinstance(kubernetes, Seen) else ()
     ready = sum(1 for pod in pods if DNS_LABEL in pod.labels and pod.ready and not pod.terminating)
     whole = ready >= DNS_REPLICAS
-    why = "pods reach the API by its Service" if whole else "its pods read from the API by its Service first"
-    return whole, f"cluster DNS {ready} of {DNS_REPLICAS} Ready: {why}"
+    why = ": pods reach the API by its Service" if whole else ""
+    return whole, f"cluster DNS {ready} of {DNS_REPLICAS} Ready{why}"
 
 
 def rise_line(name: InstanceName, moments: Moments, ready: float) -> str:

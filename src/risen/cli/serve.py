@@ -76,11 +76,14 @@ async def _keep(cluster: Cluster, clients: Clients, stopping: asyncio.Event) -> 
         await stack.enter_async_context(serve_joins(cluster, clients, engine.records, _note))
         signer = Signer(clients.kubernetes.signing, clients.authorities.cluster, CLOCK, _note)
         keeper = SiteKeeper(site, clients.endpoint, CLOCK, _note)
+        faults: list[str] = []
         for work in (_renew(clients), signer.run(), keeper.run()):
             duty = asyncio.create_task(work)
-            duty.add_done_callback(partial(_ended_early, stopping))
+            duty.add_done_callback(partial(_ended_early, stopping, faults))
             stack.callback(duty.cancel)
         await _until_stopped(engine, heartbeat.beat, stopping)
+    if faults:
+        raise click.ClickException(faults[0])
 
 
 async def _until_stopped(engine: Engine, beat: Callable[[], None], stopping: asyncio.Event) -> None:
@@ -103,11 +106,12 @@ async def _renew(clients: Clients) -> None:
         clients.renew()
 
 
-def _ended_early(stopping: asyncio.Event, duty: asyncio.Task[None]) -> None:
-    """A duty runs for ever: one that ended by a fault is told, and the controller ends, to be started whole."""
+def _ended_early(stopping: asyncio.Event, faults: list[str], duty: asyncio.Task[None]) -> None:
+    """A duty runs for ever: one that ended by a fault is told, and the controller fails, to be started whole."""
     if duty.cancelled() or stopping.is_set():
         return
-    _note(f"{duty.get_coro()!r} ended: {duty.exception()!r}; the controller ends")
+    faults.append(f"{duty.get_coro()!r} ended: {duty.exception()!r}; the controller ends")
+    _note(faults[0])
     stopping.set()
 
 

@@ -90,7 +90,8 @@ def _screen(glimpse: Glimpse) -> list[str]:
     wrong = _at_most([f"WRONG  {item}" for item in (*_wrong(glimpse), *_revoked(view))], "WRONG")
     lines += wrong or ["WRONG  nothing"]
     lines += [_etcd_line(glimpse), _certificates_line(glimpse), f"LOG    {_log(glimpse)}"]
-    return lines + ([f"next   {halted_next(glimpse)}"] if halted_next(glimpse) else [])
+    following = halted_next(glimpse)
+    return lines + ([f"next   {following}"] if following else [])
 
 
 def _head(glimpse: Glimpse) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -33,6 +34,10 @@ ADDON_POLL_SECONDS = 1.0
 STARTUP_SECONDS = 300.0
 """Python alone takes 10 s where the processor is emulated; what hangs is ended by a person."""
 SAY_AFTER_SECONDS = 10.0
+DNS_SECONDS = 60.0
+"""For the cluster's DNS once all instances serve. More would hold up what may never come: no kube-proxy of ours, no node
+without the user's own taints."""
+DNS_MEND = "look at `risen kubectl get pods -n kube-system -o wide`"
 RESTART_SECONDS = 60.0
 """Within which systemd has a controller that failed lead again, on the slowest of hosts."""
 
@@ -122,7 +127,7 @@ async def _watch(cluster: Cluster, timeout: float) -> Glimpse:
     looker = await Looker.open(cluster, ADDON_POLL_SECONDS)
     patience = RESTART_SECONDS if local_site(local_settings(cluster)).restarts_controller else 0.0
     led_at = CLOCK.boot()
-    end, said = led_at + timeout, ""
+    end, settled_at = led_at + timeout, math.inf
     try:
         while True:
             began = CLOCK.boot()
@@ -132,12 +137,11 @@ async def _watch(cluster: Cluster, timeout: float) -> Glimpse:
                 click.echo(line)
                 rising.said_at = glimpse.boot
             if glimpse.settled:
-                whole, dns = dns_line(glimpse.picture)
-                if whole or dns != said:
-                    click.echo(f"{'check' if whole else 'wait ':<8}{dns}")
-                if whole:
+                settled_at = min(settled_at, CLOCK.boot())
+                whole, line = dns_line(glimpse.picture)
+                if whole or CLOCK.boot() > settled_at + DNS_SECONDS:
+                    click.echo(f"check   {line}" if whole else f"careful {line}; {DNS_MEND}")
                     return glimpse
-                said = dns
             if glimpse.leader is None:
                 if CLOCK.boot() >= led_at + patience:
                     raise click.ClickException(f"nobody leads any more: run it again. {_last_words(cluster)}")

@@ -213,7 +213,7 @@ def decode_event(data: bytes, seq: int) -> Event:
     key = f"{EVENTS}#{seq}"
     envelope = _open(data, key)
     if envelope.kind not in _EVENTS:
-        raise Corrupt(f"{key}: no event is called {envelope.kind!r}")
+        raise TooNew(f"{key}: no event is called {envelope.kind!r} here: a newer Risen wrote it")
     event: Event = _value(envelope, _EVENTS[envelope.kind], key)
     return event
 
@@ -222,7 +222,7 @@ def decode_intent(data: bytes, key: str) -> Intent:
     """What a person asked for. Raises Corrupt, TooNew (also for a kind not known here)."""
     envelope = _open(data, key)
     if envelope.kind not in _INTENTS:
-        raise Corrupt(f"{key}: no intent is called {envelope.kind!r}")
+        raise TooNew(f"{key}: no intent is called {envelope.kind!r} here: a newer Risen wrote it")
     intent: Intent = _value(envelope, _INTENTS[envelope.kind], key)
     return intent
 

@@ -45,8 +45,8 @@ class RegistryWritten(Written):
     )
 
 
-def check_registries(beside: Beside, auths: dict[str, str]) -> Callable[[Document], Iterator[Problem]]:
-    """A check that reads each registry's credentials into `auths`: `USER:PASSWORD` in base64 by host."""
+def check_registries(beside: Beside | None, auths: dict[str, str]) -> Callable[[Document], Iterator[Problem]]:
+    """A check that reads each registry's credentials into `auths`: `USER:PASSWORD` in base64 by host. None: it reads none."""
 
     def check(document: Document) -> Iterator[Problem]:
         written = document.at(("spec", "registries"))
@@ -61,7 +61,7 @@ def check_registries(beside: Beside, auths: dict[str, str]) -> Callable[[Documen
             if name in seen:
                 yield document.problem((*path, "host"), f'"{name}" stands twice: one entry each')
             seen.add(name)
-            if isinstance(file, str):
+            if isinstance(file, str) and beside is not None:
                 try:
                     auths[name] = _auth_of(name, file, beside)
                 except ValueError as error:

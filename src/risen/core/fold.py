@@ -50,6 +50,7 @@ from risen.core.history import (
     TaskResult,
 )
 from risen.core.names import ClusterUid, InstanceName
+from risen.core.reasons import LET_LIVE
 from risen.core.step import Birth, Bootstrap
 
 KEEP_GONE_LIVES = 500
@@ -268,8 +269,15 @@ def _bounded_entries(history: History) -> History:
     ]
     if len(closed) <= KEEP_CLOSED_ENTRIES:
         return history
-    forget = {key for _, key in sorted(closed)[:-KEEP_CLOSED_ENTRIES]}
+    forget = {key for _, key in sorted(closed)[:-KEEP_CLOSED_ENTRIES] if not _buries(history, key)}
     return replace(history, entries=_without(history.entries, forget))
+
+
+def _buries(history: History, key: str) -> bool:
+    """Whether an entry is what tells that a life on record is over: without it that one would die once more."""
+    entry = history.entries[key]
+    life = history.lives.get(entry.subject)
+    return life is not None and life.gone_at_unix is not None and entry.outcome not in LET_LIVE
 
 
 def _added(mapping: Mapping[int, tuple[V, ...]], revision: int, *values: V) -> Mapping[int, tuple[V, ...]]:

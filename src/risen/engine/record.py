@@ -75,7 +75,10 @@ class Records(Past):
     doubtful: bool = False
     """A write failed, perhaps behind one that it belongs to: read all again first."""
     shut: bool = False
-    """The store refused a write, or could not be read, and has taken no write since."""
+    """The store refused a write, or could not be read. Whoever writes next does not end that: `prove_writable` does,
+    for the clocks begin again with it."""
+    open_since_unix: float = 0.0
+    """Since when it was not shut, as far as is known here."""
     written_at: float = -math.inf
     """When the last write that it took was sent, in boot seconds."""
 
@@ -84,6 +87,7 @@ class Records(Past):
         """Read everything. Raises NotFound for an empty store, Corrupt, TooNew, Unreachable."""
         past = await load_past(store)
         found = cls(store=store, history=past.history, seq=past.seq, births=past.births, clock=clock)
+        found.open_since_unix = clock.unix()
         await found._read_revision()
         return found
 
@@ -98,10 +102,17 @@ class Records(Past):
     async def prove_writable(self) -> bool:
         """Write, unless that was done moments ago: what cannot be recorded is not begun. Whether the store was shut
         until now. Raises what the store raises."""
-        was_shut = self.shut
-        if was_shut or self.clock.boot() - self.written_at > PROVEN_SECONDS:
-            proof = records.encode(records.Writable(self.clock.unix()))
-            await self._sure(self.store.put(records.WRITABLE, proof))
+        was_shut, now = self.shut, self.clock.boot()
+        if not was_shut and now - self.written_at <= PROVEN_SECONDS:
+            return False
+        try:
+            await self.store.put(records.WRITABLE, records.encode(records.Writable(self.clock.unix())))
+        except InterfaceError:
+            self.shut = True
+            raise
+        self.shut, self.written_at = False, now
+        if was_shut:
+            self.open_since_unix = self.clock.unix()
         return was_shut
 
     async def _read_again(self) -> None:
@@ -198,7 +209,7 @@ class Records(Past):
         except InterfaceError:
             self.doubtful = self.shut = True
             raise
-        self.shut, self.written_at = False, sent_at
+        self.written_at = sent_at
 
     async def _take_intents(self) -> None:
         """Each intent becomes an event; then its object has done its work."""

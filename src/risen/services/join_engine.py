@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,14 +29,17 @@ class EngineFacts:
     credentials: Credentials
 
     async def address_of(self, instance: InstanceName) -> InstanceAt | None:
-        """The provider's word on one instance; None unless it runs and nobody is about to end it."""
+        """The provider's word on one instance; None unless it runs and nobody is about to end it. While the store was
+        shut, or nobody led, nobody could join: a ticket's time begins again after that."""
         if any(entry.subject == instance for entry in self.records.history.open_entries):
             return None
         seen = await self.provider.get(instance)
         if seen.state not in (InstanceState.STARTING, InstanceState.RUNNING):
             return None
         life = self.records.history.lives.get(instance)
-        return InstanceAt(seen.provider_id, seen.address, life.launched_at_unix if life else None)
+        launched = life.launched_at_unix if life is not None else None
+        could_join = math.inf if self.records.shut else self.records.open_since_unix
+        return InstanceAt(seen.provider_id, seen.address, max(launched or 0.0, could_join))
 
     async def etcd_members(self) -> EtcdSeen:
         """A fresh list, asked of every instance that may hold etcd and runs."""

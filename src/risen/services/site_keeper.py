@@ -32,7 +32,7 @@ class SiteKeeper:
             await self.clock.sleep(LOOK_SECONDS)
             try:
                 await self.look()
-            except InterfaceError as error:
+            except (InterfaceError, OSError) as error:  # a disk that takes no writes, no memory for a program
                 self.note(f"site cannot be mended: {type(error).__name__}: {error}")
 
     async def look(self) -> None:

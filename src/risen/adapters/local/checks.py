@@ -284,10 +284,14 @@ def check_sysctls() -> Check:
 
 
 def _chains_used() -> tuple[str, ...]:
-    """Chains of others that get rules of ours. Who is not root cannot see which of them are there."""
-    if not has_outside():
+    """Chains of others that get rules of ours. Who is not root cannot see which of them are there, and without the
+    programs that show them (a check of its own) nobody can."""
+    try:
+        if not has_outside():
+            return ()
+        return user_chains() if os.geteuid() == 0 else tuple(USER_CHAINS)
+    except InterfaceError:
         return ()
-    return user_chains() if os.geteuid() == 0 else tuple(USER_CHAINS)
 
 
 def _works(command: str) -> bool:

@@ -106,6 +106,8 @@ class LocalSite:
         if not has_outside():
             return ()
         with file_lock(settings.folder / "locks" / "site.lock"):
+            if not settings.netns_path.exists():  # taken down meanwhile: what is laid now would stay
+                return ()
             laid = open_outside(settings)
             set_outside_route(settings, True)
         return laid

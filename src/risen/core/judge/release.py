@@ -18,7 +18,7 @@ from risen.core.judge.snapshot import held_as_learner_until_unix, is_held_as_lea
 from risen.core.judge.verdict import Judgement, Verdict, is_silent
 from risen.core.names import InstanceName, may_hold_etcd
 from risen.core.picture import InstanceState, NodeSeen, PodSeen, Start
-from risen.core.reasons import NEVER_JOINED, REPAIR
+from risen.core.reasons import LET_LIVE, NEVER_JOINED, REPAIR
 
 SETTLE_SECONDS = 30.0
 """A Node that turns NotReady with a living kubelet may turn back; for so long beyond its soak it is waited for."""
@@ -155,8 +155,13 @@ def _others_are_fine(facts: Facts, verdicts: Verdicts, life: Life) -> bool:
 
 
 def _taken_out(facts: Facts, life: Life) -> ReleaseVerdict | None:
-    """What repair concluded of it counts; what people asked for does not."""
-    entries = [e for e in facts.history.entries.values() if e.subject == life.birth.instance]
+    """What repair concluded of it counts; what people asked for does not, and of that nothing that let it live."""
+    entries = [
+        entry
+        for entry in facts.history.entries.values()
+        if entry.subject == life.birth.instance
+        and (entry.reason in (REPAIR, NEVER_JOINED) or entry.outcome not in LET_LIVE)
+    ]
     for entry in entries:
         if entry.reason in (REPAIR, NEVER_JOINED):
             when = "in its soak" if life.ready_at_unix is not None else "before it was Ready"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from risen.core.blocked import Blocked
 from risen.core.history import Entry
 from risen.core.judge.evictions import Budgets
-from risen.core.names import InstanceName, Role
+from risen.core.names import InstanceName, PoolName, Role
 from risen.core.picture import InstanceState, PodSeen
 from risen.core.reasons import CALLED_OFF, PUT_OFF, ROLLBACK, ROLLING, SCALE_DOWN, SKIPPED
 from risen.core.rules.target import Outdated, is_paused, outdated, wanted_again
@@ -106,8 +106,13 @@ def is_put_off(view: View, entry: Entry) -> bool:
         return False
     if not pods_to_move(view, entry.subject):
         return False
-    others = (one.life.birth.instance for one in outdated(view, life.birth.pool))
-    return any(_would_leave(view, name) for name in others)
+    return _some_would_leave(view, life.birth.pool)
+
+
+@once
+def _some_would_leave(view: View, pool: PoolName) -> bool:
+    """Whether one of those that are to go could be drained now; asked once for all drains that are stuck."""
+    return any(_would_leave(view, one.life.birth.instance) for one in outdated(view, pool))
 
 
 def _would_leave(view: View, name: InstanceName) -> bool:

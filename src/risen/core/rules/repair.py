@@ -52,9 +52,11 @@ def _storms(view: View) -> Mapping[PoolName, Blocked]:
 
 
 def entry_id(view: View, subject: InstanceName) -> str:
-    """`SUBJECT-N`: the N-th entry of this subject. Deterministic, so that a retry meets its own."""
-    before = sum(1 for entry in view.facts.history.entries.values() if entry.subject == subject)
-    return f"{subject}-{before + 1}"
+    """`SUBJECT-N`: one more than the last entry of this subject. Deterministic, so that a retry meets its own. Earlier
+    ones may be forgotten."""
+    ids = (entry.id for entry in view.facts.history.entries.values() if entry.subject == subject)
+    numbers = (text for one in ids if (text := one.rpartition("-")[2]).isdecimal())
+    return f"{subject}-{max(map(int, numbers), default=0) + 1}"
 
 
 def open_entry(view: View, name: InstanceName, reason: str, *evidence: str) -> OpenEntry:

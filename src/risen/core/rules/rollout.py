@@ -150,11 +150,21 @@ def _roll(view: View, pool: PoolSpec) -> RuleOutput:
     )
     if not roll.outdated:
         return held
-    if not roll.passed:  # its first instance is tried by the pods that it takes over
+    if not roll.passed and pool.role is not Role.CONTROL_PLANE:  # tried by the pods that it takes over
         loaded = sorted(roll.outdated, key=lambda one: not _has_load(view, one.life.birth.instance))
         roll = replace(roll, outdated=tuple(loaded))
     choose = _choose_control_plane if pool.role is Role.CONTROL_PLANE else _choose_workers
-    return gather(held, choose(view, roll))
+    chosen = gather(held, choose(view, roll))
+    return _awaits_suspects(view, pool) if chosen == RuleOutput() else chosen
+
+
+def _awaits_suspects(view: View, pool: PoolSpec) -> RuleOutput:
+    """Nothing is said of why nothing is taken: an instance that does not serve now is in the way, and nobody ends it."""
+    names = [life.birth.instance for life in view.staying(pool.name)]
+    suspects = ", ".join(name for name in names if view.verdict(name) is Verdict.SUSPECT)
+    if not suspects:
+        return RuleOutput()
+    return RuleOutput(waiting=(Waiting(pool.name, f"{suspects} to be healthy", view.facts.now.boot),))
 
 
 def _choose_workers(view: View, roll: PoolRoll) -> RuleOutput:
@@ -272,7 +282,8 @@ def _choose_sick(view: View, one: Outdated) -> RuleOutput:
     """What has gone bad is taken as long as the others are etcd's quorum: safety has the last word on it."""
     name = one.life.birth.instance
     if view.verdict(name) in (Verdict.STARTING, Verdict.SUSPECT, Verdict.SICK) and one.reason in ROLLING:
-        if one.reason == ROLLOUT and view.verdict(name) is Verdict.STARTING:
+        starts = one.reason == ROLLOUT and view.verdict(name) is Verdict.STARTING
+        if starts and not is_sent_away(view, one.life.birth.pool):
             return RuleOutput()
         return RuleOutput(steps=(open_entry(view, name, one.reason, one.evidence),))
     return RuleOutput()

@@ -125,14 +125,31 @@ def unpassed(view: View) -> tuple[PoolRelease, ...]:
 
 
 def launch_release(view: View, pool: PoolName) -> PoolRelease | None:
-    """What repair and scale-up launch: the last good release. None while there is none to launch."""
+    """What repair and scale-up launch: the last good release, and what stands while it is not this pool's turn. None
+    while there is none to launch."""
     wanted = target(view, pool)
+    standing = _standing(view, pool)
+    if standing is not None:
+        return standing
     if wanted is None or has_passed(view, wanted.release):
         return wanted
     settled = view.facts.history.settled_release(pool)
     if settled is not None and settled.release not in view.facts.history.revoked:
         return settled
     return wanted if may_expose(view, wanted.release) else None
+
+
+def _standing(view: View, pool: PoolName) -> PoolRelease | None:
+    """What a pool that is rolled after others stays with until they are; None where it is its turn, or nothing good
+    stands. A kubelet of its would else be newer than the API servers, or an API server older than the kubelets."""
+    history, spec = view.facts.history, view.pool(pool)
+    if spec is None or spec.role is first_role(view) or not unrolled(view, first_role(view)):
+        return None
+    back = going_back(view) is not None
+    stands = view.revision.release_of(pool) if back else history.settled_release(pool)
+    if stands is None or stands.release in history.revoked or not has_passed(view, stands.release):
+        return None
+    return stands
 
 
 @dataclass(frozen=True, slots=True)
