@@ -335,3 +335,10 @@ def test_history_is_a_table_or_data_and_says_who_and_why(ground: Ground) -> None
         "instance": "worker-a", "reason": "rollout", "evidence": [], "opened_unix": T + 1020,
         "closed_unix": T + 1035, "outcome": "rolled", "ledger": "worker-a-1",
     }  # fmt: skip
+
+
+def test_what_cannot_be_seen_now_halts_nothing_that_a_person_might_go_past(ground: Ground) -> None:
+    cluster = halted()
+    cluster.unseen["kubernetes"] = "Unreachable: not in sync yet"
+    glimpse = glimpse_of(ground, cluster)
+    assert (halts(view_of(glimpse)), halted_next(glimpse)) == ((), "")

@@ -135,7 +135,10 @@ def resume(name: str | None, reason: str) -> None:
 def causes_to_go_past(revision: Revision, found: tuple[Halted, ...]) -> tuple[str, ...]:
     """What the rollout is halted for, each told. Refuses where it is not, and what nobody can go past."""
     if not found:
-        raise click.ClickException(f"revision {revision.number} is neither paused, aborted nor halted")
+        raise click.ClickException(
+            f"revision {revision.number} is neither paused, aborted nor halted, as far as can be seen now "
+            "(`risen status` says what cannot)"
+        )
     lasting = [halt.why for halt in found if halt.lasts]
     if lasting:
         raise click.ClickException(

@@ -100,8 +100,8 @@ def _verdict(view: View, life: Life) -> ReleaseVerdict:
 
 
 def halts(view: View) -> tuple[Halted, ...]:
-    """What the rollout is halted for now."""
-    if going_back(view) is not None:
+    """What the rollout is halted for now. Nothing while it cannot be seen: no rule concludes anything then."""
+    if going_back(view) is not None or view.cannot_see("provider", "kubernetes") is not None:
         return ()
     trials = (_tried_by(view, release) for release in unpassed(view))
     found = (_verdict(view, life) for life in trials if life is not None)
