@@ -13,6 +13,7 @@ from risen.adapters.kubernetes import KubernetesClient
 from risen.adapters.kubernetes.api import Api, Credentials
 from risen.core.spec import ClusterSpec
 from risen.instance.addons import addon_bundle
+from risen.instance.cluster_dns import COREDNS_VERSION
 from risen.interfaces.errors import InterfaceError
 from risen.interfaces.kubernetes import Kubernetes
 
@@ -36,7 +37,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 async def kubelet(guarded: ApiServer) -> AsyncIterator[Api]:
     """As a kubelet of that name asks, with the policy applied as the engine applies it."""
     admin = noted(KubernetesClient(Credentials(guarded.url, guarded.admin)), Kubernetes)
-    for addon in addon_bundle(ClusterSpec("dev", "1.36.3", ())):
+    for addon in addon_bundle(ClusterSpec("dev", "1.36.3", ()), COREDNS_VERSION, ()):
         if "AdmissionPolicy" in addon.key:
             await admin.apply(addon.manifest)
     opened = Api(Credentials(guarded.url, guarded.authority.identity(f"system:node:{NAME}", "system:nodes")))
