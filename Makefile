@@ -40,9 +40,10 @@ check: python ## format, lint, types, unit, scenarios, architecture, style, shor
 	@$(PYTHON) -m mypy
 	@$(PYTEST) -q -n logical --dist worksteal -m "not root and not cluster and not e2e and not sim" tests
 
-test: setup check ## check, then contracts against real parts, then one real cluster; root
+test: setup check ## check, longer simulations, contracts against real parts, then one real cluster; root
 	@[ "$$(id -u)" = 0 ] || { echo "make test raises a real cluster and needs root: sudo make test" >&2; exit 1; }
-	@$(PYTEST) --durations=15 -m "(root or cluster or sim) and not e2e" tests
+	@$(PYTEST) -q -n logical --dist worksteal -m "sim and not root and not cluster and not e2e" tests
+	@$(PYTEST) --durations=15 -m "(root or cluster) and not e2e" tests
 
 e2e: setup ## every real-cluster test; T=name: one; LEFT=1: those not yet passed on this code; root
 	@tools/setup.sh guests

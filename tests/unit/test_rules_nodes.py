@@ -19,6 +19,7 @@ from risen.core.step import (
     DeleteNode,
     Destroy,
     FreePod,
+    HaltRelease,
     MarkNode,
     ReleaseLease,
     RemoveMember,
@@ -113,10 +114,11 @@ def test_while_its_release_is_halted_it_takes_pods_again() -> None:
 
 def test_an_instance_that_still_waits_for_its_network_plugin_halts_nothing_before_its_bound() -> None:
     cluster = Cluster.standing(3, 2).apply(W)
-    for ago, marked in ((59.0, ["w-a", "w-b"]), (60.0, [])):
+    for ago, marked, halted in ((59.0, ["w-a", "w-b"], False), (60.0, [], True)):
         cluster.serve("w-x", launched_at_unix=NOW.unix - ago, ready_at_unix=None).of_release("w-x")
         cluster.nodes["w-x"] = replace(cluster.nodes["w-x"], ready=False, waiting_for_addons=True)
-        assert (outdated(cluster), "halted" in cluster.blocked()) == (marked, True)
+        assert (outdated(cluster), "halted" in cluster.blocked()) == (marked, halted)
+        assert bool(cluster.steps(HaltRelease)) is halted, "nor is it told as a halt"
 
 
 def test_a_node_whose_provider_id_is_not_ours_is_listed_and_left_alone() -> None:

@@ -172,12 +172,10 @@ def _taken_out(facts: Facts, life: Life) -> ReleaseVerdict | None:
 
 
 def _boots(facts: Facts, verdicts: Verdicts, life: Life) -> ReleaseVerdict:
+    """Until it was Ready. Every Node waits for its network plugin for some seconds: only past the bound of the boot
+    is the plugin missing."""
     name = life.birth.instance
-    node = facts.nodes.get(name)
-    if node is not None and node.waiting_for_addons:
-        why = f"{name} waits for its network plugin or another add-on"
-        return Halted(why, "its network plugin or another add-on is not there", lasts=True)
-    judged = verdicts.get(name)
+    judged, node = verdicts.get(name), facts.nodes.get(name)
     if judged is not None and judged.verdict is Verdict.SICK:
         return Bad((f"{name} never became Ready", *judged.evidence))
     if life.launched_at_unix is None:
@@ -189,6 +187,9 @@ def _boots(facts: Facts, verdicts: Verdicts, life: Life) -> ReleaseVerdict:
     until = max(life.launched_at_unix, facts.api_since_unix, held_until) + bound
     if facts.now.unix < until:
         return NotYet(f"{name} to be Ready", until)
+    if node is not None and node.waiting_for_addons:
+        why = f"{name} waits for its network plugin or another add-on, {bound:.0f} s after its launch"
+        return Halted(why, "its network plugin or another add-on is not there", lasts=True)
     evidence = judged.evidence if judged is not None else ()
     return Bad((f"{name} was not Ready within {bound:.0f} s of its launch", *evidence))
 

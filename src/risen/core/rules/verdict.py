@@ -75,8 +75,8 @@ def is_doubtful(view: View, release: PoolRelease) -> bool:
 
 
 def is_halted(view: View, release: PoolRelease) -> bool:
-    """Whether nothing can be concluded of a release though its instance had the time to be Ready. One that boots
-    waits for its network plugin for some seconds: that is no halt yet."""
+    """Whether nothing can be concluded of a release though its instance had the time to be Ready. What is in the way
+    while it boots may pass: that is no halt yet."""
     life = None if has_passed(view, release.release) else _tried_by(view, release)
     if life is None or not isinstance(_verdict(view, life), Halted):
         return False
