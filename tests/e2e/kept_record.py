@@ -20,8 +20,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = "tests/e2e"
-CODE = ("src", HERE)
-"""The folders whose contents decide whether a test would see the same again; other tests' files do not."""
+CODE = ("src", HERE, ":(exclude)src/risen/sim")
+"""The files that decide whether a test would see the same again. Other tests' files do not, nor does the simulator,
+which takes no part in a real cluster."""
 CHANGED = "changed"
 """Of code that is not committed: what ran on it counts for nothing later."""
 
@@ -38,17 +39,17 @@ class Kept:
     machine: str
 
 
-def git(*words: str) -> str:
-    """What git answers about the checkout. Raises CalledProcessError."""
-    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+def git(*words: str, root: Path = ROOT) -> str:
+    """What git answers about a checkout. Raises CalledProcessError."""
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
-def code_now(file: str) -> str:
+def code_now(file: str, root: Path = ROOT) -> str:
     """A digest of what a test file runs on: the product, what the tests share, and the file itself; or `CHANGED`."""
-    if git("status", "--porcelain", "--", *CODE):
+    if git("status", "--porcelain", "--", *CODE, root=root):
         return CHANGED
-    entries = git("ls-tree", "HEAD", "src", f"{HERE}/").splitlines()
+    entries = git("ls-files", "--stage", "--", *CODE, root=root).splitlines()
     other_tests = f"\t{HERE}/test_"
     counted = [entry for entry in entries if other_tests not in entry or entry.endswith(f"/{file}")]
     return hashlib.sha256("\n".join(counted).encode()).hexdigest()[:12]

@@ -7,7 +7,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from e2e.kept_record import Kept, not_yet_passed, read, write
+import pytest
+
+from e2e.kept_record import CHANGED, Kept, code_now, git, not_yet_passed, read, write
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSED = Kept(
@@ -37,6 +39,37 @@ def test_what_ran_on_changes_that_were_not_committed_is_left() -> None:
     assert not_yet_passed([["a::1"]], {"a::1": replace(PASSED, code="changed")}, lambda file: "changed") == {
         "a::1"
     }
+
+
+@pytest.mark.parametrize(
+    ("file", "counts"),
+    [
+        ("src/risen/core/rules.py", True),
+        ("tests/e2e/pieces.py", True),
+        ("tests/e2e/qemu/guest.py", True),
+        ("tests/e2e/test_one.py", True),
+        ("tests/e2e/test_other.py", False),
+        ("src/risen/sim/world.py", False),
+        ("docs/index.md", False),
+    ],
+)
+def test_a_record_counts_while_product_shared_parts_and_the_file_itself_are_the_same(
+    tmp_path: Path, file: str, counts: bool
+) -> None:
+    def commit(text: str) -> None:
+        (tmp_path / file).write_text(text)
+        if counts:
+            assert code_now("test_one.py", tmp_path) == CHANGED
+        git("add", ".", root=tmp_path)
+        who = ("-c", "user.name=n", "-c", "user.email=e")
+        git(*who, "commit", "-qm", text, root=tmp_path)
+
+    git("init", "-q", root=tmp_path)
+    (tmp_path / file).parent.mkdir(parents=True)
+    commit("before")
+    before = code_now("test_one.py", tmp_path)
+    commit("after")
+    assert (code_now("test_one.py", tmp_path) != before) is counts
 
 
 def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
