@@ -19,7 +19,7 @@ from typing import TextIO
 PACKAGES = (
     "linux-image-cloud-amd64,initramfs-tools,systemd-sysv,udev,dbus,libpam-systemd,python3,iptables,procps,"
     # what tools/setup.sh installs on a host
-    "systemd-container,haproxy,nftables,iproute2,e2fsprogs,kmod,conntrack,curl,openssl,ca-certificates,"
+    "systemd-container,haproxy,nftables,mmdebstrap,iproute2,e2fsprogs,kmod,conntrack,curl,openssl,ca-certificates,"
     "debian-archive-keyring,tar,zstd,mount,util-linux"
 )
 KVM_SECONDS = 3.0
