@@ -291,7 +291,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
         body = address.encode()
-        self.send_response(status if self.path == "/readyz" else 200)
+        self.send_response(status if self.path.startswith("/readyz?") else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

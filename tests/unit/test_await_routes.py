@@ -40,8 +40,12 @@ class Node:
 
     def start(self) -> subprocess.Popen[bytes]:
         """The script, on this folder's files."""
-        (text,) = (file.data.decode() for file in image_content(Role.WORKER).files if file.path == SCRIPT)
-        for there, here in (("/etc/kubernetes", ""), ("/run/flannel", ""), ("/proc/net/route", "/route")):
+        scripts = {file.path: file.data.decode() for file in image_content(Role.WORKER).files if file.data}
+        (self.folder / "wait-for").write_text(scripts["/usr/lib/risen/wait-for"])
+        text = scripts[SCRIPT]
+        for there, here in (
+            ("/etc/kubernetes", ""), ("/run/flannel", ""), ("/usr/lib/risen", ""), ("/proc/net/route", "/route"),
+        ):  # fmt: skip
             assert there in text
             text = text.replace(there, f"{self.folder}{here}")
         return subprocess.Popen(

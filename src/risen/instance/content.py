@@ -78,6 +78,7 @@ _SCRIPTS = (
     "write-cni",
     "write-resolv",
     "reserve-memory",
+    "wait-for",
     "await-subnet",
     "await-routes",
     "press-power-button",

@@ -231,6 +231,10 @@ def _tell_surroundings() -> None:
         (*RISEN, "status", "-c", CLUSTER.name),
         ("tail", "-n", "40", str(folder / "controller.log")),
         *(("tail", "-n", "25", str(file)) for file in sorted(folder.glob("instances/*/console.log"))),
+        *(
+            ("journalctl", f"--directory={journal}", "-n", "150", "--no-pager", "-o", "short-monotonic")
+            for journal in sorted(folder.glob("instances/*/root/var/log/journal"))
+        ),
     ):
         print(f"--- {' '.join(words)}", flush=True)
         subprocess.run(words, check=False, timeout=120)

@@ -22,6 +22,9 @@ CONNECTIONS_WANTED = 8000
 NOWHERE = "127.0.0.1"
 STARTING, RUNNING = "1", "2"
 CHECK_PASSED = "3"
+READY = "/readyz?exclude=poststarthook/rbac/bootstrap-roles"
+"""An API server that starts reads every built-in role again, or makes it in a new cluster, for 2 to 10 s in which it
+could serve: where they are missing, a client is refused and asks again."""
 NO_CONNECTION = frozenset({"L4CON", "L4TOUT"})
 """The last check was refused, found no way there, or nobody answered: no apiserver is there."""
 ANY_MAINTENANCE = 0x01 | 0x02 | 0x20 | 0x40
@@ -103,7 +106,7 @@ def _server_line(settings: LocalSettings, number: int, slot: Slot | None) -> str
 
 
 def render(settings: LocalSettings, slots: tuple[Slot, ...]) -> str:
-    """haproxy.cfg. A backend serves only while its /readyz answers 200 over TLS that chains to the cluster CA
+    """haproxy.cfg. A backend serves only while READY answers 200 over TLS that chains to the cluster CA
     and names `kubernetes`; one that fails loses its sessions at once (Go clients would wait 45 s).
 
     A check's connection, its TLS handshake with it, has the time between two checks, and its answer 2 s, or 8 times
@@ -121,7 +124,7 @@ def render(settings: LocalSettings, slots: tuple[Slot, ...]) -> str:
         f"  timeout check {answer}ms\n  retries 3\n  option redispatch\n  option clitcpka\n  option srvtcpka\n"
         f"frontend api\n  bind {settings.gateway}:{API_PORT}\n  default_backend {BACKEND}\n"
         f"backend {BACKEND}\n  balance leastconn\n  option httpchk\n"
-        "  http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host kubernetes\n"
+        f"  http-check send meth GET uri {READY} ver HTTP/1.1 hdr Host kubernetes\n"
         "  http-check expect status 200\n"
         f"  default-server check check-ssl verify required ca-file {authority} check-sni kubernetes "
         f"verifyhost kubernetes inter {every}ms fastinter {every}ms downinter {every}ms fall 2 rise 1 "
