@@ -116,16 +116,6 @@ def test_a_container_never_sets_the_clock_and_pods_find_a_hosts_file(role: Role)
     assert "chrony.service" in generator
 
 
-def test_in_a_container_no_program_comes_before_those_of_other_instances(tmp_path: Path) -> None:
-    """Containers share the host's CPU scheduler, and so do its endpoint and its controller."""
-    content = texts(image_content(Role.CONTROL_PLANE))
-    script = content["/usr/lib/systemd/system-generators/risen-container-generator"]
-    script = script.replace("/usr/bin/systemd-detect-virt", "true")
-    subprocess.run(("sh", "-c", script, "generator", "late", str(tmp_path)), check=True)
-    for unit in ("etcd.service", "kube-apiserver.service"):
-        assert "Nice=0\n" in (tmp_path / f"{unit}.d" / "50-risen-container.conf").read_text()
-
-
 def test_a_power_off_is_held_back_longer_than_the_kubelet_ends_pods() -> None:
     text = texts(image_content(Role.WORKER))["/etc/systemd/logind.conf.d/50-risen.conf"]
     assert "InhibitDelayMaxSec=60" in text

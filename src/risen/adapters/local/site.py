@@ -39,6 +39,9 @@ from risen.interfaces.errors import Conflict, Invalid, OutcomeUnknown, Unreachab
 from risen.interfaces.provider import StartedController
 
 ENDPOINT_UNIT = "_endpoint"
+NICENESS = "-12"
+"""HAProxy's, between etcd's and the API servers': one that waits for a CPU behind those it checks calls them down and
+ends their sessions. Where priorities may not be raised `nice` starts it all the same."""
 ENDPOINT_END_SECONDS = 5.0
 ENDPOINT_START_SECONDS = 60.0
 """Of a program that lives: an emulated or overloaded host takes ten seconds to read a configuration."""
@@ -137,7 +140,7 @@ class LocalSite:
         write_slots(settings, tuple(slot for slot in read_slots(settings) if not slot.leaving))
         config, log = folder / "haproxy.cfg", folder / "haproxy.log"
         log.unlink(missing_ok=True)
-        argv = ("haproxy", "-db", "-f", str(config))
+        argv = ("nice", "-n", NICENESS, "haproxy", "-db", "-f", str(config))
         launcher.start(Program(ENDPOINT_UNIT, argv, log, settings.netns_path))
         wait_until(self._endpoint_started, ENDPOINT_START_SECONDS, 0.02)
         if not self._endpoint_answers():
