@@ -11,7 +11,7 @@ from trial_world import NEW, passed, revoked, tried
 from builders import BORN_UNIX, CP, NOW, Cluster, life_of, pod_of
 from risen.core.history import TaskResult
 from risen.core.judge.joining import ready_bound
-from risen.core.judge.release import NOTHING_TO_COMPARE
+from risen.core.judge.trial import NOTHING_TO_COMPARE
 from risen.core.names import Role
 from risen.core.spec import Gate
 from risen.core.step import HaltRelease, OpenEntry, PassRelease
@@ -238,10 +238,27 @@ def test_another_cause_halts_it_again_and_its_own_fault_still_revokes_it() -> No
     assert revoked(cluster) == ["pod default/web-1 fails on w-x (CrashLoopBackOff) and runs elsewhere"]
 
 
-def test_what_was_let_go_on_with_nothing_to_compare_passes_or_halts_and_is_never_revoked() -> None:
-    cluster = tried()
+def with_nothing_to_compare(ready_ago: float | None, launched_ago: float) -> Cluster:
+    cluster = tried(ready_ago=ready_ago, launched_ago=launched_ago)
     for name in ("w-a", "cp-a", "cp-b", "cp-c"):
         cluster.nodes[name] = replace(cluster.nodes[name], ready=False)
+    return cluster
+
+
+@pytest.mark.parametrize(
+    ("ready_ago", "launched_ago", "halted"),
+    [(None, 59, False), (None, 60, True), (39, 100, False), (40, 100, True)],
+)
+def test_what_may_pass_by_itself_is_a_halt_past_the_bound_of_the_boot_or_once_it_settled(
+    ready_ago: float | None, launched_ago: float, halted: bool
+) -> None:
+    cluster = with_nothing_to_compare(ready_ago, launched_ago)
+    assert ("halted" in cluster.blocked(), bool(cluster.steps(HaltRelease))) == (halted, halted)
+    assert (passed(cluster), revoked(cluster)) == ([], [])
+
+
+def test_what_was_let_go_on_with_nothing_to_compare_passes_or_halts_and_is_never_revoked() -> None:
+    cluster = with_nothing_to_compare(40, 100)
     assert passed(cluster) == [] and "halted" in cluster.blocked()
     cluster.gone_past[2] = (NOTHING_TO_COMPARE,)
     assert passed(cluster) == ["w-x served for 10 s without load"]

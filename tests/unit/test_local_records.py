@@ -211,7 +211,7 @@ def test_a_backend_on_its_way_out_does_not_come_back_with_haproxy(settings: Loca
 def test_checks_are_verified_against_the_cluster_ca(settings: LocalSettings) -> None:
     text = render(settings, ())
     assert f"verify required ca-file {settings.folder}/endpoint/cluster-ca.crt" in text
-    assert "verifyhost kubernetes inter 250ms fastinter 250ms downinter 250ms fall 2 rise 1" in text
+    assert "verifyhost kubernetes inter 500ms fastinter 500ms downinter 500ms fall 2 rise 1" in text
     assert "on-marked-down shutdown-sessions" in text
     assert "timeout connect 2000ms" in text and "timeout check 2000ms" in text
 
@@ -219,7 +219,7 @@ def test_checks_are_verified_against_the_cluster_ca(settings: LocalSettings) -> 
 def test_on_a_slow_host_checks_are_rarer_and_have_longer(settings: LocalSettings) -> None:
     text = render(replace(settings, endpoint_check_seconds=3.0), ())
     assert "inter 3000ms fastinter 3000ms downinter 3000ms" in text
-    assert "timeout connect 3000ms" in text and "timeout check 24000ms" in text
+    assert "timeout connect 3000ms" in text and "timeout check 12000ms" in text
 
 
 def test_damaged_backends_are_corrupt(settings: LocalSettings) -> None:

@@ -90,7 +90,7 @@ class LocalProvider:
 
     subnet: str = "10.77.0.0/24"
     disk_gib: int = 8
-    endpoint_check_seconds: float = 0.25
+    endpoint_check_seconds: float = 0.5
     memory_gib: int = 0
 
 

@@ -17,7 +17,7 @@ CLIENT_PORT, PEER_PORT = 2379, 2380
 CONTROLLER_MANAGER_PORT, SCHEDULER_PORT = 10257, 10259
 QUOTA_BYTES = 2 * 1024**3
 SHUTDOWN_DELAY_SECONDS = 5
-"""Longer than the endpoint needs to see /readyz fail (0.5 s by default) and kube-proxy to drop an address (about 1 s)."""
+"""Longer than the endpoint needs to see /readyz fail (1 s by default) and kube-proxy to drop an address (about 1 s)."""
 WATCH_GRACE_SECONDS = 5
 _OPEN_PATHS = ("/livez", "/readyz", "/healthz")
 

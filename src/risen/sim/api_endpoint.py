@@ -13,8 +13,8 @@ from risen.sim.images import Behaviour
 if TYPE_CHECKING:
     from risen.sim.world import World
 
-DETECTION_SECONDS = 0.5
-"""`inter 250ms fall 2`."""
+DETECTION_SECONDS = 1.0
+"""`inter 500ms fall 2`."""
 SLOTS = 24
 
 

@@ -109,13 +109,13 @@ def render(settings: LocalSettings, slots: tuple[Slot, ...]) -> str:
     """haproxy.cfg. A backend serves only while READY answers 200 over TLS that chains to the cluster CA
     and names `kubernetes`; one that fails loses its sessions at once (Go clients would wait 45 s).
 
-    A check's connection, its TLS handshake with it, has the time between two checks, and its answer 2 s, or 8 times
+    A check's connection, its TLS handshake with it, has the time between two checks, and its answer 2 s, or 4 times
     as long where that is more."""
     by_number = {slot.number: slot for slot in slots}
     servers = "".join(_server_line(settings, n, by_number.get(n)) for n in range(1, SLOTS + 1))
     authority = endpoint_folder(settings) / "cluster-ca.crt"
     every = round(settings.endpoint_check_seconds * 1000)
-    connect, answer = max(2000, every), max(2000, 8 * every)
+    connect, answer = max(2000, every), max(2000, 4 * every)
     return (
         "global\n"
         f"  stats socket {settings.admin_socket} mode 600 level admin\n"

@@ -8,17 +8,8 @@ from __future__ import annotations
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life, TaskResult
-from risen.core.judge.joining import ready_bound
-from risen.core.judge.release import (
-    Bad,
-    Halted,
-    NotYet,
-    ReleaseVerdict,
-    Served,
-    Soaking,
-    Trial,
-    judge_release,
-)
+from risen.core.judge.release import judge_release
+from risen.core.judge.trial import Bad, Halted, NotYet, ReleaseVerdict, Served, Soaking, Trial
 from risen.core.judge.verdict import Verdict
 from risen.core.names import InstanceName, Role
 from risen.core.reasons import NEVER_JOINED, REPAIR, ROLLING
@@ -75,14 +66,9 @@ def is_doubtful(view: View, release: PoolRelease) -> bool:
 
 
 def is_halted(view: View, release: PoolRelease) -> bool:
-    """Whether nothing can be concluded of a release though its instance had the time to be Ready. What is in the way
-    while it boots may pass: that is no halt yet."""
+    """Whether nothing can be concluded of a release that is being tried."""
     life = None if has_passed(view, release.release) else _tried_by(view, release)
-    if life is None or not isinstance(_verdict(view, life), Halted):
-        return False
-    began = max(life.launched_at_unix or view.facts.now.unix, view.facts.api_since_unix)
-    late = view.facts.now.unix >= began + ready_bound(view.facts, life.birth.role)
-    return late or life.ready_at_unix is not None
+    return life is not None and isinstance(_verdict(view, life), Halted)
 
 
 def _verdict(view: View, life: Life) -> ReleaseVerdict:
