@@ -14,7 +14,7 @@ from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Entry
 from risen.core.judge.joining import pool_of_name
 from risen.core.names import InstanceName, PoolName, Role
-from risen.core.reasons import NEVER_JOINED, ROLLING, SCALE_DOWN
+from risen.core.reasons import NEVER_JOINED, REPAIR, ROLLING, SCALE_DOWN
 from risen.core.rules.bringup import lacks_founder
 from risen.core.rules.names import fresh_names
 from risen.core.rules.rollout import most_surge, surge
@@ -117,7 +117,7 @@ def _back_off(view: View, pool: PoolName) -> Waiting | None:
 def _failed_to_rise(view: View, entry: Entry) -> bool:
     """Whether it never joined, or died before it was Ready: an image that dies at once is not born at full speed."""
     life = view.facts.history.lives.get(entry.subject)
-    died_young = entry.reason == "repair" and life is not None and life.ready_at_unix is None
+    died_young = entry.reason == REPAIR and life is not None and life.ready_at_unix is None
     return died_young or entry.reason == NEVER_JOINED
 
 

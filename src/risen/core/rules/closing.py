@@ -7,7 +7,7 @@ from risen.core.history import Entry, Life
 from risen.core.judge.facts import Facts
 from risen.core.judge.verdict import Verdict
 from risen.core.names import InstanceName, may_hold_etcd
-from risen.core.reasons import RECOVERED, ROLLING, SCALE_DOWN
+from risen.core.reasons import RECOVERED, REPAIR, ROLLING, SCALE_DOWN
 from risen.core.rules.births import missing
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.step import CloseEntry
@@ -30,7 +30,7 @@ def _close(view: View, entry: Entry) -> RuleOutput:
     if life is None:
         return RuleOutput(steps=(CloseEntry(entry.id, "removed"),))
     if not facts.is_gone(life):
-        if entry.reason == "repair" and _recovered(view, entry):
+        if entry.reason == REPAIR and _recovered(view, entry):
             return RuleOutput(steps=(CloseEntry(entry.id, RECOVERED),))
         return RuleOutput()
     since = facts.boot_of(entry.opened_unix)

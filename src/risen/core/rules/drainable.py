@@ -34,12 +34,16 @@ def pods_to_move(view: View, name: InstanceName) -> tuple[PodSeen, ...]:
 
 def protected(view: View, name: InstanceName) -> Blocked | None:
     """A pod that asks not to be disrupted, by name."""
-    for pod in pods_to_move(view, name):
-        if pod.protected and not pod.finished:
-            return Blocked(
-                "do-not-disrupt", name, f"pod {pod.namespace}/{pod.name} is annotated so; others go on"
-            )
+    for pod in protected_pods(view, name):
+        return Blocked(
+            "do-not-disrupt", name, f"pod {pod.namespace}/{pod.name} is annotated so; others go on"
+        )
     return None
+
+
+def protected_pods(view: View, name: InstanceName) -> tuple[PodSeen, ...]:
+    """All of them on an instance."""
+    return tuple(pod for pod in pods_to_move(view, name) if pod.protected and not pod.finished)
 
 
 @once

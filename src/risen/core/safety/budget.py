@@ -14,7 +14,7 @@ from risen.core.history import Life
 from risen.core.judge.facts import Facts
 from risen.core.judge.verdict import Judgement, Verdict, has_served, judge_all
 from risen.core.names import InstanceName, PoolName, may_hold_etcd
-from risen.core.reasons import PLANNED
+from risen.core.reasons import PLANNED, REPAIR
 from risen.core.spec import ClusterSpec, PoolSpec
 from risen.core.step import Destroy, OpenEntry, PressPowerButton
 
@@ -125,7 +125,7 @@ def _is_dead(facts: Facts, verdicts: Verdicts, life: Life) -> bool:
     name = life.birth.instance
     entry = facts.entries.get(name)
     if entry is not None:
-        return entry.reason == "repair"
+        return entry.reason == REPAIR
     return verdicts[name].verdict in (Verdict.DEAD, Verdict.STOPPED)
 
 
