@@ -42,10 +42,12 @@ check: python ## format, lint, types, unit, scenarios, architecture, style, shor
 
 test: setup check ## check, longer simulations, contracts against real parts, then one real cluster; root
 	@[ "$$(id -u)" = 0 ] || { echo "make test raises a real cluster and needs root: sudo make test" >&2; exit 1; }
+	@tools/setup.sh tests
 	@$(PYTEST) -q -n logical --dist worksteal -m "sim and not root and not cluster and not e2e" tests
 	@$(PYTEST) --durations=15 -m "(root or cluster) and not e2e" tests
 
 e2e: setup ## every real-cluster test; T=name: one; LEFT=1: those not yet passed on this code; root
+	@tools/setup.sh tests
 	@tools/setup.sh guests
 	@$(PYTEST) --fidelity=fail --record bench/results/e2e.json $(if $(LEFT),--left) -m "cluster or e2e" $(if $(T),-k "$(T)") tests/e2e
 

@@ -3,7 +3,8 @@
 #   tools/setup.sh python   a Python with the locked packages in .venv (no root)
 #   tools/setup.sh host     the programs that raise a cluster on this host (root, only if one is missing)
 #   tools/setup.sh          both
-#   tools/setup.sh guests   what `make e2e` needs beside: to boot other hosts as guests, to read firewalls (root)
+#   tools/setup.sh tests    what `make test` needs beside: firewalls of others to lay and to read (root)
+#   tools/setup.sh guests   what `make e2e` needs beside that: to boot other hosts as guests (root)
 # Starts no service, changes no setting, and writes only to .venv, the caches and Debian's packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -138,6 +139,7 @@ case "${1:-all}" in
   python) set_up_python ;;
   host) set_up_host ;;
   all) set_up_host; set_up_python ;;
-  guests) NEEDED="qemu-system-x86_64:qemu-system-x86 iptables-save:iptables"; set_up_host ;;
-  *) die "what is '$1'? tools/setup.sh [python|host|guests]" ;;
+  tests) NEEDED="iptables:iptables"; set_up_host ;;
+  guests) NEEDED="qemu-system-x86_64:qemu-system-x86"; set_up_host ;;
+  *) die "what is '$1'? tools/setup.sh [python|host|tests|guests]" ;;
 esac
