@@ -12,6 +12,7 @@ from risen.core.picture import InstanceSeen, NodeSeen
 from risen.core.rules.addons import stage_of
 from risen.core.rules.nodes import OUTDATED, UNINITIALIZED, wanted_labels, wanted_taints
 from risen.core.rules.pods import OUT_OF_SERVICE
+from risen.core.safety.recheck import refusal
 from risen.core.spec import PoolSpec, Taint
 from risen.core.step import (
     ApplyAddon,
@@ -136,6 +137,31 @@ def test_the_node_of_what_is_gone_is_deleted_once_its_pods_are_freed() -> None:
     assert cluster.steps(FreePod, DeleteNode) == [FreePod("default", "web", "uid-web", InstanceName("w-a"))]
     del cluster.pods[0]
     assert cluster.steps(FreePod, DeleteNode) == [DeleteNode(InstanceName("w-a"), "node-w-a")]
+
+
+def late_node() -> Cluster:
+    """`w-a` is gone and its entry closed; then the Node is seen that its kubelet had registered at the last moment."""
+    cluster = Cluster.standing(3, 3).lose("w-a")
+    cluster.open("w-a", "rollback", closed_unix=NOW.unix - 1, outcome="rolled")
+    cluster.instances.pop("w-a", None)
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], ready=False)
+    return cluster
+
+
+def test_a_node_that_registered_while_its_instance_was_ended_is_deleted_though_its_entry_is_closed() -> None:
+    cluster = late_node()
+    cluster.pods = [pod_of("flannel", "w-a", daemon=True)]
+    (step,) = cluster.steps(DeleteNode)
+    assert step == DeleteNode(InstanceName("w-a"), "node-w-a")
+    assert refusal(step, cluster.facts()) is None
+    assert "foreign" not in cluster.blocked()
+
+
+def test_a_node_of_its_name_that_is_somebody_elses_is_left_alone() -> None:
+    cluster = late_node()
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], provider_id="aws:///i-1")
+    assert (cluster.steps(DeleteNode), "foreign" in cluster.blocked()) == ([], True)
+    assert refusal(DeleteNode(InstanceName("w-a"), "node-w-a"), cluster.facts()) is not None
 
 
 def test_a_finished_pod_that_somebody_holds_on_to_does_not_keep_the_node() -> None:

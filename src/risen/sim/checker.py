@@ -150,8 +150,18 @@ class Checker:
     def _before_node_harm(self, operation: str, name: InstanceName) -> None:
         self._need_our_node(operation, name)
         node = self.world.kubernetes.nodes.get(name)
-        if node is not None and not node.foreign:
-            self._need_entry(operation, name, self.world.history())
+        if node is None or node.foreign:
+            return
+        history = self.world.history()
+        if operation == "kubernetes.delete_node" and self._was_ended(name, history):
+            return
+        self._need_entry(operation, name, history)
+
+    def _was_ended(self, name: InstanceName, history: History) -> bool:
+        """Whether it is gone and an entry, open or closed, named it: a kubelet may register at its last moment."""
+        return name not in self.world.instances.all and any(
+            entry.subject == name for entry in history.entries.values()
+        )
 
     def _need_our_node(self, operation: str, name: InstanceName) -> None:
         node = self.world.kubernetes.nodes.get(name)

@@ -129,10 +129,14 @@ class Facts:
         return self.was_launched(life) or name in self.entries
 
     def provider_ids(self, name: InstanceName) -> frozenset[ProviderId]:
-        """Every provider id known of one of ours."""
-        life, seen = self.lives.get(name), self.ours.get(name)
+        """Every provider id known of one of ours, be its story over or not."""
+        life, seen = self.history.lives.get(name), self.ours.get(name)
         known = {life.provider_id if life else None, seen.provider_id if seen else None}
         return frozenset(one for one in known if one)
+
+    def is_over(self, name: InstanceName) -> bool:
+        """Whether the story of one of ours is over: it was seen gone, and the entry that ended it is closed."""
+        return name in self.history.lives and name not in self.lives
 
     def is_led(self, lease: str) -> bool:
         """Whether somebody holds this leader lease of kube-system, and it has not run out."""

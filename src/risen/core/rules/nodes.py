@@ -1,7 +1,8 @@
 """Nodes: role and pool labels and taints on those that are ours, and the Nodes of what is gone deleted.
 
 A Node whose providerID is not one of ours is listed and left alone. A pool's labels and taints are applied
-to living Nodes: they roll nothing.
+to living Nodes: they roll nothing. A kubelet may register while its instance is ended: such a Node is seen late, even
+after the entry was closed, and deleted then.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ def propose(view: View) -> RuleOutput:
     blocked: list[Blocked] = []
     for name, node in facts.nodes.items():
         life = facts.lives.get(name)
-        if life is None or node.provider_id not in facts.provider_ids(name):
+        if node.provider_id not in facts.provider_ids(name):
             blocked.append(
                 Blocked("foreign", name, f"Node with providerID {node.provider_id!r} is not ours: left alone")
             )
-        elif facts.is_gone(life):
+        elif life is None or facts.is_gone(life):
             steps += _deletion(view, node)
         elif name not in facts.entries:
             pool = view.revision.spec.pool(life.birth.pool)
@@ -96,8 +97,8 @@ def _deletion(view: View, node: NodeSeen) -> tuple[Step, ...]:
     """Once its pods are freed and its volumes are off it: after a Node is gone they are held for 6 minutes."""
     facts = view.facts
     pods = [pod for pod in facts.pods.get(node.name, ()) if not (pod.finished and pod.terminating)]
-    if any(not pod.daemon and not pod.mirror for pod in pods) or node.name not in facts.entries:
+    if any(not pod.daemon and not pod.mirror for pod in pods) or facts.attached_to(node.name):
         return ()
-    if facts.attached_to(node.name):
+    if node.name not in facts.entries and not facts.is_over(node.name):
         return ()
     return (DeleteNode(node.name, node.uid),)

@@ -206,6 +206,8 @@ def _entry_before_harm(facts: Facts, step: Step) -> Blocked | None:
             subject = name
         case RemoveBackend(instance=name) if _serves_there(facts, name):
             subject = name
+        case DeleteNode(node=name) if facts.is_over(name):
+            return None
         case CordonNode(node=name) | TaintOutOfService(node=name) | DeleteNode(node=name):
             subject = name
         case EvictPod(node=name) | FreePod(node=name):

@@ -102,6 +102,8 @@ def _changed(step: Step, facts: Facts) -> Blocked | None:
     match step:
         case PowerOn(instance=name):
             return _expect(facts, name, frozenset({InstanceState.STOPPED}))
+        case DeleteNode(node=name) if facts.is_over(name):
+            return None
         case FreePod(node=name) | TaintOutOfService(node=name) | DeleteNode(node=name):
             return _expect(facts, name, frozenset({InstanceState.GONE}))
         case AddLearner(instance=name, peer_url=url):
