@@ -82,6 +82,7 @@ def launcher() -> None:
     """The contract of what only such a host shows: stops in order, the unit that starts at boot."""
     words = (
         "-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider", "tests/contract/test_local_systemd.py",
+        "tests/contract/test_local_disk.py",
     )  # fmt: skip
     done = subprocess.run((sys.executable, *words), cwd=CHECKOUT, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout

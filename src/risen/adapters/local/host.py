@@ -25,6 +25,11 @@ EXT4_IOC_SHUTDOWN = 0x8004587D
 EXT4_GOING_FLAGS_NOLOGFLUSH = 2
 PROGRAM_TIMEOUT_SECONDS = 20.0
 PROGRAMS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT = MappingProxyType(
+    {"PATH": PROGRAMS_PATH, "LC_ALL": "C.UTF-8", "LIBMOUNT_FORCE_MOUNT2": "always"}
+)
+"""Of every program. The last: by the newer system call, which `mount` takes from util-linux 2.39 on, an option may have
+256 bytes, and three layers of an image have more."""
 
 PACKAGES = MappingProxyType(
     {
@@ -61,7 +66,7 @@ def run(argv: Sequence[str], stdin: str = "", timeout_seconds: float = PROGRAM_T
         with in_time():
             done = subprocess.run(
                 argv, input=stdin, capture_output=True, text=True, timeout=timeout_seconds, check=False,
-                env={"PATH": PROGRAMS_PATH, "LC_ALL": "C.UTF-8"},
+                env=ENVIRONMENT,
             )  # fmt: skip
     except FileNotFoundError as error:
         package = PACKAGES.get(argv[0], "?")
