@@ -244,7 +244,7 @@ class Cluster:
         """Cordoned, and marked for load balancers to leave it."""
         node = self.nodes[name]
         labels, taints = (*node.labels, (EXCLUDED, since)), (*node.taints, GOING)
-        self.nodes[name] = replace(node, unschedulable=True, labels=labels, taints=taints)
+        self.nodes[name] = replace(node, unschedulable=True, our_cordon=True, labels=labels, taints=taints)
         return self
 
     def stop(self, name: str, ago: float = 60.0) -> Cluster:

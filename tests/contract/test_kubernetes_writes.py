@@ -176,6 +176,27 @@ async def test_a_fenced_node_is_cordoned_unknown_and_out_of_service(
     assert Taint("node.kubernetes.io/out-of-service", "nodeshutdown", "NoExecute") in seen.taints
 
 
+async def cordon_seen(client: KubernetesClient, unschedulable: bool, our_cordon: bool) -> None:
+    """The watch shows it a little later than the write was answered."""
+
+    async def look() -> bool:
+        nodes = {node.name: node for node in (await node_when_synced(client, "cordoned")).nodes}
+        return (nodes["cordoned"].unschedulable, nodes["cordoned"].our_cordon) == (unschedulable, our_cordon)
+
+    await eventually(look)
+
+
+async def test_whose_cordon_it_is_is_seen_and_forgotten_with_it(client: KubernetesClient, api: Api) -> None:
+    uid = await make_node(api, "cordoned")
+    await client.cordon("cordoned", uid)
+    await cordon_seen(client, True, True)
+    await client.cordon("cordoned", uid, False)
+    await cordon_seen(client, False, False)
+    by_hand = {"spec": {"unschedulable": True}}
+    await api.write("PATCH", f"{NODES}/cordoned", by_hand, content="application/merge-patch+json")
+    await cordon_seen(client, True, False)
+
+
 async def test_deleting_a_node_twice_is_done_twice_and_changing_it_then_is_not_found(
     client: KubernetesClient, api: Api
 ) -> None:

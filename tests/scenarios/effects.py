@@ -198,9 +198,9 @@ def _kubernetes(cluster: Cluster, step: Step) -> None:
         case MarkNode(node=name, labels=labels, taints=taints):
             cluster.nodes[name] = replace(cluster.nodes[name], labels=labels, taints=taints)
         case CordonNode(node=name):
-            cluster.nodes[name] = replace(cluster.nodes[name], unschedulable=True)
+            cluster.nodes[name] = replace(cluster.nodes[name], unschedulable=True, our_cordon=True)
         case UncordonNode(node=name):
-            cluster.nodes[name] = replace(cluster.nodes[name], unschedulable=False)
+            cluster.nodes[name] = replace(cluster.nodes[name], unschedulable=False, our_cordon=False)
         case TaintOutOfService(node=name):
             cluster.nodes[name] = replace(cluster.nodes[name], taints=(OUT_OF_SERVICE,))
         case EvictPod(uid=uid) | DeletePod(uid=uid) | FreePod(uid=uid):

@@ -27,7 +27,7 @@ def leaving(name: str, seconds: float = 0.0) -> Cluster:
     cluster.results["snapshot/cp-a/1"] = TaskResult(True, "revision 7", NOW.unix - 60)
     node = cluster.nodes[name]
     cluster.nodes[name] = replace(
-        node, unschedulable=True, labels=(*node.labels, TIER), taints=(*node.taints, TEAM),
+        node, unschedulable=True, our_cordon=True, labels=(*node.labels, TIER), taints=(*node.taints, TEAM),
         our_labels=tuple(key for key, _ in node.labels), our_taints=tuple(taint.key for taint in node.taints),
     )  # fmt: skip
     cluster.pods = [pod_of("web", name)]
@@ -90,7 +90,7 @@ def test_called_off_it_takes_connections_again() -> None:
     assert [step for step in cluster.steps(UncordonNode) if isinstance(step, UncordonNode)] == [
         UncordonNode(InstanceName("w-a"), "node-w-a")
     ]
-    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=False)
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=False, our_cordon=False)
     (close,) = [step for step in cluster.steps(CloseEntry) if isinstance(step, CloseEntry)]
     entry = cluster.entries[close.entry]
     cluster.entries[close.entry] = replace(entry, closed_unix=NOW.unix, outcome=close.outcome)

@@ -18,7 +18,7 @@ ATTACHED = [("attachment-1", InstanceName("w-a"))]
 def draining(*pods: PodSeen, attached: bool = False) -> Cluster:
     """`w-a` is cordoned, and its pods are to leave."""
     cluster = Cluster.standing(3, 2).apply(W).open("w-a", "rollout")
-    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=True)
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=True, our_cordon=True)
     cluster.pods, cluster.attachments = list(pods), ATTACHED if attached else []
     return cluster
 

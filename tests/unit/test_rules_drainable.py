@@ -50,13 +50,13 @@ def rolling(workers: int = 3, passed: bool = True) -> Cluster:
 
 def taken(cluster: Cluster, name: str, ago: float, reason: str = "rollout") -> Cluster:
     cluster.open(name, reason, opened=NOW.unix - ago)
-    cluster.nodes[name] = replace(cluster.nodes[name], unschedulable=True)
+    cluster.nodes[name] = replace(cluster.nodes[name], unschedulable=True, our_cordon=True)
     return cluster
 
 
 def let_live(cluster: Cluster, name: str, outcome: str) -> Cluster:
     """As the two steps that let it live leave it."""
-    cluster.nodes[name] = replace(cluster.nodes[name], unschedulable=False)
+    cluster.nodes[name] = replace(cluster.nodes[name], unschedulable=False, our_cordon=False)
     entry = cluster.entries[f"{name}-1"]
     cluster.entries[entry.id] = replace(entry, closed_unix=NOW.unix, outcome=outcome)
     return cluster
@@ -105,7 +105,7 @@ def test_a_drain_that_takes_too_long_is_put_off_where_another_can_be_drained() -
     assert calls_off(cluster) == []
     cluster = held(taken(rolling(), "w-a", DRAIN_SECONDS), "w-a")
     assert [type(step) for step in calls_off(cluster)] == [UncordonNode]
-    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=False)
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=False, our_cordon=False)
     assert calls_off(cluster) == [CloseEntry("w-a-1", "put off")]
     assert opened(let_live(cluster, "w-a", "put off")) == ["w-b"]
 
@@ -274,7 +274,7 @@ def test_an_aborted_rollout_lets_the_control_plane_instance_live_that_is_in_its_
     cluster = aborted()
     kinds = (UncordonNode, CloseEntry, EvictPod, CordonNode, PressPowerButton)
     assert [type(step) for step in cluster.steps(*kinds)] == [UncordonNode]
-    cluster.nodes["cp-b"] = replace(cluster.nodes["cp-b"], unschedulable=False)
+    cluster.nodes["cp-b"] = replace(cluster.nodes["cp-b"], unschedulable=False, our_cordon=False)
     assert cluster.steps(*kinds) == [CloseEntry("cp-b-1", "called off")]
     assert opened(let_live(cluster, "cp-b", "called off")) == ["cp-x"]
 

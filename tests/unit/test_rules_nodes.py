@@ -25,6 +25,7 @@ from risen.core.step import (
     ReleaseLease,
     RemoveMember,
     TaintOutOfService,
+    UncordonNode,
 )
 
 NAMESPACE = ("v1/Namespace//apps", "d1")
@@ -162,6 +163,17 @@ def test_a_node_of_its_name_that_is_somebody_elses_is_left_alone() -> None:
     cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], provider_id="aws:///i-1")
     assert (cluster.steps(DeleteNode), "foreign" in cluster.blocked()) == ([], True)
     assert refusal(DeleteNode(InstanceName("w-a"), "node-w-a"), cluster.facts()) is not None
+
+
+def test_our_cordon_is_taken_back_where_nothing_is_to_go_and_a_person_s_is_not() -> None:
+    """An abort closed the entry before the cordon was seen."""
+    cluster = Cluster.standing()
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=True, our_cordon=True)
+    cluster.nodes["w-b"] = replace(cluster.nodes["w-b"], unschedulable=True)
+    (step,) = cluster.steps(UncordonNode)
+    assert step == UncordonNode(InstanceName("w-a"), "node-w-a")
+    assert refusal(step, cluster.facts()) is None
+    assert cluster.apply(W).open("w-a", "rollout").steps(UncordonNode) == []
 
 
 def test_a_finished_pod_that_somebody_holds_on_to_does_not_keep_the_node() -> None:

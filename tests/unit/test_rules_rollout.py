@@ -320,7 +320,7 @@ def test_a_drain_that_takes_too_long_names_pod_and_budget_and_goes_on_trying() -
 def test_or_lets_the_instance_live_until_the_next_revision() -> None:
     cluster = draining("skip")
     assert [type(step) for step in cluster.steps(UncordonNode, CloseEntry)] == [UncordonNode]
-    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=False)
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=False, our_cordon=False)
     assert cluster.steps(CloseEntry) == [CloseEntry("w-a-1", "skipped")]
     cluster.entries["w-a-1"] = replace(cluster.entries["w-a-1"], closed_unix=NOW.unix, outcome="skipped")
     cluster.revision = replace(cluster.revision, applied_unix=NOW.unix - 200)
@@ -349,7 +349,7 @@ def test_what_a_rollout_took_is_let_live_once_it_is_what_is_wanted_after_all() -
     cluster.orders[2] = RolloutIntent("i", 2, "abort", "jane")
     assert cluster.steps(EvictPod) == []
     assert [type(step) for step in cluster.steps(UncordonNode, CloseEntry)] == [UncordonNode]
-    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=False)
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=False, our_cordon=False)
     assert cluster.steps(CloseEntry) == [CloseEntry("w-a-1", "called off")]
 
 

@@ -92,6 +92,8 @@ class NodeSeen:
     """Keys that Risen set before: what of them is no longer wanted is taken away, what others set stays."""
     ready_since_unix: float | None = None
     """Last transition of its Ready condition, where it is Ready."""
+    our_cordon: bool = False
+    """Risen made it unschedulable, no person did."""
 
 
 class Start(StrEnum):

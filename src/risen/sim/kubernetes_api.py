@@ -56,6 +56,7 @@ class NodeTruth:
     our_labels: tuple[str, ...] = ()
     our_taints: tuple[str, ...] = ()
     """Keys set by the engine: annotations of the Node."""
+    our_cordon: bool = False
     waiting_for_addons: bool = False
     foreign: bool = False
     ready_since: float | None = None
@@ -153,6 +154,7 @@ class KubernetesTruth:
                 tuple(sorted(node.labels.items())), node.taints, self.world.unix(node.lease),
                 node.waiting_for_addons, node.our_labels, node.our_taints,
                 self.world.unix(node.ready_since) if node.ready_since is not None else None,
+                node.our_cordon,
             )
             for node in self.nodes.values()
         ]  # fmt: skip
@@ -215,7 +217,8 @@ class KubernetesTruth:
 
     def cordon(self, name: str, uid: str, on: bool) -> None:
         """Make it unschedulable, or schedulable again."""
-        self.node(name, uid).unschedulable = on
+        node = self.node(name, uid)
+        node.unschedulable = node.our_cordon = on
         self.wrote()
 
     def taint_out_of_service(self, name: str, uid: str) -> None:

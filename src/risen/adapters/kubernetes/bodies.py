@@ -12,6 +12,8 @@ OUT_OF_SERVICE = Taint("node.kubernetes.io/out-of-service", "nodeshutdown", "NoE
 OUR_LABELS = "risen.dev/labels"
 OUR_TAINTS = "risen.dev/taints"
 """Annotations of a Node: keys that were set by us, so that what a pool no longer names is taken away."""
+OUR_CORDON = "risen.dev/cordoned"
+"""The same where we made it unschedulable: a person's cordon stays."""
 
 Body = dict[str, object]
 
@@ -33,6 +35,11 @@ def mark_node(node: Node, labels: Mapping[str, str], taints: Sequence[Taint]) ->
         },
         "spec": {"taints": [*_kept(kept), *map(_taint, sorted(taints))]},
     }
+
+
+def cordon_node(on: bool) -> Body:
+    """A Node made unschedulable, and by whom; or schedulable again."""
+    return {"metadata": {"annotations": {OUR_CORDON: "" if on else None}}, "spec": {"unschedulable": on}}
 
 
 def out_of_service(node: Node) -> Body:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from risen.adapters.kubernetes import wire
-from risen.adapters.kubernetes.bodies import OUR_LABELS, OUR_TAINTS, keys_in
+from risen.adapters.kubernetes.bodies import OUR_CORDON, OUR_LABELS, OUR_TAINTS, keys_in
 from risen.adapters.kubernetes.cache import Attachment, ClaimingPod, LeaseHolder, LocalVolume, NodeLease
 from risen.adapters.kubernetes.wire import Condition, Lease, Node, Pod
 from risen.core.names import InstanceName
@@ -48,6 +48,7 @@ def node_seen(node: Node) -> NodeSeen:
         our_labels=tuple(sorted(keys_in(node.metadata.annotations.get(OUR_LABELS, "")))),
         our_taints=tuple(sorted(keys_in(node.metadata.annotations.get(OUR_TAINTS, "")))),
         ready_since_unix=_since(ready),
+        our_cordon=OUR_CORDON in node.metadata.annotations,
     )
 
 

@@ -166,7 +166,7 @@ class KubernetesClient:
 
     async def cordon(self, node: str, uid: str, on: bool = True) -> None:
         """See `Kubernetes.cordon`."""
-        await self._change_node(node, uid, lambda seen: {"spec": {"unschedulable": on}})
+        await self._change_node(node, uid, lambda seen: bodies.cordon_node(on))
 
     async def taint_out_of_service(self, node: str, uid: str) -> None:
         """See `Kubernetes.taint_out_of_service`. Says Ready=Unknown first: the taint acts only then."""

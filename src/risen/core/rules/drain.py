@@ -131,8 +131,9 @@ def _drain(view: View, life: Life) -> RuleOutput:
 
 
 def let_live(node: NodeSeen | None, entry: Entry, outcome: str) -> RuleOutput:
-    """It takes pods again, and its entry is closed."""
-    if node is not None and node.unschedulable:
+    """It takes pods again, unless a person said no, and its entry is closed. A cordon that is seen later still is
+    taken back then, by `nodes.py`."""
+    if node is not None and node.our_cordon:
         return RuleOutput(steps=(UncordonNode(node.name, node.uid),))
     return RuleOutput(steps=(CloseEntry(entry.id, outcome),))
 

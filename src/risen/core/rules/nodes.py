@@ -1,4 +1,5 @@
-"""Nodes: role and pool labels and taints on those that are ours, and the Nodes of what is gone deleted.
+"""Nodes: role and pool labels and taints on those that are ours, and the Nodes of what is gone deleted. Where nothing
+is to go our cordon is taken back.
 
 A Node whose providerID is not one of ours is listed and left alone. A pool's labels and taints are applied
 to living Nodes: they roll nothing. A kubelet may register while its instance is ended: such a Node is seen late, even
@@ -15,7 +16,7 @@ from risen.core.rules.target import target
 from risen.core.rules.verdict import is_halted
 from risen.core.rules.view import RuleOutput, View
 from risen.core.spec import PoolSpec, Taint
-from risen.core.step import Birth, DeleteNode, MarkNode, Step
+from risen.core.step import Birth, DeleteNode, MarkNode, Step, UncordonNode
 
 OUR_LABELS = "risen.dev/"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
@@ -25,7 +26,7 @@ OUTDATED = Taint("risen.dev/outdated", "", "PreferNoSchedule")
 
 
 def propose(view: View) -> RuleOutput:
-    """MarkNode, DeleteNode."""
+    """MarkNode, UncordonNode, DeleteNode."""
     unseen = view.cannot_see("kubernetes", "provider")
     if unseen is not None:
         return unseen
@@ -41,6 +42,8 @@ def propose(view: View) -> RuleOutput:
             )
         elif life is None or facts.is_gone(life):
             steps += _deletion(view, node)
+        elif name not in facts.entries and node.our_cordon:
+            steps.append(UncordonNode(name, node.uid))
         elif name not in facts.entries:
             pool = view.revision.spec.pool(life.birth.pool)
             if pool is not None:
