@@ -8,7 +8,7 @@ import pytest
 
 from builders import CP, NOW, Cluster, W, pod_of
 from risen.core.history import ReplaceIntent, RolloutIntent
-from risen.core.names import ImageDigest, PoolName, ReleaseId, Role
+from risen.core.names import ImageDigest, InstanceName, PoolName, ReleaseId, Role
 from risen.core.picture import BudgetSeen
 from risen.core.spec import Disruption, PoolRelease, PoolSpec, Share, Strategy
 from risen.core.step import (
@@ -288,6 +288,15 @@ def test_but_not_once_its_power_button_is_pressed_or_that_is_on_its_way(on_its_w
     else:
         cluster.instances["cp-b"] = replace(seen, power_pressed_at=NOW.boot - 1)
     assert calls_off(cluster) == []
+
+
+def test_nor_while_an_eviction_is_on_its_way_that_needs_the_entry() -> None:
+    cluster = aborted()
+    cluster.in_flight = [EvictPod("default", "dns", "uid-dns", InstanceName("cp-b"))]
+    assert calls_off(cluster) == []
+    assert "the answer to an eviction" in [one.for_what for one in cluster.plan().waiting]
+    cluster.in_flight = [EvictPod("default", "dns", "uid-dns", InstanceName("cp-c"))]
+    assert calls_off(cluster) != []
 
 
 @pytest.mark.parametrize("outcome", ["called off", "put off", "skipped"])

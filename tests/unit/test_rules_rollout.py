@@ -130,6 +130,12 @@ def test_what_dies_while_a_release_is_tried_is_replaced_by_the_last_good_one() -
     assert born(cluster) == [("w", "r-w")]
 
 
+def test_none_is_launched_in_the_place_of_a_first_instance_that_was_lost_before_it_is_judged() -> None:
+    cluster = Cluster.standing(3, 3).apply(W)
+    cluster.serve("w-x").of_release("w-x").bury("w-x").open("w-x", "repair")
+    assert born(cluster) == []
+
+
 def test_a_first_release_of_all_needs_no_trial() -> None:
     cluster = Cluster.nothing(1, 3)
     assert [step for step in cluster.plan().blocked if step.name == "halted"] == []

@@ -12,7 +12,7 @@ from risen.core.history import Entry, Life
 from risen.core.judge.facts import CONTROLLER_LEASE, Facts
 from risen.core.judge.verdict import Verdict, is_silent
 from risen.core.names import InstanceName, PoolName, Role
-from risen.core.picture import InstanceState, NodeSeen, PodSeen
+from risen.core.picture import InstanceState, PodSeen
 from risen.core.reasons import PLANNED, SCALE_DOWN
 from risen.core.rules.balancers import leave_balancers
 from risen.core.rules.drainable import called_off, pods_to_move, protected
@@ -124,15 +124,20 @@ def _drain(view: View, life: Life) -> RuleOutput:
         return RuleOutput(steps=(destroy(view, name),))
     outcome = called_off(view, entry)
     if outcome is not None:
-        return let_live(node, entry, outcome)
+        return let_live(view, entry, outcome)
     if not node.unschedulable:
         return RuleOutput(steps=(CordonNode(name, node.uid),))
     return move_pods(view, entry) or leave_balancers(view, node) or _power_off(view, name)
 
 
-def let_live(node: NodeSeen | None, entry: Entry, outcome: str) -> RuleOutput:
-    """It takes pods again, unless a person said no, and its entry is closed. A cordon that is seen later still is
-    taken back then, by `nodes.py`."""
+def let_live(view: View, entry: Entry, outcome: str) -> RuleOutput:
+    """It takes pods again, unless a person said no, and its entry is closed once nothing on its way still needs it.
+    A cordon that is seen later still is taken back then, by `nodes.py`."""
+    name = entry.subject
+    if any(isinstance(step, EvictPod | DeletePod) and step.node == name for step in view.facts.steps):
+        since = view.facts.boot_of(entry.opened_unix)
+        return RuleOutput(waiting=(Waiting(name, "the answer to an eviction", since),))
+    node = view.facts.nodes.get(name)
     if node is not None and node.our_cordon:
         return RuleOutput(steps=(UncordonNode(node.name, node.uid),))
     return RuleOutput(steps=(CloseEntry(entry.id, outcome),))

@@ -73,7 +73,7 @@ def _walk(view: View, life: Life) -> RuleOutput:
         return RuleOutput(steps=(destroy(view, name),))
     outcome = called_off(view, entry)
     if outcome is not None:
-        return view.cannot_see("kubernetes") or let_live(facts.nodes.get(name), entry, outcome)
+        return view.cannot_see("kubernetes") or let_live(view, entry, outcome)
     return _prepare(view, life, entry, member)
 
 

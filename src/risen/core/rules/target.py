@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 from risen.core.history import Entry, Life
 from risen.core.names import InstanceName, PoolName, ReleaseId, Role
-from risen.core.reasons import EXPIRY, PUT_OFF, REPLACE, ROLLBACK, ROLLING, ROLLOUT, SKIPPED
+from risen.core.reasons import (
+    EXPIRY,
+    NEVER_JOINED,
+    PUT_OFF,
+    REPAIR,
+    REPLACE,
+    ROLLBACK,
+    ROLLING,
+    ROLLOUT,
+    SKIPPED,
+)
 from risen.core.rules.view import View, once
 from risen.core.spec import PoolRelease, PoolSpec
 
@@ -87,10 +97,28 @@ def exposed(view: View, release: ReleaseId) -> tuple[InstanceName, ...]:
     return tuple(sorted({*lives, *born}))
 
 
+def lost_in_trial(view: View, release: ReleaseId) -> tuple[Life, ...]:
+    """Instances of a release that repair took since its revision was applied."""
+    history = view.facts.history
+    taken = {
+        entry.subject
+        for entry in history.entries.values()
+        if entry.reason in (REPAIR, NEVER_JOINED) and entry.opened_unix >= view.revision.applied_unix
+    }
+    return tuple(
+        life
+        for life in history.lives.values()
+        if life.birth.release == release and life.birth.instance in taken
+    )
+
+
 def may_expose(view: View, release: ReleaseId) -> bool:
-    """Whether one more instance of a release may be launched: an unpassed one is exposed once, and alone."""
+    """Whether one more instance of a release may be launched: an unpassed one is exposed once, and alone. One that
+    was lost while it was tried is judged first: another beside it would hide that."""
     if has_passed(view, release):
         return True
+    if lost_in_trial(view, release):
+        return False
     if any(_superseded(view, pool.name) for pool in view.pools):
         return False
     return not any(exposed(view, other.release) for other in unpassed(view))

@@ -12,9 +12,17 @@ from risen.core.judge.release import judge_release
 from risen.core.judge.trial import Bad, Halted, NotYet, ReleaseVerdict, Served, Soaking, Trial
 from risen.core.judge.verdict import Verdict
 from risen.core.names import InstanceName, Role
-from risen.core.reasons import NEVER_JOINED, REPAIR, ROLLING
+from risen.core.reasons import ROLLING
 from risen.core.rules.drainable import drains_until, is_put_off, is_stuck, protected
-from risen.core.rules.target import going_back, has_passed, leaving, outdated, target, unpassed
+from risen.core.rules.target import (
+    going_back,
+    has_passed,
+    leaving,
+    lost_in_trial,
+    outdated,
+    target,
+    unpassed,
+)
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.spec import PoolRelease
 from risen.core.step import CompleteRevision, HaltRelease, PassRelease, RevokeRelease
@@ -47,13 +55,8 @@ def _tried_by(view: View, release: PoolRelease) -> Life | None:
     ]
     if living:
         return min(living, key=lambda life: (life.birth.born_unix, life.birth.instance))
-    died = {
-        entry.subject
-        for entry in history.entries.values()
-        if entry.reason in (REPAIR, NEVER_JOINED) and entry.opened_unix >= view.revision.applied_unix
-    }
     return max(
-        (life for life in lives if life.birth.instance in died),
+        lost_in_trial(view, release.release),
         key=lambda life: (life.birth.born_unix, life.birth.instance),
         default=None,
     )
