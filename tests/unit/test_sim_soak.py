@@ -47,6 +47,12 @@ def test_an_enumeration_strikes_each_write_once_whatever_the_slices() -> None:
     assert sum(one.schedules for one in outcomes) - calm == len(list(enumerate_faults(smallest, 1))) - 1
 
 
+def test_every_scenario_has_its_turn_before_any_has_a_second() -> None:
+    scenarios = [Scenario(1, 0), Scenario(3, 0)]
+    for parts in (parts_of(scenarios, 1, enumerated=True), parts_of(scenarios, 60, enumerated=False)):
+        assert [part.scenario for part in parts][:4] == ["1+0", "3+0", "1+0", "3+0"]
+
+
 def test_the_code_is_another_when_a_line_of_it_changes(tmp_path: Path) -> None:
     (tmp_path / "core").mkdir()
     file = tmp_path / "core" / "a.py"

@@ -124,13 +124,14 @@ def parse_faults(text: str) -> Faults:
 
 
 def parts_of(scenarios: Sequence[Scenario], seeds: int, enumerated: bool) -> list[Part]:
-    """The pieces of a soak. An enumeration strikes the writes of the first seed."""
+    """The pieces of a soak, a piece of every scenario before a second one of any: what is wrong shows early. An
+    enumeration strikes the writes of the first seed."""
     if enumerated:
-        return [Part(one.name, True, first, SLICES) for one in scenarios for first in range(1, SLICES + 1)]
+        return [Part(one.name, True, first, SLICES) for first in range(1, SLICES + 1) for one in scenarios]
     return [
         Part(one.name, False, first, min(first + SEEDS_A_PART - 1, seeds))
-        for one in scenarios
         for first in range(1, seeds + 1, SEEDS_A_PART)
+        for one in scenarios
     ]
 
 
