@@ -26,10 +26,10 @@ def run(*words: str) -> str:
 
 
 def processes_of(cluster: str, instance: str = "") -> list[int]:
-    """Processes in the cgroups of a cluster or of one of its instances; of a cluster also its controller."""
+    """Processes in the cgroups of a cluster or of one of its instances; of a cluster also its controller, first."""
     groups = [f"/risen/{cluster}/{instance}", f"/risen.slice/risen-{cluster}.{instance}"]
     serve = ("serve", "-c", cluster)
-    found = []
+    found: list[int] = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
@@ -40,13 +40,16 @@ def processes_of(cluster: str, instance: str = "") -> list[int]:
                 continue  # ended; only its parent has not asked how yet
         except OSError:
             continue
-        if any(group in lines for group in groups) or (not instance and words[-4:-1] == serve):
+        if not instance and words[-4:-1] == serve:
+            found.insert(0, int(entry.name))
+        elif any(group in lines for group in groups):
             found.append(int(entry.name))
     return found
 
 
-def end_hard(cluster: str, instance: str) -> None:
-    """SIGKILL for every process of an instance, its init among them."""
+def end_hard(cluster: str, instance: str = "") -> None:
+    """SIGKILL for every process of an instance, its init among them, or of a whole cluster: its controller first, or it
+    would power on again what is ended a moment before it."""
     for process in processes_of(cluster, instance):
         try:
             os.kill(process, signal.SIGKILL)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
-from host import forget_what_a_boot_forgets, host_facts, leftovers, processes_of
+from host import end_hard, forget_what_a_boot_forgets, host_facts, leftovers, processes_of
 from load import Load
 from pieces import Cluster, Credentials, wait_for
 
@@ -20,8 +18,7 @@ def test_after_everything_ended_at_once_up_brings_the_same_cluster_back(
     before = cluster.status()
     with Load(cluster.endpoint, credentials, "cut") as load:
         wait_for("it is written to", lambda: len(load.acknowledged) >= WRITES_BEFORE, 60)
-        for process in processes_of(cluster.name):
-            _end(process)
+        end_hard(cluster.name)
     wait_for("nothing of the cluster runs", lambda: processes_of(cluster.name) == [], 30)
     forget_what_a_boot_forgets(cluster.name)
     cluster.risen("up", "--yes", bound_seconds=300)
@@ -31,10 +28,6 @@ def test_after_everything_ended_at_once_up_brings_the_same_cluster_back(
     assert {one["name"] for one in after["instances"]} == {one["name"] for one in before["instances"]}
     found = {one["metadata"]["name"] for one in cluster.objects("configmaps", "-l", "load=cut")}
     assert set(load.acknowledged) - found == set(), "every acknowledged write is found again"
-
-
-def _end(process: int) -> None:
-    subprocess.run(["kill", "-9", str(process)], capture_output=True, check=False)
 
 
 def test_down_leaves_nothing_behind(cluster: Cluster, host_before: dict[str, str]) -> None:

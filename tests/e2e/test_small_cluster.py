@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from controller import begin_up, controllers, end
-from host import HOME, host_facts, leftovers, processes_of, run
+from controller import begin_up, controllers
+from host import HOME, end_hard, host_facts, leftovers, processes_of, run
 from load import credentials_of
 from pieces import WEB, Cluster, Credentials, add_test_image, wait_for
 from surroundings import join_closed, program, reaches, stranger, strict_firewall
@@ -301,8 +301,7 @@ def test_after_a_power_cut_start_alone_brings_the_api_back_while_the_store_is_aw
     small.risen("kubeconfig", "--out", str(tmp_path / "kubeconfig"))
     admin = credentials_of(tmp_path / "kubeconfig", tmp_path)
     seen, address = small.status(), control_plane_address(small)
-    for process in processes_of(NAME):
-        end(process)
+    end_hard(NAME)
     wait_for("nothing of the cluster runs", lambda: processes_of(NAME) == [], 30)
     store, away = FOLDER / "store", tmp_path / "away"
     program("mv", str(store), str(away))
