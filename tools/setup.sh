@@ -135,6 +135,7 @@ set_up_python() {
   printf '%s' "$wanted$PWD" >"$stamp"
 }
 
+[ $# -le 1 ] || die "one word at a time, not: $*"
 case "${1:-all}" in
   python) set_up_python ;;
   host) set_up_host ;;
