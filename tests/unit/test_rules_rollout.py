@@ -88,6 +88,8 @@ def test_one_release_is_tried_at_a_time_over_all_pools() -> None:
     assert born(cluster) == [("v", "r-v-new")]
     cluster.run("v-x").of_release("v-x")
     assert born(cluster) == []
+    cluster.bury("v-x").open("v-x", "repair")
+    assert born(cluster) == [], "it is judged first"
 
 
 def superseded(*pools: PoolName) -> Cluster:

@@ -117,11 +117,10 @@ def may_expose(view: View, release: ReleaseId) -> bool:
     was lost while it was tried is judged first: another beside it would hide that."""
     if has_passed(view, release):
         return True
-    if lost_in_trial(view, release):
-        return False
     if any(_superseded(view, pool.name) for pool in view.pools):
         return False
-    return not any(exposed(view, other.release) for other in unpassed(view))
+    tried = [other.release for other in unpassed(view)]
+    return not any(exposed(view, one) or lost_in_trial(view, one) for one in tried)
 
 
 def is_sent_away(view: View, pool: PoolName) -> bool:
