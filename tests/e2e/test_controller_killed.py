@@ -26,8 +26,9 @@ BRING_UP |= {"MarkNode", "RecordClusterId"}
 REPLACEMENT = {"OpenEntry", "WriteBirth", "Launch", "Destroy", "MarkNode", "DeleteNode", "CloseEntry"}
 MEMBERSHIP = {"RemoveMember", "AddLearner", "PromoteMember"}
 WITHIN_A_LAUNCH = ("within", "Launch")
-MOST_ROUNDS = 4
-"""A step that took a few milliseconds while the host was busy may have gone by: then the next round has it."""
+MOST_ROUNDS = 8
+"""What is sent with others is struck once each of those was, one in a round; and a step that took a few milliseconds
+while the host was busy may have gone by."""
 
 
 @pytest.fixture(scope="module")
