@@ -12,6 +12,7 @@ from risen.core.names import ImageDigest, InstanceName, PoolName, ReleaseId, Rol
 from risen.core.picture import BudgetSeen
 from risen.core.spec import Disruption, PoolRelease, PoolSpec, Share, Strategy
 from risen.core.step import (
+    STEP_TIMEOUT_SECONDS,
     AddBackend,
     CloseEntry,
     CordonNode,
@@ -260,11 +261,11 @@ def test_a_voter_that_does_not_answer_holds_the_rollout_and_what_mends_it_is_sai
     assert cluster.blocked()["quorum"].endswith("`risen kill cp-b` replaces it by the release that stood")
 
 
-def aborted() -> Cluster:
+def aborted(opened_ago: float = 5) -> Cluster:
     """In the drain of cp-b the revision is aborted."""
     cluster = Cluster.standing(3, 0).apply(CP).serve("cp-x").of_release("cp-x")
     cluster.passed[ReleaseId("r-cp-new")] = ("tried",)
-    cluster = taken(cluster, "cp-b", 5)
+    cluster = taken(cluster, "cp-b", opened_ago)
     cluster.pods = [pod_of("dns", "cp-b")]
     cluster.orders[2] = RolloutIntent("i", 2, "abort", "jane")
     return cluster
@@ -297,6 +298,18 @@ def test_nor_while_an_eviction_is_on_its_way_that_needs_the_entry() -> None:
     assert "the answer to an eviction" in [one.for_what for one in cluster.plan().waiting]
     cluster.in_flight = [EvictPod("default", "dns", "uid-dns", InstanceName("cp-c"))]
     assert calls_off(cluster) != []
+
+
+def test_nor_while_what_a_controller_sent_before_it_died_may_still_be_carried_out() -> None:
+    cluster = aborted(opened_ago=20)
+    cluster.now = replace(NOW, leading_since_unix=NOW.unix - STEP_TIMEOUT_SECONDS + 1)
+    assert calls_off(cluster) == []
+    assert "what an earlier controller may have sent" in [one.for_what for one in cluster.plan().waiting]
+    cluster.now = replace(NOW, leading_since_unix=NOW.unix - STEP_TIMEOUT_SECONDS)
+    assert calls_off(cluster) != []
+    opened_by_this_one = aborted(opened_ago=5)
+    opened_by_this_one.now = replace(NOW, leading_since_unix=NOW.unix - STEP_TIMEOUT_SECONDS + 1)
+    assert calls_off(opened_by_this_one) != []
 
 
 @pytest.mark.parametrize("outcome", ["called off", "put off", "skipped"])

@@ -148,6 +148,16 @@ def test_a_crash_after_a_write_leaves_it_done(standing: World) -> None:
     assert desk.world.store.get("x/y") is not None
 
 
+def test_what_was_on_its_way_at_a_crash_is_carried_out_within_ten_seconds(standing: World) -> None:
+    desk = Desk(standing.copied(), Faults({1: FaultKind.CRASH_LATE}))
+    node = next(node for node in desk.world.kubernetes.nodes.values() if not node.foreign)
+    with pytest.raises(Dead):
+        desk.ask(SimKubernetes(desk.line).cordon(node.name, node.uid, on=True))
+    assert desk.deaths == [1] and not node.unschedulable
+    desk.ask(asyncio.sleep(10.0))
+    assert node.unschedulable
+
+
 def test_a_crash_within_a_launch_leaves_half_of_it_and_half_of_every_other(standing: World) -> None:
     desk = Desk(standing.copied(), Faults({2: FaultKind.CRASH_WITHIN}))
     first = next(item.request for item in desk.world.instances.all.values() if not item.holds_etcd)

@@ -272,6 +272,34 @@ def test_without_quorum_members_answer_only_locally_and_kubernetes_not_at_all() 
         world.etcd.remove(MemberId(world.etcd.voters[0].id))
 
 
+def test_what_a_kubelet_has_to_say_of_its_pods_waits_for_an_apiserver() -> None:
+    world = brought_up(Scenario(1, 1), 3)
+    kubernetes, kubelets = world.kubernetes, world.kubelets
+    starting, ending = [pod for pod in kubernetes.pods.values() if pod.node.startswith("worker")][:2]
+    starting.set_unready(world.timeline.now)
+    ending.terminating = True
+    control_plane = next(item for item in world.instances.all.values() if item.holds_etcd)
+    world.instances.kill(control_plane.name)
+    revision = world.etcd.revision
+    kubelets.pod_started(starting.uid)
+    kubelets.pod_ended(ending.uid)
+    pass_time(world, 20)
+    assert not starting.ready and ending.uid in kubernetes.pods
+    assert world.etcd.revision == revision
+    world.instances.power_on(control_plane.provider_id)
+    pass_time(world, 20)
+    assert starting.ready and ending.uid not in kubernetes.pods
+    assert world.violations == []
+
+
+def test_nothing_is_written_to_an_etcd_without_quorum() -> None:
+    world = three_voters()
+    for name in ("cp-b", "cp-c"):
+        world.instances.kill(InstanceName(name))
+    with pytest.raises(AssertionError, match="no quorum"):
+        world.kubernetes.wrote()
+
+
 def test_a_killed_leader_is_followed_by_an_election_and_no_revision_is_lost() -> None:
     world = three_voters()
     leader = world.etcd.leader

@@ -12,6 +12,9 @@ from typing import TypeAlias
 from risen.core.names import ImageDigest, InstanceName, MemberId, PoolName, ProviderId, ReleaseId, Role
 from risen.core.spec import PoolRelease, Taint
 
+STEP_TIMEOUT_SECONDS = 10.0
+"""The longest a step may take, from its sending to its effect: a leader's lease must outlast it, or it is not sent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Birth:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from risen.core.step import STEP_TIMEOUT_SECONDS
 from risen.engine.world import EngineWorld
 from risen.interfaces.store import Lead
 
 TRY_AGAIN_SECONDS = 1.0
-STEP_TIMEOUT_SECONDS = 10.0
-"""The longest a step may take: a lease must outlast it, or no step is sent."""
 
 
 async def wait_to_lead(world: EngineWorld, stop: Callable[[], bool]) -> Lead | None:

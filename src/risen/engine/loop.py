@@ -14,11 +14,18 @@ from risen.core.blocked import Blocked, Waiting
 from risen.core.deciding import decide
 from risen.core.picture import Picture
 from risen.core.plan import Now, Plan, Supplies
-from risen.core.step import Step, StepInFlight, WriteBirth, WriteBootstrap, claims_of
+from risen.core.step import (
+    STEP_TIMEOUT_SECONDS,
+    Step,
+    StepInFlight,
+    WriteBirth,
+    WriteBootstrap,
+    claims_of,
+)
 from risen.engine.act import act
 from risen.engine.check import check
 from risen.engine.jobs import Jobs
-from risen.engine.leader import STEP_TIMEOUT_SECONDS, may_send, wait_to_lead
+from risen.engine.leader import may_send, wait_to_lead
 from risen.engine.notice import notice
 from risen.engine.observe import Eyes
 from risen.engine.record import Records

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -126,7 +126,7 @@ class Records(Past):
 
     async def append(self, event: Event) -> None:
         """Add to the stream and to history, behind what others appended meanwhile."""
-        await self._sure(self.store.append(records.EVENTS, records.encode(event)))
+        await self._sure(lambda: self.store.append(records.EVENTS, records.encode(event)))
         await self.follow()
 
     async def write_bootstrap(self, bootstrap: Bootstrap) -> None:
@@ -192,7 +192,7 @@ class Records(Past):
 
     async def _create(self, key: str, value: T) -> T:
         try:
-            await self._sure(self.store.put(key, records.encode(value), IfAbsent()))
+            await self._sure(lambda: self.store.put(key, records.encode(value), IfAbsent()))
         except Conflict:
             there = await self.store.get(key)
             if there is None:
@@ -200,10 +200,10 @@ class Records(Past):
             return records.decode(there.data, type(value), key)
         return value
 
-    async def _sure(self, write: Awaitable[object]) -> None:
+    async def _sure(self, write: Callable[[], Awaitable[object]]) -> None:
         sent_at = self.clock.boot()
         try:
-            await write
+            await write()
         except Conflict:
             raise
         except InterfaceError:

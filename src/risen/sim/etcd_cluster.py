@@ -281,7 +281,12 @@ class EtcdTruth:
         member.match, member.synced = self.revision, True
 
     def commit(self) -> None:
-        """One more revision: on every running voter but at most one straggler, and on a majority."""
+        """One more revision: on every running voter but at most one straggler, and on a majority.
+
+        Raises AssertionError where no majority runs: whoever writes there has not asked whether etcd works.
+        """
+        if not self.has_quorum():
+            raise AssertionError("the simulation wrote to an etcd that has no quorum")
         line = self.world.timeline
         self.revision += 1
         running = [voter for voter in self.voters if self.up(voter)]

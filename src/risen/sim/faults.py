@@ -22,6 +22,8 @@ class FaultKind(StrEnum):
     CRASH_WITHIN = "crash-within"
     """The controller dies in the middle of work that it does itself, as a local provider's launch: half of it is
     done, and everything else of that kind that it had under way stays as it is. For `IN_HALVES` alone."""
+    CRASH_LATE = "crash-late"
+    """The controller dies, and only then is what it sent carried out: within the longest time a step may take."""
     UNKNOWN_DONE = "unknown-done"
     """Carried out, but the answer is a time-out."""
     UNKNOWN_NOT_DONE = "unknown-not-done"
@@ -41,7 +43,7 @@ class FaultKind(StrEnum):
 
 
 EVERY_FAULT = tuple(FaultKind)
-CRASHES = (FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER, FaultKind.CRASH_WITHIN)
+CRASHES = (FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER, FaultKind.CRASH_WITHIN, FaultKind.CRASH_LATE)
 IN_HALVES = frozenset({"provider.launch", "provider.destroy"})
 """Writes that are more than one act where the provider is a part of the controller."""
 FORCED = frozenset({"kubernetes.apply"})
@@ -54,6 +56,8 @@ def may_strike(kind: FaultKind, operation: str) -> bool:
     match kind:
         case FaultKind.CRASH_WITHIN:
             return operation in IN_HALVES
+        case FaultKind.CRASH_LATE:
+            return interface != "store" and operation not in IN_HALVES
         case FaultKind.STALE_READ:
             return interface in ("provider", "kubernetes", "endpoint")
         case FaultKind.CONFLICT:

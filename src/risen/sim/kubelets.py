@@ -139,6 +139,9 @@ class Kubelets:
         pod = api.pods.get(uid)
         if pod is None or pod.ready or pod.finished or not self.serves(pod.node):
             return
+        if not api.reachable_from(pod.node):
+            line.after(LOOK_SECONDS, self.pod_started, uid)
+            return
         if pod.deployment.kind is Kind.STATEFUL_SET and not self._has_volume(pod):
             line.after(LOOK_SECONDS, self.pod_started, uid)
             return
@@ -162,11 +165,16 @@ class Kubelets:
                 line.after(line.draw(*LIVES_SECONDS), self.die, item.name, item.boot)
 
     def pod_finished(self, uid: str) -> None:
-        """A Job's pod has done its work, where a kubelet runs to see it."""
-        pod = self.world.kubernetes.pods.get(uid)
-        if pod is not None and not pod.terminating and self.serves(pod.node):
-            pod.finish(self.world.timeline.now)
-            self.world.kubernetes.wrote()
+        """A Job's pod has done its work, where a kubelet runs to see it; said once an API server hears it."""
+        line, api = self.world.timeline, self.world.kubernetes
+        pod = api.pods.get(uid)
+        if pod is None or pod.terminating or not self.serves(pod.node):
+            return
+        if not api.reachable_from(pod.node):
+            line.after(LOOK_SECONDS, self.pod_finished, uid)
+            return
+        pod.finish(line.now)
+        api.wrote()
 
     def break_app(self, name: str) -> None:
         """An app crashes from here on, wherever its pods are."""
@@ -185,7 +193,12 @@ class Kubelets:
         return holder == pod.node
 
     def pod_ended(self, uid: str) -> None:
-        """A pod that was told to end has ended; where no kubelet runs nobody says so."""
-        pod = self.world.kubernetes.pods.get(uid)
-        if pod is not None and self.serves(pod.node):
-            self.world.kubernetes.forget_pod(uid)
+        """A pod that was told to end has ended; where no kubelet runs nobody says so, elsewhere as soon as heard."""
+        line, api = self.world.timeline, self.world.kubernetes
+        pod = api.pods.get(uid)
+        if pod is None or not self.serves(pod.node):
+            return
+        if not api.reachable_from(pod.node):
+            line.after(LOOK_SECONDS, self.pod_ended, uid)
+            return
+        api.forget_pod(uid)

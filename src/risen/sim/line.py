@@ -124,6 +124,13 @@ class Line:
         if fault is FaultKind.UNKNOWN_LATE:
             delay = self.world.timeline.draw(IMPATIENT_SECONDS, TIMEOUT_SECONDS)
             self.loop.call_later(IMPATIENT_SECONDS, _time_out, future, f"{operation} {subject}")
+        if fault is FaultKind.CRASH_LATE:
+            self.loop.call_later(
+                self.world.timeline.draw(IMPATIENT_SECONDS, TIMEOUT_SECONDS), self._carry_out, order
+            )
+            future.cancel()
+            self.die()
+            raise Dead("crashed with a write on its way")
         if half is not None:
             self.loop.call_later(delay / 2, self._carry_out_half, order, half)
         self.loop.call_later(delay / 2, self._carry_out_unheard, order)

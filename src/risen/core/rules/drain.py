@@ -24,6 +24,7 @@ from risen.core.safety.budget import budget_blocks
 from risen.core.safety.claims import MOST_IN_FLIGHT
 from risen.core.spec import PoolSpec
 from risen.core.step import (
+    STEP_TIMEOUT_SECONDS,
     CloseEntry,
     CordonNode,
     DeletePod,
@@ -131,13 +132,20 @@ def _drain(view: View, life: Life) -> RuleOutput:
 
 
 def let_live(view: View, entry: Entry, outcome: str) -> RuleOutput:
-    """It takes pods again, unless a person said no, and its entry is closed once nothing on its way still needs it.
-    A cordon that is seen later still is taken back then, by `nodes.py`."""
-    name = entry.subject
-    if any(isinstance(step, EvictPod | DeletePod) and step.node == name for step in view.facts.steps):
-        since = view.facts.boot_of(entry.opened_unix)
+    """It takes pods again, unless a person said no, and its entry is closed once nothing on its way still needs it:
+    evictions, and whatever a controller before this one may have sent before it died. A cordon that is seen later
+    still is taken back then, by `nodes.py`."""
+    facts, name = view.facts, entry.subject
+    since = facts.boot_of(entry.opened_unix)
+    if any(isinstance(step, EvictPod | DeletePod) and step.node == name for step in facts.steps):
         return RuleOutput(waiting=(Waiting(name, "the answer to an eviction", since),))
-    node = view.facts.nodes.get(name)
+    led_since = facts.now.leading_since_unix
+    landed_at = facts.boot_of(led_since) + STEP_TIMEOUT_SECONDS
+    if entry.opened_unix < led_since and facts.now.boot < landed_at:
+        return RuleOutput(
+            waiting=(Waiting(name, "what an earlier controller may have sent", since, landed_at),)
+        )
+    node = facts.nodes.get(name)
     if node is not None and node.our_cordon:
         return RuleOutput(steps=(UncordonNode(node.name, node.uid),))
     return RuleOutput(steps=(CloseEntry(entry.id, outcome),))
