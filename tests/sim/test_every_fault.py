@@ -50,6 +50,15 @@ def test_the_controller_may_die_in_the_middle_of_every_launch_and_every_end(scen
     assert len(cases) > 1
 
 
+@pytest.mark.sim
+def test_what_a_dead_controller_sent_may_arrive_while_the_next_one_carries_out_an_abort() -> None:
+    scenario = "3+2:abort-draining"
+    cases = list(enumerate_faults(Scenario.parse(scenario), SEED, (FaultKind.CRASH_LATE,)))
+    assert told(cases, scenario) == ""
+    assert [case.trace.crashes for case in cases] == [0] + [1] * (len(cases) - 1)
+    assert len(cases) > 20
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_what_lost_its_disk_is_replaced_by_another(role: str) -> None:
     trace = simulate(Scenario(3, 1, Happening(f"lose-{role}")), SEED)
