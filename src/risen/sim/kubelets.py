@@ -5,6 +5,7 @@ How an image goes wrong (`images.py`) shows here and at its boot.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -133,14 +134,20 @@ class Kubelets:
             self.world.instances.kill(name)
 
     # --- pods ---------------------------------------------------------------------------------------------
+    def _heard(self, pod: PodTruth, say: Callable[[str], None]) -> bool:
+        """Whether a pod's kubelet runs and an API server hears it; one that is not heard says it again later."""
+        if not self.serves(pod.node):
+            return False
+        heard = self.world.kubernetes.reachable_from(pod.node)
+        if not heard:
+            self.world.timeline.after(LOOK_SECONDS, say, pod.uid)
+        return heard
+
     def pod_started(self, uid: str) -> None:
         """Ready, if the kubelet runs, its volume has come, its image can be had, and it does not crash."""
         api, line = self.world.kubernetes, self.world.timeline
         pod = api.pods.get(uid)
-        if pod is None or pod.ready or pod.finished or not self.serves(pod.node):
-            return
-        if not api.reachable_from(pod.node):
-            line.after(LOOK_SECONDS, self.pod_started, uid)
+        if pod is None or pod.ready or pod.finished or not self._heard(pod, self.pod_started):
             return
         if pod.deployment.kind is Kind.STATEFUL_SET and not self._has_volume(pod):
             line.after(LOOK_SECONDS, self.pod_started, uid)
@@ -166,15 +173,10 @@ class Kubelets:
 
     def pod_finished(self, uid: str) -> None:
         """A Job's pod has done its work, where a kubelet runs to see it; said once an API server hears it."""
-        line, api = self.world.timeline, self.world.kubernetes
-        pod = api.pods.get(uid)
-        if pod is None or pod.terminating or not self.serves(pod.node):
-            return
-        if not api.reachable_from(pod.node):
-            line.after(LOOK_SECONDS, self.pod_finished, uid)
-            return
-        pod.finish(line.now)
-        api.wrote()
+        pod = self.world.kubernetes.pods.get(uid)
+        if pod is not None and not pod.terminating and self._heard(pod, self.pod_finished):
+            pod.finish(self.world.timeline.now)
+            self.world.kubernetes.wrote()
 
     def break_app(self, name: str) -> None:
         """An app crashes from here on, wherever its pods are."""
@@ -194,11 +196,6 @@ class Kubelets:
 
     def pod_ended(self, uid: str) -> None:
         """A pod that was told to end has ended; where no kubelet runs nobody says so, elsewhere as soon as heard."""
-        line, api = self.world.timeline, self.world.kubernetes
-        pod = api.pods.get(uid)
-        if pod is None or not self.serves(pod.node):
-            return
-        if not api.reachable_from(pod.node):
-            line.after(LOOK_SECONDS, self.pod_ended, uid)
-            return
-        api.forget_pod(uid)
+        pod = self.world.kubernetes.pods.get(uid)
+        if pod is not None and self._heard(pod, self.pod_ended):
+            self.world.kubernetes.forget_pod(uid)
