@@ -236,12 +236,14 @@ def test_a_revoked_release_is_refused_until_somebody_takes_it_upon_themselves(gr
     assert (intent.release, intent.by, intent.reason) == (worker, "jane", "the registry was down")
 
 
-def test_an_override_alone_heads_for_the_revision_in_force_again(ground: Ground) -> None:
-    worker = release_of(newest(ground), "worker")
+def test_an_override_alone_is_another_revision_of_the_same(ground: Ground) -> None:
+    before = newest(ground)
+    worker = release_of(before, "worker")
     tell(ground, ReleaseRevoked(1.0, worker, PoolName("worker"), 1, ("never Ready",)))
     told = ground.risen("apply", "--yes", "--override-revocation", "mended the network")
     assert (told.code, f"lift    {worker} is taken nevertheless: mended the network" in told.out) == (0, True)
-    assert newest(ground).number == 1
+    again = newest(ground)
+    assert (again.number, again.releases, again.reason) == (2, before.releases, "mended the network")
 
 
 def test_who_applies_the_same_at_once_is_done_and_who_applies_something_else_is_told(ground: Ground) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from risen.cli.glimpse import Glimpse
 from risen.cli.views import view_of
-from risen.cli.words import blocked_words, span, step_words, waiting_words
+from risen.cli.words import blocked_words, on_it, span, step_words, waiting_words
 from risen.core.history import History, Life
 from risen.core.names import InstanceName, ReleaseId
 from risen.core.projection import PoolProgress, Projection, Spread, forecast_whole, progress, project
@@ -56,7 +56,9 @@ def progress_of(view: View) -> Progress:
     revision, history = view.revision, view.facts.history
     pools = progress(view)
     rolling = any(entry.reason in ROLLING for entry in history.open_entries)
-    there = all(pool.done == pool.wanted and not pool.going and not pool.to_go for pool in pools)
+    there = all(
+        pool.done + pool.let_be == pool.wanted and not pool.going and not pool.to_go for pool in pools
+    )
     back = going_back(view)
     whole = there and not rolling and (back is not None or history.completed >= revision.number)
     elapsed = max(0.0, view.facts.now.unix - revision.applied_unix) if revision.applied_unix else 0.0
@@ -131,7 +133,7 @@ def _whole(history: History, now: Progress) -> str:
         return (
             f"gone back from: {now.back}; every instance is on the releases of revision {history.completed}"
         )
-    return f"every instance is on it ({now.done}/{now.wanted})"
+    return f"{on_it(history.completed_but)} ({now.done}/{now.wanted})"
 
 
 def _times(now: Progress) -> str:
@@ -155,7 +157,8 @@ def _pools(view: View, glimpse: Glimpse, now: Progress) -> list[str]:
     width = max(len(pool.pool) for pool in now.pools)
     for pool in now.pools:
         going = [f"{name} {_doing(view, glimpse, name)}" for name in pool.going]
-        first = going[0] if going else f"{pool.to_go} to go" if pool.to_go else ""
+        rest = f"{pool.to_go} to go" if pool.to_go else f"{pool.let_be} skipped" if pool.let_be else ""
+        first = going[0] if going else rest
         lines.append(f"{pool.pool:<{width}}  {f'{pool.done}/{pool.wanted}':<7} {first}".rstrip())
         lines += [f"{'':<{width}}  {'':<7} {words}" for words in going[1:]]
     return lines

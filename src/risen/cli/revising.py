@@ -104,7 +104,7 @@ async def apply_file(
     last = await read_newest(cluster.store)
     if last is None:
         await _keep_registries(cluster, file)
-        await _write(cluster, first_revision(spec, bake_for(spec, folder)), options)
+        await write_stamped(cluster, first_revision(spec, bake_for(spec, folder)), options.reason)
         return True
     proposal = propose(last, spec, folder)
     tell_changes(proposal)
@@ -121,9 +121,10 @@ async def apply_file(
     if proposal.rolls:
         tell_releases(last, revision)
     history = (await load_past(cluster.store)).history
-    await refuse_revoked(cluster, revision, history, options)
+    revoked = refuse_revoked(revision, history, options.override)
     _warn_of_lost_images(history)
-    await _write(cluster, revision, options)
+    await write_stamped(cluster, revision, options.reason)
+    await lift(cluster, revoked, options.override)
     return True
 
 
@@ -149,8 +150,9 @@ async def apply_planned(cluster: Cluster, plan: records.PlanFile, options: Apply
     await adopt_releases(cluster.store, last, images_of(host()).list())
     tell_releases(last, plan.revision)
     history = (await load_past(cluster.store)).history
-    await refuse_revoked(cluster, plan.revision, history, options)
-    await _write(cluster, plan.revision, options)
+    revoked = refuse_revoked(plan.revision, history, options.override)
+    await write_stamped(cluster, plan.revision, options.reason)
+    await lift(cluster, revoked, options.override)
     return True
 
 
@@ -195,12 +197,15 @@ def _lacks_a_role(proposal: Proposal) -> bool:
 
 
 async def _nothing_changed(cluster: Cluster, last: Revision, options: ApplyOptions) -> bool:
-    """An override alone is a change too: the revision in force is headed for again."""
+    """An override alone is another revision of the same: what spoke against the release in the last one, and how
+    the gates answered there, counts for that one."""
     click.echo(f"apply   revision {last.number}: nothing changed")
     history = (await load_past(cluster.store)).history
     revoked = _revoked(last, history)
     if revoked and options.override:
-        await _lift(cluster, revoked, options.override)
+        again = next_revision(last, last.spec, images_of_revision(last))
+        await write_stamped(cluster, again, options.reason or options.override)
+        await lift(cluster, revoked, options.override)
         return True
     for release in revoked:
         click.echo(
@@ -210,26 +215,26 @@ async def _nothing_changed(cluster: Cluster, last: Revision, options: ApplyOptio
     return False
 
 
-async def refuse_revoked(
-    cluster: Cluster, revision: Revision, history: History, options: ApplyOptions
-) -> None:
-    """A revision with a revoked release is written only when somebody takes it upon themselves, in writing."""
+def refuse_revoked(revision: Revision, history: History, override: str) -> tuple[ReleaseId, ...]:
+    """A revision with a revoked release is written only when somebody takes it upon themselves, in writing: the
+    releases whose revocation is to be lifted for it."""
     revoked = _revoked(revision, history)
-    if revoked and not options.override:
+    if revoked and not override:
         told = "; ".join(f"{one}: {', '.join(history.revoked[one].evidence)}" for one in revoked)
         raise click.ClickException(
             f"revoked, so launched by nothing ({told}): change what is wrong with it, or take it nevertheless "
             'with --override-revocation "REASON"'
         )
-    await _lift(cluster, revoked, options.override)
+    return revoked
 
 
 def _revoked(revision: Revision, history: History) -> tuple[ReleaseId, ...]:
     return tuple(sorted({one.release for one in revision.releases if one.release in history.revoked}))
 
 
-async def _lift(cluster: Cluster, releases: Iterable[ReleaseId], reason: str) -> None:
-    """Before the revision: the controller takes intents in first."""
+async def lift(cluster: Cluster, releases: Iterable[ReleaseId], reason: str) -> None:
+    """After the revision, which is gone back from until then: lifted before it, the one in force so far would be
+    headed for, and its release revoked once more on the evidence that it has."""
     for release in releases:
         intent = LiftIntent(new_id("lift"), release, caller(), reason)
         await cluster.store.put(records.intent_key(intent.id), records.encode(intent), IfAbsent())
@@ -269,10 +274,6 @@ async def write_stamped(cluster: Cluster, revision: Revision, reason: str) -> Re
         return newest
     click.echo(f"apply   revision {revision.number} of {cluster.name}")
     return stamped
-
-
-async def _write(cluster: Cluster, revision: Revision, options: ApplyOptions) -> None:
-    await write_stamped(cluster, revision, options.reason)
 
 
 def tell_changes(proposal: Proposal) -> None:

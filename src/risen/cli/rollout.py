@@ -173,7 +173,8 @@ async def _newest(name: str | None) -> tuple[Cluster, History, Revision]:
 
 
 def _refuse_ended(history: History, revision: Revision, order: str) -> None:
-    if history.completed >= revision.number:
+    still_going = order == PAUSE and history.completed_but
+    if history.completed >= revision.number and not still_going:
         raise click.ClickException(
             f"revision {revision.number} stands whole: there is nothing to {order}; `risen rollout undo` goes back"
         )
@@ -215,7 +216,7 @@ def undo(name: str | None, yes: bool, number: int | None, reason: str, override:
     Replicas, labels, taints and strategies stay. Nothing is baked, and nothing is rendered: stored releases are
     launched again. cluster.yaml is not changed; put it back too, or the next `apply` rolls forward again.
     """
-    from risen.cli.revising import ApplyOptions, refuse_revoked, tell_releases, write_stamped
+    from risen.cli.revising import lift, refuse_revoked, tell_releases, write_stamped
     from risen.cli.stories import read_stories, undone_to
     from risen.services.revise import revision_back_to
 
@@ -229,8 +230,9 @@ def undo(name: str | None, yes: bool, number: int | None, reason: str, override:
     tell_releases(newest, revision)
     if not yes:
         ask("apply this?")
-    run(refuse_revoked(cluster, revision, history, ApplyOptions(yes, reason, override)))
+    revoked = refuse_revoked(revision, history, override)
     run(write_stamped(cluster, revision, reason or f"undo to revision {number}"))
+    run(lift(cluster, revoked, override))
     click.echo(f"next    risen rollout status -w -c {cluster.name}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from risen.cli.words import on_it
 from risen.codec import records
 from risen.core import events as happened
 from risen.core.events import Event
@@ -123,8 +124,8 @@ def _of_release(
             return "REVOKED", f"{release} of {pool}, revision {revision} goes back: {'; '.join(evidence)}"
         case happened.RevocationLifted(release=release, by=by, reason=reason):
             return "lifted", f"{release} may be launched again{_asked(by, reason)}"
-        case happened.RevisionCompleted(revision=revision):
-            return "whole", f"revision {revision}: every instance is on it"
+        case happened.RevisionCompleted(revision=revision, but=but):
+            return "whole", f"revision {revision}: {on_it(but)}"
 
 
 def _of_people(

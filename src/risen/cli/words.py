@@ -44,6 +44,11 @@ from risen.core.step import (
 )
 
 
+def on_it(but: tuple[str, ...]) -> str:
+    """How far a revision is followed that stands."""
+    return "every instance is on it" + (f" but {'; '.join(but)}" if but else "")
+
+
 def step_words(step: Step) -> str:
     """What a step does, beginning with its subject."""
     match step:
@@ -55,8 +60,8 @@ def step_words(step: Step) -> str:
             return f"{release}: halted, because {why}"
         case RevokeRelease(release=release, evidence=evidence):
             return f"{release}: revoked, because {'; '.join(evidence)}"
-        case CompleteRevision(revision=revision):
-            return f"revision {revision}: every instance is on it"
+        case CompleteRevision(revision=revision, but=but):
+            return f"revision {revision}: {on_it(but)}"
         case Launch() | PowerOn() | PressPowerButton() | Destroy():
             return _of_provider(step)
         case AddLearner() | PromoteMember() | MoveLeader() | RemoveMember() | RemoveEndpointLease():

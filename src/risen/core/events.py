@@ -236,6 +236,8 @@ class RevisionCompleted:
     revision: int
     releases: tuple[PoolRelease, ...]
     addons: tuple[tuple[str, str], ...] = ()
+    but: tuple[str, ...] = ()
+    """`NAME: why` of those that stayed on another, because their pods could not be moved."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,13 +165,18 @@ def _with_release_event(
             )
         case RevocationLifted(release=release):
             return replace(history, revoked=_without(history.revoked, {release}))
-        case RevisionCompleted(revision=revision, releases=releases, addons=addons):
+        case RevisionCompleted(revision=revision, releases=releases, addons=addons, but=but):
             if revision < history.completed:
                 return history
             passed = {release.release: ("completed",) for release in releases} | dict(history.passed)
             passed = _without(passed, set(history.revoked))
             return replace(
-                history, completed=revision, settled=releases, settled_addons=addons, passed=passed
+                history,
+                completed=revision,
+                completed_but=but,
+                settled=releases,
+                settled_addons=addons,
+                passed=passed,
             )
         case TaskEnded(key=key, ok=ok, text=text, unix=unix):
             results = {**_without(history.results, {key}), key: TaskResult(ok, text, unix)}

@@ -150,7 +150,9 @@ class History:
     """Releases that may be launched as often as wanted, with the evidence."""
     revoked: Mapping[ReleaseId, Revoked] = field(default_factory=dict)
     completed: int = 0
-    """The last revision that every instance was on; 0 before the first stood."""
+    """The last revision that every instance was on that could be; 0 before the first stood."""
+    completed_but: tuple[str, ...] = ()
+    """`NAME: why` of those that stayed on another then, because their pods could not be moved."""
     settled: tuple[PoolRelease, ...] = ()
     """Its releases: what is gone back to, and what repair launches while a newer one has not passed."""
     settled_addons: tuple[tuple[str, str], ...] = ()

@@ -137,6 +137,8 @@ class CompleteRevision:
     revision: int
     releases: tuple[PoolRelease, ...]
     addons: tuple[tuple[str, str], ...] = ()
+    but: tuple[str, ...] = ()
+    """`NAME: why` of those that stay on another for now, because their pods cannot be moved."""
 
 
 # --- provider ---------------------------------------------------------------------------------------------

@@ -183,8 +183,8 @@ class Records(Past):
                 await self.append(ReleaseHalted(now, release, pool, revision, cause, why))
             case RevokeRelease(release=release, pool=pool, revision=revision, evidence=evidence):
                 await self.append(ReleaseRevoked(now, release, pool, revision, evidence))
-            case CompleteRevision(revision=revision, releases=releases, addons=addons):
-                await self.append(RevisionCompleted(now, revision, releases, addons))
+            case CompleteRevision(revision=revision, releases=releases, addons=addons, but=but):
+                await self.append(RevisionCompleted(now, revision, releases, addons, but))
 
     async def task_ended(self, key: str, result: TaskResult) -> None:
         """A task outside the loop ended."""

@@ -8,7 +8,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from risen.core.names import InstanceName, PoolName
-from risen.core.spec import Disruption, Gate, PoolSpec
+from risen.core.spec import ClusterSpec, Disruption, Gate, PoolSpec
+from risen.sim.images import Behaviour
 from risen.sim.people import People, with_pool
 from risen.sim.rolling import last, roll, roll_all, victim
 from risen.sim.scenario import BATCH, WORKER, Happening, release
@@ -28,8 +29,11 @@ def _strict(people: People, on_drain_timeout: str) -> Deployment:
 
 
 def _roll_strictly(people: People, on_drain_timeout: str, *pools: PoolName) -> None:
-    disruption = Disruption(DRAIN_SECONDS, on_drain_timeout)
-    roll(people, *pools, change=lambda spec: replace(spec, disruption=disruption))
+    roll(people, *pools, change=_draining(on_drain_timeout))
+
+
+def _draining(on_drain_timeout: str) -> Callable[[ClusterSpec], ClusterSpec]:
+    return lambda spec: replace(spec, disruption=Disruption(DRAIN_SECONDS, on_drain_timeout))
 
 
 def _budget_blocks(people: People) -> None:
@@ -83,7 +87,6 @@ def _hold(people: People, name: InstanceName) -> Deployment:
 def _budget_skipped(people: People) -> None:
     _strict(people, "skip")
     people.ending.mixed.add(WORKER)
-    people.ending.completed -= 1
 
 
 def _budget_forced(people: People) -> None:
@@ -216,6 +219,31 @@ def _canary_lost(people: People) -> None:
     people.later("lose the first", people.serves(WORKER), lose)
 
 
+def _overridden(people: People) -> None:
+    _canary_lost(people)
+    lost = release(WORKER, 2).release
+
+    def take_it() -> None:
+        people.apply({WORKER: 2})
+        people.lift(lost)
+
+    people.later("take it nevertheless", people.revoked(lost), take_it)
+
+
+def _skipped_then_bad(people: People) -> None:
+    """Only what the bad one brought is gone back from: not the release that all but one worker are on."""
+    _budget_skipped(people)
+    stood, bad = people.number, release(WORKER, 3).release
+
+    def apply_a_bad_one() -> None:
+        before = people.ending
+        people.apply({WORKER: 3}, Behaviour.NO_KUBELET, change=_draining("skip"))
+        people.ending = people.ending.gone_back_from(before, frozenset({bad}))
+        people.ending.mixed.add(WORKER)
+
+    people.later("apply a bad one", lambda: people.world.history().completed >= stood, apply_a_bad_one)
+
+
 def _rolling(people: People, what: Happening) -> None:
     """Something dies while the last pool is rolled and its release has passed."""
     roll_all(people)
@@ -252,6 +280,8 @@ HINDERED: Mapping[Happening, Callable[[People], None]] = MappingProxyType(
         Happening.RESUME_HALTED: _resume_halted,
         Happening.JOBS_COME_AND_GO: _jobs_come_and_go,
         Happening.CANARY_LOST: _canary_lost,
+        Happening.OVERRIDDEN: _overridden,
+        Happening.SKIPPED_THEN_BAD: _skipped_then_bad,
         Happening.KILL_WORKER_ROLLING: lambda people: _rolling(people, Happening.KILL_WORKER_ROLLING),
         Happening.KILL_LEADER_ROLLING: lambda people: _rolling(people, Happening.KILL_LEADER_ROLLING),
         Happening.POWER_CUT_ROLLING: lambda people: _rolling(people, Happening.POWER_CUT_ROLLING),

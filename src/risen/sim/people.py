@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from risen.codec import records
-from risen.core.history import Intent, ReplaceIntent, RolloutIntent, ScaleIntent
+from risen.core.history import Intent, LiftIntent, ReplaceIntent, RolloutIntent, ScaleIntent
 from risen.core.names import InstanceName, PoolName, ReleaseId
 from risen.core.rules.target import RESUME
 from risen.core.spec import ClusterSpec, PoolSpec, Revision
@@ -82,6 +82,11 @@ class People:
         """Say how many are wanted."""
         self.ending.replicas[pool] = replicas
         self.ask(lambda key: ScaleIntent(key, pool, replicas, "autoscaler"))
+
+    def lift(self, release_id: ReleaseId) -> None:
+        """Take a revoked release nevertheless."""
+        self.ending.revoked.discard(release_id)
+        self.ask(lambda key: LiftIntent(key, release_id, "somebody", "it was not its fault"))
 
     # --- moments ------------------------------------------------------------------------------------------
     def later(self, what: str, when: When, act: Act) -> None:

@@ -84,6 +84,8 @@ class PoolProgress:
     """Being replaced at this moment."""
     to_go: int
     """Not touched yet."""
+    let_be: int = 0
+    """On another release until the next revision: their drain took too long, and they may then be skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,7 @@ def progress(view: View) -> tuple[PoolProgress, ...]:
         right = [life for life in staying if life.birth.release == release]
         done = sum(view.verdict(life.birth.instance) is Verdict.HEALTHY for life in right)
         going = tuple(life.birth.instance for life in leaving(view, pool.name))
-        to_go = len(outdated(view, pool.name))
-        found.append(PoolProgress(pool.name, release, min(done, pool.replicas), pool.replicas, going, to_go))
+        to_go, done = len(outdated(view, pool.name)), min(done, pool.replicas)
+        let_be = min(len(staying) - len(right) - to_go, pool.replicas - done) if release is not None else 0
+        found.append(PoolProgress(pool.name, release, done, pool.replicas, going, to_go, max(0, let_be)))
     return tuple(found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from risen.core.blocked import Blocked
-from risen.core.history import Entry
+from risen.core.history import Entry, Life
 from risen.core.judge.evictions import Budgets
 from risen.core.names import InstanceName, PoolName, Role
 from risen.core.picture import InstanceState, PodSeen
@@ -144,9 +144,19 @@ def _is_being_pressed(view: View, name: InstanceName) -> bool:
 
 
 def _may_be_skipped(view: View, entry: Entry) -> bool:
-    """Whether the user lets it live until the next revision. A control plane keeps no voter more than wanted."""
+    """Whether the user lets it live until the next revision. A control plane keeps no voter more than wanted, and of
+    what is gone back from nothing stays."""
     life = view.facts.lives.get(entry.subject)
-    if life is None or life.birth.role is not Role.WORKER or entry.reason in (ROLLBACK, SCALE_DOWN):
+    if life is None or life.birth.role is not Role.WORKER or entry.reason == SCALE_DOWN:
+        return False
+    if entry.reason == ROLLBACK and not _stood_before(view, life):
         return False
     asked = view.revision.spec.disruption.on_drain_timeout == "skip"
     return asked and is_stuck(view, entry) and bool(pods_to_move(view, entry.subject))
+
+
+def _stood_before(view: View, life: Life) -> bool:
+    """Whether it is of a release that is good, and none of the revision that is gone back from."""
+    release, history = life.birth.release, view.facts.history
+    brought = {one.release for one in view.revision.releases}
+    return release in history.passed and release not in brought

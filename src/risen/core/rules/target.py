@@ -197,11 +197,11 @@ def outdated(view: View, pool: PoolName) -> tuple[Outdated, ...]:
         return ()
     back = going_back(view)
     asked = _asked(view)
-    skipped = _skipped(view) - asked.keys()
+    let_be = skipped(view) - asked.keys()
     found: list[Outdated] = []
     for life in view.staying(pool):
         name, release = life.birth.instance, life.birth.release
-        if name in skipped:
+        if name in let_be:
             continue
         if release != wanted.release:
             change = f"{release} → {wanted.release}"
@@ -242,7 +242,7 @@ def _expired_age(view: View, life: Life, pool: PoolSpec) -> str | None:
     return f"{age / 3600:.1f} h old, expireAfter is {pool.expire_after_seconds / 3600:.1f} h"
 
 
-def _skipped(view: View) -> frozenset[InstanceName]:
+def skipped(view: View) -> frozenset[InstanceName]:
     """Those whose drain took too long in this revision, where the user said that they may then stay."""
     since = view.revision.applied_unix
     entries = view.facts.history.entries.values()

@@ -10,22 +10,21 @@ from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life, TaskResult
 from risen.core.judge.release import judge_release
 from risen.core.judge.trial import Bad, Halted, NotYet, ReleaseVerdict, Served, Soaking, Trial
-from risen.core.judge.verdict import Verdict
 from risen.core.names import InstanceName, Role
 from risen.core.reasons import ROLLING
 from risen.core.rules.drainable import drains_until, is_put_off, is_stuck, protected
+from risen.core.rules.standing import complete
 from risen.core.rules.target import (
     going_back,
     has_passed,
     leaving,
     lost_in_trial,
     outdated,
-    target,
     unpassed,
 )
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.spec import PoolRelease
-from risen.core.step import CompleteRevision, HaltRelease, PassRelease, RevokeRelease
+from risen.core.step import HaltRelease, PassRelease, RevokeRelease
 from risen.core.task import AskGate
 
 MOST_NAMED = 3
@@ -43,7 +42,7 @@ def propose(view: View) -> RuleOutput:
         return unseen if trials else RuleOutput()
     if waiting:
         return gather(*(_judge(view, release, life) for release, life in trials))
-    return _complete(view)
+    return complete(view)
 
 
 def _tried_by(view: View, release: PoolRelease) -> Life | None:
@@ -205,20 +204,3 @@ def _through_gates(view: View, release: PoolRelease, evidence: tuple[str, ...]) 
         return RuleOutput(waiting=waits, tasks=tuple(asked))
     passed = tuple(f"gate {gate.gate.name}: {result.text}" for gate, result in results)
     return RuleOutput(steps=(PassRelease(release.release, release.pool, (*evidence, *passed)),))
-
-
-def _complete(view: View) -> RuleOutput:
-    """Every instance of every pool is what is wanted and serves."""
-    revision = view.revision
-    for pool in view.pools:
-        wanted = target(view, pool.name)
-        staying = view.staying(pool.name)
-        rolling = any(entry.reason in ROLLING for entry in view.facts.entries.values())
-        headed_for = wanted is not None and wanted == revision.release_of(pool.name)
-        if wanted is None or not headed_for or rolling or len(staying) != pool.replicas:
-            return RuleOutput()
-        for life in staying:
-            right = life.birth.release == wanted.release
-            if not right or view.verdict(life.birth.instance) is not Verdict.HEALTHY:
-                return RuleOutput()
-    return RuleOutput(steps=(CompleteRevision(revision.number, revision.releases, revision.addons),))

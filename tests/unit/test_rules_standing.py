@@ -1,0 +1,104 @@
+"""When a revision stands, and what a later one then goes back to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from builders import CP, NOW, SUPPLIES, Cluster, W, pod_of
+from risen.core.history import Revoked, RolloutIntent
+from risen.core.judge.verdict import judge
+from risen.core.names import ReleaseId
+from risen.core.picture import BudgetSeen
+from risen.core.rules.target import target
+from risen.core.rules.view import View
+from risen.core.spec import Disruption
+from risen.core.step import CloseEntry, CompleteRevision
+
+LABELS = (("app", "web"),)
+
+
+def left_one(on_drain_timeout: str = "stop") -> Cluster:
+    """All but worker `w-b` are on revision 2, whose release has passed; its pod has a budget that allows nothing."""
+    cluster = Cluster.standing(3, 2).apply(W)
+    spec = replace(cluster.revision.spec, disruption=Disruption(60.0, on_drain_timeout))
+    cluster.revision = replace(cluster.revision, spec=spec)
+    cluster.passed[ReleaseId("r-w-new")] = ("tried",)
+    cluster.of_release("w-a").serve("w-x").of_release("w-x")
+    cluster.pods = [pod_of("web-1", "w-b", labels=LABELS)]
+    cluster.budgets = [BudgetSeen("default", "web", 0, 4, 4, LABELS)]
+    return cluster
+
+
+def stands(cluster: Cluster) -> list[tuple[str, ...]]:
+    return [step.but for step in cluster.steps(CompleteRevision)]  # type: ignore[attr-defined]
+
+
+def test_a_drain_holds_the_revision_up_until_it_has_taken_too_long() -> None:
+    cluster = left_one().open("w-b", "rollout", opened=NOW.unix - 50)
+    assert stands(cluster) == []
+    cluster.open("w-b", "rollout", opened=NOW.unix - 70)
+    assert stands(cluster) == [("w-b: its pods do not leave it",)]
+    cluster.pods = []
+    assert stands(cluster) == [], "it goes: nothing keeps it"
+
+
+def test_one_that_is_forced_is_waited_for() -> None:
+    assert stands(left_one("force").open("w-b", "rollout", opened=NOW.unix - 70)) == []
+
+
+def test_what_waits_for_the_one_that_is_stuck_is_no_more_on_its_way() -> None:
+    cluster = left_one()
+    cluster.pods.append(pod_of("web-2", "w-a", labels=LABELS))
+    cluster.lives["w-a"] = Cluster.standing(3, 2).lives["w-a"]
+    assert stands(cluster) == []
+    cluster.open("w-b", "rollout", opened=NOW.unix - 70)
+    assert stands(cluster) == [("w-a: its pods would not leave it", "w-b: its pods do not leave it")]
+    cluster.budgets = []
+    assert stands(cluster) == [], "it would go next"
+
+
+def test_one_that_was_skipped_stays_until_the_next_revision_and_this_one_stands() -> None:
+    cluster = left_one("skip").open("w-b", "rollout", closed_unix=NOW.unix, outcome="skipped")
+    cluster.revision = replace(cluster.revision, applied_unix=NOW.unix - 200)
+    cluster.bury("w-x")
+    cluster.lives.pop("w-x")
+    cluster.instances.pop("w-x")
+    assert stands(cluster) == [("w-b: it was skipped, its drain took too long",)]
+    cluster.revision = replace(cluster.revision, applied_unix=NOW.unix)
+    assert stands(cluster) == [], "it was skipped in an older revision"
+
+
+def test_a_pod_that_may_not_be_disrupted_does_not_keep_the_revision_from_standing() -> None:
+    cluster = left_one()
+    cluster.pods = [pod_of("job", "w-b", protected=True)]
+    assert stands(cluster) == [("w-b: pod default/job is annotated so; others go on",)]
+    cluster.nodes["w-b"] = replace(cluster.nodes["w-b"], ready=False)
+    assert stands(cluster) == [], "what stays has to serve"
+
+
+def test_a_bad_revision_after_it_goes_back_to_it_and_not_to_what_was_before_both() -> None:
+    cluster = left_one().open("w-b", "rollout", opened=NOW.unix - 70)
+    (step,) = cluster.steps(CompleteRevision)
+    assert isinstance(step, CompleteRevision)
+    cluster.completed, cluster.settled = step.revision, step.releases
+    cluster.apply(CP, W, release="bad")
+    bad = cluster.revision.release_of(W).release
+    cluster.revoked[bad] = Revoked(bad, W, cluster.revision.number, ("never Ready",), NOW.unix)
+    facts = cluster.facts()
+    view = View(cluster.revision, facts, judge(facts), SUPPLIES)
+    assert [getattr(target(view, pool), "release", None) for pool in (CP, W)] == ["r-cp", "r-w-new"]
+
+
+@pytest.mark.parametrize(("of_the_bad_one", "outcome"), [(True, "put off"), (False, "skipped")])
+def test_going_back_nothing_of_the_bad_revision_is_skipped(of_the_bad_one: bool, outcome: str) -> None:
+    """What stood before may be, as before: nobody asked for it to go."""
+    cluster = left_one("skip").open("w-b", "rollback", opened=NOW.unix - 70)
+    old = ReleaseId("r-older")
+    cluster.passed[old] = ("completed",)
+    release = cluster.revision.release_of(W).release if of_the_bad_one else old
+    life = cluster.lives["w-b"]
+    cluster.lives["w-b"] = replace(life, birth=replace(life.birth, release=release))
+    cluster.orders[2] = RolloutIntent("i", 2, "abort", "jane")
+    assert [step.outcome for step in cluster.steps(CloseEntry)] == [outcome]  # type: ignore[attr-defined]
