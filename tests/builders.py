@@ -39,11 +39,13 @@ from risen.core.picture import (
     NodeSeen,
     Picture,
     PodSeen,
+    PortSeen,
     ProviderSeen,
     Seen,
     Unseen,
 )
 from risen.core.plan import Now, Plan, Supplies
+from risen.core.ports import doors_of
 from risen.core.rules.balancers import EXCLUDED, GOING
 from risen.core.rules.nodes import wanted_labels, wanted_taints
 from risen.core.spec import ClusterSpec, PoolRelease, PoolSpec, Repair, Revision
@@ -148,6 +150,10 @@ class Cluster:
     results: dict[str, TaskResult] = field(default_factory=dict)
     budgets: list[BudgetSeen] = field(default_factory=list)
     attachments: list[tuple[str, InstanceName]] = field(default_factory=list)
+    silent: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Programs by instance that do not answer at their ports, and for how long they have not, in seconds."""
+    answer_since: float = 0.0
+    """Since when all others do; 0 where they always did."""
 
     @classmethod
     def standing(cls, control_plane: int = 3, workers: int = 2, repair: Repair | None = None) -> Cluster:
@@ -307,7 +313,20 @@ class Cluster:
             or Seen(etcd, self.etcd_as_of if self.etcd_as_of is not None else self.now.boot),
             endpoint=self._unseen("endpoint") or Seen(tuple(self.backends.values()), self.now.boot),
             in_flight=tuple(StepInFlight(step, self.now.boot - 1) for step in self.in_flight),
+            ports=self._unseen("ports") or Seen(self._ports(), self.now.boot),
         )
+
+    def _ports(self) -> tuple[PortSeen, ...]:
+        """Of all that run: each program answers, but for those in `silent`."""
+        found: list[PortSeen] = []
+        for name, seen in self.instances.items():
+            if seen.state is not RUNNING or name not in self.lives:
+                continue
+            for door in doors_of(seen.name, self.lives[name].birth.role, seen.address or ""):
+                ago = self.silent.get((name, door.program))
+                since = self.now.boot - ago if ago is not None else self.answer_since
+                found.append(PortSeen(door.instance, door.program, door.port, ago is None, since))
+        return tuple(found)
 
     def _unseen(self, section: str) -> Unseen | None:
         error = self.unseen.get(section)

@@ -16,6 +16,8 @@ class Kind:
     path: str
     text: str
     evidence: str
+    roles: tuple[str, ...] = ("worker", "control-plane")
+    """Instances of these can be bad in this way."""
 
 
 KINDS = {
@@ -38,6 +40,18 @@ KINDS = {
         "/etc/systemd/system/kubelet.service.d/50-bad.conf",
         "[Unit]\nFailureAction=poweroff-force\n[Service]\nRestart=no\nRuntimeMaxSec=12\n",
         "died in its soak",
+    ),
+    "runs no kube-proxy": Kind(
+        "/etc/systemd/system/kube-proxy.service.d/50-bad.conf",
+        "[Service]\nExecStart=\nExecStart=/bin/false\n",
+        "its kube-proxy does not answer at port 10256",
+        roles=("worker",),
+    ),
+    "runs no scheduler": Kind(
+        "/etc/systemd/system/kube-scheduler.service.d/50-bad.conf",
+        "[Service]\nExecStart=\nExecStart=/bin/false\n",
+        "its kube-scheduler does not answer at port 10259",
+        roles=("control-plane",),
     ),
     "breaks the gate": Kind("/etc/acme.conf", "level = 2\n", "gate shop: "),
 }

@@ -13,7 +13,6 @@ from pieces import Cluster, wait_for
 from standing import followed, served, standing, whole
 
 pytestmark = [pytest.mark.e2e, pytest.mark.root]
-ROLES = ("worker", "control-plane")
 WATCH_SECONDS = 600.0
 
 
@@ -31,8 +30,7 @@ def released(cluster: Cluster, kind: Kind, role: str) -> int:
         return followed(cluster, WATCH_SECONDS)
 
 
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "role"), [(kind, role) for kind in KINDS for role in KINDS[kind].roles])
 def test_a_release_that(cluster: Cluster, kind: str, role: str) -> None:
     """… is tried by one instance, revoked, and leaves the cluster as it was."""
     assert whole(cluster)

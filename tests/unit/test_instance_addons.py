@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any, cast
 
 from risen.core.names import IMAGE_LABEL, ImageDigest, PoolName, ReleaseId, Role
+from risen.core.ports import Peer, service_ports
 from risen.core.rules.nodes import wanted_labels
 from risen.core.spec import ClusterSpec, Networking, PoolSpec, Taint
 from risen.instance.addons import DIGEST_ANNOTATION, Addon, addon_bundle
-from risen.instance.ports import Peer, service_ports
 
 CONTROL_PLANE = PoolSpec(PoolName("control-plane"), Role.CONTROL_PLANE, 3)
 WORKER = PoolSpec(

@@ -23,6 +23,7 @@ from risen.core.picture import (
     InstanceState,
     KubernetesSeen,
     Picture,
+    PortSeen,
     ProviderSeen,
     Seen,
     Unseen,
@@ -155,7 +156,7 @@ def shuffled(picture: Picture, history: History, random: Random) -> tuple[Pictur
         return tuple(random.sample(items, len(items)))
 
     changes: dict[str, object] = {}
-    for section in ("provider", "kubernetes", "etcd", "endpoint"):
+    for section in ("provider", "kubernetes", "etcd", "endpoint", "ports"):
         match getattr(picture, section):
             case Seen(ProviderSeen() as value, as_of):
                 changes[section] = Seen(replace(value, instances=mixed(value.instances)), as_of)
@@ -196,6 +197,7 @@ def read_back(picture: Picture) -> Picture:
         section(picture.provider), section(picture.kubernetes), section(picture.etcd),
         section(picture.endpoint, tuple[BackendSeen, ...]),
         tuple(replace(one, step=again(one.step)) for one in picture.in_flight),
+        section(picture.ports, tuple[PortSeen, ...]),
     )  # fmt: skip
 
 

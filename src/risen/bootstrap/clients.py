@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from risen.adapters.etcd.client import EtcdClient
     from risen.adapters.kubernetes.api import Credentials
     from risen.adapters.kubernetes.client import KubernetesClient
+    from risen.adapters.kubernetes.ports import PortClient
     from risen.adapters.local.endpoint import LocalEndpoint
     from risen.adapters.local.provider import LocalProvider
     from risen.adapters.local.settings import LocalSettings
@@ -75,10 +76,12 @@ class Sights:
     endpoint: LocalEndpoint
     etcd: EtcdClient
     kubernetes: KubernetesClient
+    ports: PortClient
     clock: SystemClock
 
     async def close(self) -> None:
         """End all connections."""
+        await self.ports.close()
         await self.kubernetes.close()
         await self.etcd.close()
 
@@ -102,7 +105,14 @@ async def connect(cluster: Cluster) -> Clients:
     settings = local_settings(cluster, authorities)
     seen = _sights(cluster, settings, *_engine_identities(authorities))
     return Clients(
-        seen.settings, seen.provider, seen.endpoint, seen.etcd, seen.kubernetes, CLOCK, authorities
+        seen.settings,
+        seen.provider,
+        seen.endpoint,
+        seen.etcd,
+        seen.kubernetes,
+        seen.ports,
+        CLOCK,
+        authorities,
     )
 
 
@@ -122,6 +132,7 @@ async def look_at(cluster: Cluster) -> Sights:
 def _sights(cluster: Cluster, settings: LocalSettings, api: Identity, etcd: Identity) -> Sights:
     from risen.adapters.etcd.client import EtcdClient
     from risen.adapters.kubernetes.client import KubernetesClient
+    from risen.adapters.kubernetes.ports import PortClient
     from risen.adapters.local.endpoint import LocalEndpoint
     from risen.adapters.local.provider import LocalProvider
 
@@ -131,6 +142,7 @@ def _sights(cluster: Cluster, settings: LocalSettings, api: Identity, etcd: Iden
         noted(LocalEndpoint(settings), Endpoint),
         noted(EtcdClient(_tls(etcd)), Etcd),
         noted(KubernetesClient(_api_at(settings, api)), Kubernetes),
+        PortClient(api.authority.encode()),
         CLOCK,
     )
 
@@ -172,6 +184,7 @@ def engine_world(cluster: Cluster, clients: Clients, observer: Observer) -> Engi
         endpoint=clients.endpoint,
         etcd=clients.etcd,
         kubernetes=clients.kubernetes,
+        ports=clients.ports,
         store=cluster.store,
         leadership=cluster.leadership,
         snapshots=Rehearsals(clients.etcd, cluster.store, images_of(cluster.host), clients.settings.folder),

@@ -231,17 +231,31 @@ class BackendSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class PortSeen:
+    """Whether a program answers at its port. `since` is when that last changed; 0 for what has answered as long as
+    whoever looks has asked it."""
+
+    instance: InstanceName
+    program: str
+    port: int
+    answers: bool
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
-    """Everything rules may look at, together with what is in flight."""
+    """Everything rules may look at, together with what is in flight. `ports` are those of instances that try a release,
+    and where one of them is silent of some others."""
 
     provider: Seen[ProviderSeen] | Unseen
     kubernetes: Seen[KubernetesSeen] | Unseen
     etcd: Seen[EtcdSeen] | Unseen
     endpoint: Seen[tuple[BackendSeen, ...]] | Unseen
     in_flight: tuple[StepInFlight, ...] = ()
+    ports: Seen[tuple[PortSeen, ...]] | Unseen = Seen((), 0.0)
 
 
 __all__ = [
     "BackendSeen", "BudgetSeen", "EtcdSeen", "InstanceSeen", "InstanceState", "KubernetesSeen", "MemberSeen", "NodeSeen",
-    "Picture", "PodSeen", "PoolName", "ProviderSeen", "Seen", "Start", "Unseen",
+    "Picture", "PodSeen", "PoolName", "PortSeen", "ProviderSeen", "Seen", "Start", "Unseen",
 ]  # fmt: skip

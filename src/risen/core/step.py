@@ -1,7 +1,7 @@
 """Steps: each is one request to one interface. A step names ids that are never reused.
 
-`claims_of` says what a step touches (steps sharing a claim never overlap) and `is_harmful` whether the
-worst case while it is in flight is that it has happened (harmful) or that it has not (helpful).
+`claims_of` says what a step touches (steps sharing a claim never overlap) and `is_harmful` whether the worst case
+while it is in flight is that it has happened (harmful) or that it has not (helpful).
 """
 
 from __future__ import annotations
@@ -69,9 +69,8 @@ class RecordClusterId:
 class OpenEntry:
     """Open a ledger entry before the first harm: `reason` is one of those of `core/reasons.py`.
 
-    `leaves` is what a planned change must leave: where it takes a control-plane instance, the fault tolerance of so
-    many voters; where it takes a worker, so many available ones of its pool, Ready for `min_ready_seconds`. `served`:
-    as in `Entry`.
+    `leaves` is what a planned change must leave: of a control plane the fault tolerance of so many voters, of workers
+    so many available ones of the pool, Ready for `min_ready_seconds`. `served`: as in `Entry`.
     """
 
     entry: str
@@ -132,13 +131,12 @@ class RevokeRelease:
 
 @dataclass(frozen=True, slots=True)
 class CompleteRevision:
-    """Write down that every instance of every pool is on this revision's releases and serves."""
+    """Write down that every instance is on this revision's releases and serves, `but` for those held by their pods."""
 
     revision: int
     releases: tuple[PoolRelease, ...]
     addons: tuple[tuple[str, str], ...] = ()
     but: tuple[str, ...] = ()
-    """`NAME: why` of those that stay on another for now, because their pods cannot be moved."""
 
 
 # --- provider ---------------------------------------------------------------------------------------------

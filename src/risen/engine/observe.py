@@ -7,27 +7,31 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from risen.core.history import History
+from risen.core.history import History, Life
+from risen.core.judge.release_ports import beside, on_trial
 from risen.core.names import InstanceName, ProviderId, may_hold_etcd
 from risen.core.picture import (
     EtcdSeen,
     InstanceSeen,
     InstanceState,
     Picture,
+    PortSeen,
     ProviderSeen,
     Seen,
     Unseen,
 )
+from risen.core.ports import Door, doors_of
 from risen.core.step import StepInFlight
 from risen.interfaces.clock import Clock
 from risen.interfaces.endpoint import Endpoint
 from risen.interfaces.errors import InterfaceError, Unreachable
 from risen.interfaces.etcd import Etcd
 from risen.interfaces.kubernetes import Kubernetes
+from risen.interfaces.ports import Ports
 from risen.interfaces.provider import Provider
 
 T = TypeVar("T")
-SECTIONS = ("provider", "kubernetes", "etcd", "endpoint")
+SECTIONS = ("provider", "kubernetes", "etcd", "endpoint", "ports")
 
 
 class Sights(Protocol):
@@ -42,6 +46,8 @@ class Sights(Protocol):
     @property
     def endpoint(self) -> Endpoint: ...
     @property
+    def ports(self) -> Ports: ...
+    @property
     def clock(self) -> Clock: ...
 
 
@@ -52,16 +58,21 @@ class Eyes:
     world: Sights
     unseen_since: dict[str, float] = field(default_factory=dict)
     again_since: dict[str, float] = field(default_factory=dict)
+    ports: dict[Door, PortSeen] = field(default_factory=dict)
+    """What the last look saw of each."""
 
     async def look(self, history: History, in_flight: tuple[StepInFlight, ...]) -> Picture:
-        """Read all four sections; etcd after the provider, whose addresses it needs."""
+        """Read all sections; etcd and ports after the provider, whose addresses they need."""
         provider, kubernetes, endpoint = await asyncio.gather(
             self._section("provider", lambda: self._provider(history)),
             self._section("kubernetes", self.world.kubernetes.observe),
             self._section("endpoint", self.world.endpoint.list),
         )
-        etcd = await self._section("etcd", lambda: self._etcd(provider, history))
-        return Picture(provider, kubernetes, etcd, endpoint, in_flight)
+        etcd, ports = await asyncio.gather(
+            self._section("etcd", lambda: self._etcd(provider, history)),
+            self._section("ports", lambda: self._ports(provider, history)),
+        )
+        return Picture(provider, kubernetes, etcd, endpoint, in_flight, ports)
 
     async def look_again(self, picture: Picture, history: History, sections: frozenset[str]) -> Picture:
         """The same picture with these sections read afresh."""
@@ -126,3 +137,37 @@ class Eyes:
         if not addresses:
             raise Unreachable("no instance that may hold etcd runs")
         return await self.world.etcd.observe(addresses)
+
+    async def _ports(self, provider: Seen[ProviderSeen] | Unseen, history: History) -> tuple[PortSeen, ...]:
+        """Those of instances that try a release; where one is silent, those of some others as well."""
+        tried = on_trial(history)
+        if not tried:
+            self.ports = {}
+            return ()
+        if isinstance(provider, Unseen):
+            raise Unreachable(f"addresses of instances are not known: {provider.error}")
+        seen = await self._ask(tried, provider.value)
+        if not all(port.answers for port in seen.values()):
+            seen |= await self._ask(beside(history, tried), provider.value)
+        self.ports = seen
+        return tuple(seen.values())
+
+    async def _ask(self, lives: tuple[Life, ...], provider: ProviderSeen) -> dict[Door, PortSeen]:
+        addresses = {
+            item.name: item.address for item in provider.instances if item.state is InstanceState.RUNNING
+        }
+        doors = tuple(
+            door
+            for life in lives
+            if (address := addresses.get(life.birth.instance)) is not None
+            for door in doors_of(life.birth.instance, life.birth.role, address)
+        )
+        answers = await self.world.ports.ask(doors)
+        return {door: self._noted(door, answer) for door, answer in zip(doors, answers, strict=True)}
+
+    def _noted(self, door: Door, answers: bool) -> PortSeen:
+        before = self.ports.get(door)
+        since = 0.0 if before is None and answers else self.world.clock.boot()
+        if before is not None and before.answers is answers:
+            since = before.since
+        return PortSeen(door.instance, door.program, door.port, answers, since)

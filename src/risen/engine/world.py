@@ -17,6 +17,7 @@ from risen.interfaces.entropy import Entropy
 from risen.interfaces.errors import InterfaceError
 from risen.interfaces.etcd import Etcd
 from risen.interfaces.kubernetes import Kubernetes
+from risen.interfaces.ports import Ports
 from risen.interfaces.provider import Provider
 from risen.interfaces.store import Leadership, Store
 from risen.interfaces.tasks import Gates, Snapshots
@@ -64,6 +65,7 @@ class EngineWorld:
     endpoint: Endpoint
     etcd: Etcd
     kubernetes: Kubernetes
+    ports: Ports
     store: Store
     leadership: Leadership
     snapshots: Snapshots

@@ -8,6 +8,7 @@ from random import Random
 
 from risen.core.names import InstanceName, MemberId, ProviderId
 from risen.core.picture import BackendSeen, EtcdSeen, InstanceSeen, KubernetesSeen, ProviderSeen
+from risen.core.ports import Door
 from risen.core.spec import Taint
 from risen.interfaces.errors import Invalid, NotFound, Unreachable
 from risen.interfaces.provider import LaunchRequest
@@ -123,6 +124,20 @@ class SimProvider:
         if there is None:
             raise NotFound(f"no instance {instance}")
         return "\n".join(there.console).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class SimPorts:
+    """See `interfaces/ports.py`."""
+
+    line: Line
+
+    async def ask(self, doors: tuple[Door, ...]) -> tuple[bool, ...]:
+        """As the programs are."""
+        kubelets = self.line.world.kubelets
+        return await self.line.read(
+            "ports.ask", lambda: tuple(kubelets.answers(door.instance, door.program) for door in doors)
+        )
 
 
 @dataclass(frozen=True, slots=True)

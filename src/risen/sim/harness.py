@@ -36,6 +36,7 @@ from risen.sim.faces import (
     SimEtcd,
     SimKubernetes,
     SimLeadership,
+    SimPorts,
     SimProvider,
     SimStore,
 )
@@ -167,7 +168,7 @@ class Run:
             provider=recorded(SimProvider(line), Provider, note),
             endpoint=recorded(SimEndpoint(line), Endpoint, note), etcd=recorded(SimEtcd(line), Etcd, note),
             kubernetes=recorded(SimKubernetes(line), Kubernetes, note),
-            store=recorded(SimStore(line), Store, note),
+            ports=SimPorts(line), store=recorded(SimStore(line), Store, note),
             leadership=recorded(SimLeadership(line), Leadership, note),
             snapshots=SimSnapshots(line), gates=SimGates(line),
             clock=SimClock(line), entropy=SimEntropy(self.entropy), user_data=user_data, manifest=manifest,

@@ -22,6 +22,10 @@ class Behaviour(StrEnum):
     FAILS_ENDPOINT_CHECK = "fails-endpoint-check"
     """Its etcd member votes, its Node is Ready by its own apiserver, and that never passes the endpoint's check, as
     with a certificate that lacks a name. As a worker it is good."""
+    NO_SCHEDULER = "no-scheduler"
+    """Its scheduler ends at once; all else is well. As a worker it is good."""
+    PROXY_DIES = "proxy-dies"
+    """Its kube-proxy ends some seconds after its Node was Ready, which that stays."""
     DIES_IN_SOAK = "dies-in-soak"
     """Its kubelet ends some seconds after its Node was Ready; its Node looks Ready for 50 s more."""
     DIES_UNDER_LOAD = "dies-under-load"

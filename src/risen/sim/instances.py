@@ -64,6 +64,8 @@ class Instance:
     mute: bool = False
     behaviour: Behaviour = Behaviour.GOOD
     kubelet: bool = False
+    proxy: bool = True
+    """Its kube-proxy runs, where its kubelet does."""
     pressed_at: float | None = None
     """Since when it has been asked to power off; None once it is off."""
     console: list[str] = field(default_factory=list)
@@ -244,6 +246,7 @@ class Instances:
     def _boot(self, item: Instance) -> None:
         line = self.world.timeline
         item.power, item.stopped_at, item.stopping, item.held = Power.BOOTING, None, False, False
+        item.proxy = True
         item.boot += 1
         line.after(line.draw(0.8, 2.5), self.booted, item.name, item.boot)
 

@@ -120,9 +120,32 @@ class Kubelets:
 
     def _goes_on(self, item: Instance) -> None:
         """It serves; not for long where its image is so."""
+        line = self.world.timeline
         if item.behaviour in SOON_DEAD:
-            line = self.world.timeline
             line.after(line.draw(*LIVES_SECONDS), self.die, item.name, item.boot)
+        elif item.behaviour is Behaviour.PROXY_DIES:
+            line.after(line.draw(*LIVES_SECONDS), self.lose_proxy, item.name, item.boot)
+
+    def lose_proxy(self, name: str, boot: int) -> None:
+        """kube-proxy ends and nobody starts it."""
+        item = self.world.instances.alive(name, boot)
+        if item is not None:
+            item.proxy = False
+
+    def answers(self, name: InstanceName, program: str) -> bool:
+        """Whether a program of an instance answers at its port."""
+        item = self.world.instances.all.get(name)
+        if item is None or item.power.value != "running" or item.stopping or not item.joined:
+            return False
+        match program:
+            case "kubelet":
+                return item.kubelet
+            case "kube-proxy":
+                return item.proxy
+            case "kube-scheduler":
+                return item.behaviour is not Behaviour.NO_SCHEDULER
+            case _:
+                return True
 
     def die(self, name: str, boot: int) -> None:
         """The kubelet ends and nobody starts it, or the kernel panics."""

@@ -18,8 +18,10 @@ from risen.sim.world import World
 
 ONLY_WORKERS_TELL = frozenset({Behaviour.DIES_UNDER_LOAD, Behaviour.PODS_FAIL, Behaviour.PODS_NEVER_READY})
 """Shown by the pods that a first instance takes over: a control-plane one soaks beside all others."""
-ONLY_CONTROL_PLANES_TELL = frozenset({Behaviour.NO_APISERVER, Behaviour.FAILS_ENDPOINT_CHECK})
-"""Workers have no apiserver."""
+ONLY_CONTROL_PLANES_TELL = frozenset(
+    {Behaviour.NO_APISERVER, Behaviour.FAILS_ENDPOINT_CHECK, Behaviour.NO_SCHEDULER}
+)
+"""Workers have no apiserver and no scheduler."""
 GATE = Gate("smoke", url="https://shop.example/health")
 EXPIRE_SECONDS = 3600.0
 

@@ -22,6 +22,7 @@ from risen.core.picture import (
     NodeSeen,
     Picture,
     PodSeen,
+    PortSeen,
     ProviderSeen,
     Seen,
     Unseen,
@@ -79,6 +80,11 @@ class Facts:
     def backends(self) -> tuple[BackendSeen, ...] | None:
         """None while unseen."""
         return value_of(self.picture.endpoint)
+
+    @property
+    def ports(self) -> tuple[PortSeen, ...] | None:
+        """None while unseen."""
+        return value_of(self.picture.ports)
 
     @property
     def founder(self) -> Bootstrap | None:

@@ -10,9 +10,11 @@ from risen.core.history import Life
 from risen.core.judge.facts import Facts
 from risen.core.judge.joining import ready_bound
 from risen.core.judge.release_pods import due_unix, failing_pods, overdue_pods, pods_taken_over
+from risen.core.judge.release_ports import answering_since, silent_port
 from risen.core.judge.snapshot import held_as_learner_until_unix, is_held_as_learner
 from risen.core.judge.trial import (
     NOTHING_TO_COMPARE,
+    SETTLE_SECONDS,
     Bad,
     Halted,
     NotYet,
@@ -26,9 +28,6 @@ from risen.core.judge.verdict import Judgement, Verdict, is_silent
 from risen.core.names import may_hold_etcd
 from risen.core.picture import InstanceState, NodeSeen
 from risen.core.reasons import LET_LIVE, NEVER_JOINED, REPAIR
-
-SETTLE_SECONDS = 30.0
-"""A Node that turns NotReady with a living kubelet may turn back; for so long beyond its soak it is waited for."""
 
 
 def judge_release(facts: Facts, verdicts: Verdicts, trial: Trial) -> ReleaseVerdict:
@@ -144,6 +143,9 @@ def _serves(facts: Facts, verdicts: Verdicts, trial: Trial) -> ReleaseVerdict:
     unanswered = _unanswered(facts, trial.life)
     if unanswered is not None:
         return unanswered
+    silent = silent_port(facts, trial, _settles_unix(facts, trial))
+    if silent is not None:
+        return silent
     overdue = overdue_pods(facts, trial)
     if overdue is not None:
         return overdue
@@ -196,6 +198,7 @@ def _soak(facts: Facts, trial: Trial, node: NodeSeen) -> ReleaseVerdict:
     if late:
         return NotYet(f"{name}: {late[0].namespace}/{late[0].name} to be Ready", due_unix(facts, late[0]))
     moments = [node.ready_since_unix or life.ready_at_unix or 0.0, trial.took_over_unix]
+    moments.append(answering_since(facts, trial))
     moments += [pod.ready_since_unix or 0.0 for pod in pods]
     since = max(moments)
     if facts.now.unix < since + trial.soak_seconds:

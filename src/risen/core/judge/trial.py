@@ -11,6 +11,9 @@ from risen.core.judge.verdict import Judgement
 from risen.core.names import InstanceName
 from risen.core.picture import PodSeen
 
+SETTLE_SECONDS = 30.0
+"""What turns bad on a living instance may turn back; for so long beyond its soak it is waited for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bad:
@@ -66,7 +69,8 @@ Verdicts = Mapping[InstanceName, Judgement]
 class Trial:
     """The first instance of a release and what is asked of it. `takes_over`: the instance whose pods it takes is
     still to go; `took_over_unix` when it went; `gone_past`: causes that do not halt it, by a person's word;
-    `served_before`: whose pods were Ready on the one before, as in `Entry`."""
+    `served_before`: whose pods were Ready on the one before, as in `Entry`; `programs`: those that have to answer at
+    their ports."""
 
     life: Life
     soak_seconds: float
@@ -74,6 +78,7 @@ class Trial:
     took_over_unix: float = 0.0
     gone_past: tuple[str, ...] = ()
     served_before: frozenset[str] = frozenset()
+    programs: tuple[str, ...] = ()
 
     def counts(self, pod: PodSeen) -> bool:
         """Whether a pod has to be Ready: nobody said that the rollout goes on past the failing of its like."""

@@ -11,6 +11,7 @@ from risen.core.history import Life, TaskResult
 from risen.core.judge.release import judge_release
 from risen.core.judge.trial import Bad, Halted, NotYet, ReleaseVerdict, Served, Soaking, Trial
 from risen.core.names import InstanceName, Role
+from risen.core.ports import programs_told
 from risen.core.reasons import ROLLING
 from risen.core.rules.drainable import drains_until, is_put_off, is_stuck, protected
 from risen.core.rules.standing import complete
@@ -83,6 +84,7 @@ def _verdict(view: View, life: Life) -> ReleaseVerdict:
         _took_over_unix(view, life),
         gone_past=view.facts.history.gone_past.get(view.revision.number, ()),
         served_before=_served_before(view, life),
+        programs=programs_told(view.revision.spec, life.birth.role),
     )
     return judge_release(view.facts, view.verdicts, trial)
 

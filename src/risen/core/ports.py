@@ -1,4 +1,4 @@
-"""Service ports of each role: the table that firewalls, probes and port scans are made from.
+"""Service ports of each role: the table that probes and port scans are made from, and firewalls will be.
 
 Peers are named by what they are, never by address: nothing changes on a living instance.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from risen.core.names import Role
+from risen.core.names import InstanceName, Role
 from risen.core.spec import ClusterSpec
 
 
@@ -64,3 +64,32 @@ def service_ports(spec: ClusterSpec, role: Role) -> tuple[ServicePort, ...]:
     if not spec.networking.kube_proxy:
         absent |= {"kube-proxy", "node-ports"}
     return tuple(sorted(port for port in ports if port.program not in absent))
+
+
+TOLD_BY_PORT = frozenset({"kubelet", "kube-proxy", "kube-controller-manager", "kube-scheduler"})
+"""Programs that are no pods, and of which nothing else tells: etcd and the apiserver have sections of their own."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Door:
+    """A port of one instance that is asked whether a program is behind it."""
+
+    instance: InstanceName
+    address: str
+    program: str
+    port: int
+
+
+def doors_of(instance: InstanceName, role: Role, address: str) -> tuple[Door, ...]:
+    """Those of an instance, whatever of it a cluster's settings leave out."""
+    ports = _NODE + (_CONTROL_PLANE if role is Role.CONTROL_PLANE else ())
+    return tuple(
+        Door(instance, address, port.program, port.port)
+        for port in sorted(ports)
+        if port.program in TOLD_BY_PORT
+    )
+
+
+def programs_told(spec: ClusterSpec, role: Role) -> tuple[str, ...]:
+    """Programs of a role that have to answer, by what the spec has of them."""
+    return tuple(port.program for port in service_ports(spec, role) if port.program in TOLD_BY_PORT)
