@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from image_archives import REF_NAME, oci_archive
 from risen.adapters.builder.bake import BakeRequest, bake, tool_path
 from risen.adapters.builder.programs import alone
 from risen.adapters.builder.shelf import Shelf
@@ -48,6 +49,9 @@ spec:
 VERSIONS = (("kubernetes", "1.36.3"), ("etcd", "3.6.16"), ("flannel", "0.28.10"), ("coredns", "1.15.0"))
 
 
+ARCHIVE = oci_archive({REF_NAME: "quay.io/acme/agent:1"})
+
+
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -62,7 +66,7 @@ class Kitchen:
             folder / "recipe.yaml", folder / "recipe.lock", folder / "home", folder / "cache", image_content
         )
         (folder / "acme.conf").write_bytes(b"acme")
-        (folder / "own.tar").write_bytes(b"archive")
+        (folder / "own.tar").write_bytes(ARCHIVE)
         for name, version in VERSIONS:
             (folder / f"vendor/{name}-{version}").mkdir(parents=True)
             for program in COMPONENTS[name].programs:
@@ -124,10 +128,20 @@ def test_each_role_gets_its_programs_its_images_and_its_files(kitchen: Kitchen) 
     assert {"usr/bin/etcd", "usr/bin/kube-apiserver", "usr/lib/risen/images/pause.tar"} <= control_plane
     assert not {"usr/bin/etcd", "usr/bin/kube-apiserver"} & worker
     assert "etc/acme.conf" not in control_plane
-    assert f"usr/lib/risen/images/own-{sha256(b'archive')[:16]}.tar" in worker & control_plane
+    assert f"usr/lib/risen/images/own-{sha256(ARCHIVE)[:16]}.tar" in worker & control_plane
     assert tool_path(kitchen.request.home, "kubernetes", "1.36.3", "kubectl").read_bytes() == b"kubectl"
     for image in baked.values():
         Shelf(kitchen.request.home).verify(image.digest)
+
+
+def test_beside_each_image_archive_lie_the_names_that_an_instance_looks_for(kitchen: Kitchen) -> None:
+    image = kitchen.bake()[Role.WORKER]
+    lists = [one for layer in image.layers for one in layer.glob("usr/lib/risen/images/*.names")]
+    assert {one.stem.partition("-")[0]: one.read_text() for one in lists} == {
+        "pause": "risen.local/pause:1\n",
+        "coredns": "risen.local/coredns:1.15.0\n",
+        "own": "quay.io/acme/agent:1\n",
+    }
 
 
 def test_a_second_bake_makes_nothing_and_gives_the_same_digests(kitchen: Kitchen) -> None:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from image_archives import CONTAINERD_NAME, REF_NAME, oci_archive, tar_of
 from risen.adapters.builder import golang
-from risen.adapters.builder.locking import LockRequest, _Asked, _is_archive
+from risen.adapters.builder.archives import archived_names
+from risen.adapters.builder.locking import LockRequest, _Asked
 from risen.adapters.builder.official import Upstream, fetched, lock_official
-from risen.bakery.archive import pause_image, render_archive
+from risen.bakery.archive import PAUSE, pause_image, render_archive
 from risen.bakery.components import COMPONENTS, TOOLCHAIN
 from risen.bakery.lock import LockedComponent, LockedPackage
 from risen.bakery.recipe import LocalFolder, NamedSource, Recipe
@@ -233,12 +235,31 @@ def test_a_module_set_is_named_by_go_mod_and_go_sum_and_may_lack_pins(tmp_path: 
     assert modules.pinned("amd64") == {}
 
 
-def test_an_image_archive_that_containerd_could_not_import_is_refused_when_locking(tmp_path: Path) -> None:
-    (tmp_path / "text.tar").write_bytes(b"not a tar")
-    with pytest.raises(Invalid, match="is not a tar archive"):
-        _is_archive(tmp_path / "text.tar")
-    (tmp_path / "other.tar").write_bytes(tarball({"readme": b""}))
-    with pytest.raises(Invalid, match="is no container image"):
-        _is_archive(tmp_path / "other.tar")
-    (tmp_path / "good.tar").write_bytes(render_archive(pause_image(b"x")))
-    _is_archive(tmp_path / "good.tar")
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"not a tar", "is not a tar archive"),
+        (tarball({"manifest.json": b"[]"}), "is not a tar archive"),
+        (tar_of({"readme": b""}), "is no container image"),
+        (oci_archive({REF_NAME: "latest"}), 'calls an image "latest"'),
+        (oci_archive({}), "gives its image no name"),
+    ],
+)
+def test_an_image_archive_that_no_pod_could_use_is_refused(data: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "own.tar").write_bytes(data)
+    with pytest.raises(Invalid, match=words):
+        archived_names(tmp_path / "own.tar")
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (render_archive(pause_image(b"x")), PAUSE),
+        (oci_archive({REF_NAME: "quay.io/acme/agent:1"}), "quay.io/acme/agent:1"),
+        (oci_archive({REF_NAME: "quay.io/acme/agent:1"}, folder="./"), "quay.io/acme/agent:1"),
+        (oci_archive({CONTAINERD_NAME: "docker.io/acme/agent:1", REF_NAME: "1"}), "docker.io/acme/agent:1"),
+    ],
+)
+def test_an_image_archive_tells_the_full_names_in_it(data: bytes, name: str, tmp_path: Path) -> None:
+    (tmp_path / "own.tar").write_bytes(data)
+    assert archived_names(tmp_path / "own.tar") == (name,)

@@ -26,7 +26,8 @@ from risen.core.names import Role
 from risen.instance.content import ImageContent
 
 ARCHIVES = "usr/lib/risen/images"
-"""Where container image tars lie in an image: containerd imports and pins every `*.tar` there at boot."""
+"""Where container image tars lie in an image: containerd imports and pins every `*.tar` there at boot. Beside
+each lies the list of its images, see `names_beside`."""
 UNITS = "etc/systemd/system"
 
 
@@ -36,6 +37,11 @@ class OwnFiles:
 
     data: Mapping[str, bytes]
     archives: Mapping[str, str]
+
+
+def names_beside(archive: str) -> str:
+    """Where the full names of an archive's images lie, one a line: what the instance looks for in containerd."""
+    return archive.removesuffix(".tar") + ".names"
 
 
 def base_step(lock: Lock) -> BaseStep:

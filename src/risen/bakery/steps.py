@@ -58,7 +58,8 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Archived:
-    """A program packed into a container image at `path`; `component` is `base` where it comes from there."""
+    """A program packed into a container image at `path`, its name beside it; `component` is `base` where it
+    comes from there."""
 
     path: str
     reference: str
@@ -80,7 +81,7 @@ class ProgramsStep:
     def inputs(self) -> Mapping[str, object]:
         """What the digest covers."""
         return {
-            "format": 1,
+            "format": 2,
             "base": self.base,
             "programs": [[one.path, one.key, one.mode] for one in sorted(self.programs)],
             "archives": [[one.path, one.reference, one.key] for one in sorted(self.archives)],
@@ -105,7 +106,7 @@ class LaidFile:
 
 @dataclass(frozen=True, slots=True, order=True)
 class CopiedFile:
-    """A large file of the user's own (a container image archive), copied from `source` and checked."""
+    """A container image archive of the user's own, copied from `source` and checked, its names beside it."""
 
     path: str
     source: str
@@ -125,7 +126,7 @@ class ContentStep:
     def inputs(self) -> Mapping[str, object]:
         """What the digest covers."""
         return {
-            "format": 1,
+            "format": 2,
             "base": self.base,
             "files": [
                 [one.path, hashlib.sha256(one.data).hexdigest(), one.mode, one.link]

@@ -166,7 +166,9 @@ class ImageWritten(Written):
     not_built: ClassVar[Mapping[str, str]] = MappingProxyType(
         {"reference": "path, of a docker-archive or OCI tar"}
     )
-    path: Beside = Field(description="a docker-archive or OCI tar, beside the recipe")
+    path: Beside = Field(
+        description="a docker-archive or OCI tar, not compressed, with full image names; beside the recipe"
+    )
     roles: list[RoleWritten] | None = Field(default=None, description="only for these roles")
 
 

@@ -14,13 +14,21 @@ from pathlib import Path
 
 from risen.adapters.builder import debian, golang, official
 from risen.adapters.builder.apt import Apt, check_sha256
+from risen.adapters.builder.archives import archived_names
 from risen.adapters.builder.shelf import Layer, Shelf, disk_errors, only_one
 from risen.adapters.builder.tools import tool_path
 from risen.adapters.builder.trees import lay_file, lay_link, remove
 from risen.bakery.archive import ContainerImage, coredns_image, pause_image, render_archive
 from risen.bakery.components import COMPONENTS
 from risen.bakery.digest import image_digest
-from risen.bakery.layers import OwnFiles, base_step, components_of, content_step, program_steps
+from risen.bakery.layers import (
+    OwnFiles,
+    base_step,
+    components_of,
+    content_step,
+    names_beside,
+    program_steps,
+)
 from risen.bakery.lock import Lock, LockedComponent, LockError, lock_digest, parse_lock
 from risen.bakery.recipe import EVERY_ROLE, Recipe
 from risen.bakery.steps import BaseStep, ContentStep, ProgramsStep, Step, step_digest
@@ -225,6 +233,7 @@ class _Oven:
                     data = self.program(archived.component, archived.version, archived.program).read_bytes()
                     image = _image_of(archived.component, archived.version, data, self.lock.architecture)
                 lay_file(tree, base.path, archived.path, render_archive(image), 0o644)
+                _lay_names(tree, base, archived.path, (image.reference,))
 
         return fill
 
@@ -241,6 +250,7 @@ class _Oven:
             for copied in step.copied:
                 lay_file(tree, base.path, copied.path, self.beside(copied.source), copied.mode)
                 check_sha256(tree / copied.path, copied.sha256)
+                _lay_names(tree, base, copied.path, archived_names(self.beside(copied.source)))
 
         return fill
 
@@ -319,6 +329,11 @@ def _image_of(component: str, version: str, data: bytes, architecture: str) -> C
     if component == "coredns":
         return coredns_image(version, data, architecture)
     raise Invalid(f"no container image is made of {component}")
+
+
+def _lay_names(tree: Path, base: Layer, archive: str, names: tuple[str, ...]) -> None:
+    text = "".join(f"{name}\n" for name in names)
+    lay_file(tree, base.path, names_beside(archive), text.encode(), 0o644)
 
 
 def _same_bytes(path: Path, wanted: str) -> None:

@@ -6,13 +6,13 @@ The only place that decides where something comes from. Compiles and installs no
 from __future__ import annotations
 
 import hashlib
-import tarfile
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from risen.adapters.builder import golang, official
 from risen.adapters.builder.apt import Apt
+from risen.adapters.builder.archives import archived_names
 from risen.adapters.builder.shelf import disk_errors, only_one, write_whole
 from risen.bakery.components import BASE_PACKAGES, COMPONENTS, TOOLCHAIN, Component
 from risen.bakery.lock import Lock, LockedComponent, LockedFile, LockedPackage, LockedProgram, render_lock
@@ -189,19 +189,8 @@ def _files(recipe: Recipe, beside: Path) -> tuple[LockedFile, ...]:
             raise NotFound(f"{beside / path}, named in the recipe, is not there")
         found.append(LockedFile(path, _sha256(beside / path)))
     for image in recipe.images:
-        _is_archive(beside / image.path)
+        archived_names(beside / image.path)
     return tuple(found)
-
-
-def _is_archive(path: Path) -> None:
-    """Raises Invalid for what containerd could not import: better now than in an instance."""
-    try:
-        with tarfile.open(path) as tar:
-            names = {name.removeprefix("./") for name in tar.getnames()}
-    except (tarfile.TarError, EOFError) as error:
-        raise Invalid(f"{path} is not a tar archive ({error}): write it with `docker save`") from None
-    if not names & {"manifest.json", "index.json"}:
-        raise Invalid(f"{path} is no container image (no manifest.json, no index.json): use `docker save`")
 
 
 def _sha256(path: Path) -> str:
