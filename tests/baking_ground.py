@@ -6,15 +6,25 @@ The base is what a real bake installs Debian packages for; everything above it i
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
+from risen.adapters.builder.locking import requested_packages
 from risen.adapters.builder.shelf import Shelf
 from risen.adapters.builder.trees import lay_file
 from risen.bakery.components import COMPONENTS
 from risen.bakery.layers import base_step
-from risen.bakery.lock import Lock, LockedComponent, LockedPackage, LockedProgram, render_lock
+from risen.bakery.lock import (
+    Lock,
+    LockedComponent,
+    LockedFile,
+    LockedPackage,
+    LockedProgram,
+    parse_lock,
+    render_lock,
+)
 from risen.bakery.steps import step_digest
-from risen.codec.recipe_yaml import default_recipe_yaml
+from risen.codec.recipe_yaml import default_recipe_yaml, load_recipe
 
 VERSIONS = {"kubernetes": "1.36.3", "etcd": "3.6.16", "flannel": "0.28.10", "coredns": "1.15.0"}
 DEBIAN = {"containerd": "1.6.20", "runc": "1.1.5", "cni-plugins": "1.1.1"}
@@ -40,8 +50,8 @@ def lay_recipe(
         LockedComponent(name, version, "debian", name, "debian") for name, version in DEBIAN.items()
     ]
     lock = Lock(
-        hashlib.sha256(recipe.encode()).hexdigest(), "amd64", "bookworm", ("catatonit", "openssl"), packages,
-        tuple(components),
+        hashlib.sha256(recipe.encode()).hexdigest(), "amd64", "bookworm",
+        requested_packages(load_recipe(recipe, "recipe.yaml")), packages, tuple(components),
     )  # fmt: skip
     (folder / "recipe.lock").write_text(render_lock(lock))
 
@@ -50,6 +60,20 @@ def lay_recipe(
         lay_file(tree, tree, "usr/bin/catatonit", openssl.encode(), 0o755)
 
     Shelf(home).make_layer(step_digest(base_step(lock)), "a base of one file", fill)
+
+
+def add_own_file(folder: Path, source: str, data: bytes) -> None:
+    """A file beside the recipe that goes into workers, in the recipe and pinned by its lock."""
+    (folder / source).write_bytes(data)
+    recipe = (folder / "recipe.yaml").read_text()
+    recipe += f"  files: [{{path: /etc/acme/{source}, source: ./{source}, roles: [worker]}}]\n"
+    (folder / "recipe.yaml").write_text(recipe)
+    lock = replace(
+        parse_lock((folder / "recipe.lock").read_text()),
+        recipe_sha256=hashlib.sha256(recipe.encode()).hexdigest(),
+        files=(LockedFile(source, hashlib.sha256(data).hexdigest()),),
+    )
+    (folder / "recipe.lock").write_text(render_lock(lock))
 
 
 def _component(folder: Path, name: str, version: str) -> LockedComponent:

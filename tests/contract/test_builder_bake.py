@@ -17,6 +17,7 @@ import pytest
 
 from image_archives import REF_NAME, oci_archive
 from risen.adapters.builder.bake import BakeRequest, bake, tool_path
+from risen.adapters.builder.locking import lock_files, requested_packages
 from risen.adapters.builder.programs import alone
 from risen.adapters.builder.shelf import Shelf
 from risen.bakery.components import COMPONENTS
@@ -31,6 +32,7 @@ from risen.bakery.lock import (
     render_lock,
 )
 from risen.bakery.steps import step_digest
+from risen.codec.recipe_yaml import load_recipe
 from risen.core.names import Role
 from risen.instance.content import image_content
 from risen.interfaces.builder import BakedImage, BakeProgress
@@ -86,9 +88,8 @@ class Kitchen:
         )
         package = LockedPackage("catatonit", "1", "amd64", "a" * 64, 1, "pool/c.deb")
         components = tuple(self.component(name, version) for name, version in VERSIONS)
-        lock = Lock(
-            sha256(recipe.encode()), "amd64", "bookworm", ("catatonit",), (package,), components, files
-        )
+        asked = requested_packages(load_recipe(recipe, "recipe.yaml"))
+        lock = Lock(sha256(recipe.encode()), "amd64", "bookworm", asked, (package,), components, files)
         self.request.lock.write_text(render_lock(lock))
 
     def component(self, name: str, version: str) -> LockedComponent:
@@ -166,11 +167,44 @@ def test_what_is_baked_needs_neither_cache_nor_sources_and_a_damaged_tool_is_put
 def test_after_one_changed_file_only_its_layer_is_made(kitchen: Kitchen) -> None:
     first = kitchen.bake()
     (kitchen.folder / "acme.conf").write_bytes(b"changed")
-    kitchen.write(RECIPE)
+    assert lock_files(kitchen.request.recipe, kitchen.request.lock) == ("acme.conf",)
     second = kitchen.bake()
     assert kitchen.made() == {"content worker"}
     assert first[Role.CONTROL_PLANE] == second[Role.CONTROL_PLANE]
     assert first[Role.WORKER].digest != second[Role.WORKER].digest
+
+
+def test_pinning_files_anew_keeps_every_version(kitchen: Kitchen) -> None:
+    before = kitchen.lock()
+    (kitchen.folder / "acme.conf").write_bytes(b"changed")
+    lock_files(kitchen.request.recipe, kitchen.request.lock)
+    after = kitchen.lock()
+    assert after != before
+    assert replace(after, files=before.files) == before
+
+
+def test_where_no_file_has_changed_the_lock_stays_as_it_is(kitchen: Kitchen) -> None:
+    before = kitchen.request.lock.read_bytes()
+    assert lock_files(kitchen.request.recipe, kitchen.request.lock) == ()
+    assert kitchen.request.lock.read_bytes() == before
+
+
+@pytest.mark.parametrize("change", ["the recipe", "what Risen asks of Debian"])
+def test_versions_are_not_kept_where_more_than_files_has_changed(kitchen: Kitchen, change: str) -> None:
+    if change == "the recipe":
+        kitchen.request.recipe.write_text(RECIPE + "  packages: [jq]\n")
+    else:
+        kitchen.request.lock.write_text(render_lock(replace(kitchen.lock(), requested=("catatonit",))))
+    before = kitchen.request.lock.read_bytes()
+    with pytest.raises(Invalid, match=r"run `risen recipe lock`$"):
+        lock_files(kitchen.request.recipe, kitchen.request.lock)
+    assert kitchen.request.lock.read_bytes() == before
+
+
+def test_an_image_archive_whose_name_no_pod_could_use_is_not_locked(kitchen: Kitchen) -> None:
+    (kitchen.folder / "own.tar").write_bytes(oci_archive({REF_NAME: "latest"}))
+    with pytest.raises(Invalid, match=r'own\.tar calls an image "latest"'):
+        lock_files(kitchen.request.recipe, kitchen.request.lock)
 
 
 def test_a_bake_that_was_cut_short_goes_on_from_the_layers_it_had(kitchen: Kitchen) -> None:
@@ -190,7 +224,7 @@ def test_a_bake_that_was_cut_short_goes_on_from_the_layers_it_had(kitchen: Kitch
 
 def test_a_file_that_changed_after_the_lock_is_refused(kitchen: Kitchen) -> None:
     (kitchen.folder / "acme.conf").write_bytes(b"changed")
-    with pytest.raises(Corrupt, match=r"acme\.conf is not the file that was locked"):
+    with pytest.raises(Corrupt, match=r"acme\.conf is not .* locked: run `risen recipe lock --files-only`"):
         kitchen.bake()
 
 

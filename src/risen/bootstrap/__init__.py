@@ -10,6 +10,7 @@ from risen.bootstrap.bakes import (
     bake_request,
     images_of,
     kubectl_of,
+    lock_files,
     lock_recipe,
 )
 from risen.bootstrap.clients import (
@@ -66,6 +67,7 @@ __all__ = [
     "leadership_of",
     "local_settings",
     "local_site",
+    "lock_files",
     "lock_recipe",
     "look_at",
     "mend_site",

@@ -42,6 +42,13 @@ def lock_recipe(host: Host, recipe: Recipe, versions: tuple[str, ...], report: R
     make_lock(LockRequest(recipe.file, recipe.lock, host.cache, versions), report)
 
 
+def lock_files(recipe: Recipe) -> tuple[str, ...]:
+    """Pin only the recipe's own files anew; which changed. Raises what the builder's `lock_files` raises."""
+    from risen.adapters.builder import locking
+
+    return locking.lock_files(recipe.file, recipe.lock)
+
+
 def bake_request(host: Host, recipe: Recipe, roles: tuple[Role, ...], version: str) -> BakeRequest:
     """An image per role, to be baked or foreseen: quick where nothing changed."""
     from risen.adapters.builder.bake import BakeRequest

@@ -15,7 +15,7 @@ import click
 from risen.bakery.digest import diff_entries, render_entry
 from risen.bakery.lock import parse_lock
 from risen.bakery.recipe import EVERY_ROLE
-from risen.bootstrap import Host, Recipe, bake_request, images_of, lock_recipe, open_cluster
+from risen.bootstrap import Host, Recipe, bake_request, images_of, lock_files, lock_recipe, open_cluster
 from risen.cli.context import ask, host, need_root, read_spec, run, yes_option
 from risen.cli.output import output_option, tell_data
 from risen.codec import records
@@ -65,17 +65,36 @@ def recipe_group() -> None:
 @recipe_group.command("lock")
 @_recipe
 @click.option("--kubernetes", multiple=True, help="A Kubernetes version to lock; may be given again.")
-def lock_command(file: Path, kubernetes: tuple[str, ...]) -> None:
-    """Resolve the recipe and pin every component and package in recipe.lock.
+@click.option(
+    "--files-only", is_flag=True, help="Keep every version; pin only files that the recipe names. No network."
+)
+def lock_command(file: Path, kubernetes: tuple[str, ...], files_only: bool) -> None:
+    """Resolve the recipe and pin every component and package in recipe.lock: the newest that Debian has now.
 
-    Without --kubernetes the version is that of a cluster.yaml beside the recipe, else the newest one."""
+    Without --kubernetes the version is that of a cluster.yaml beside the recipe, else the newest one. Where only
+    the content of files, units or image archives beside the recipe has changed, --files-only will do."""
     recipe = Recipe(file)
+    if files_only:
+        _lock_files(recipe, kubernetes)
+        return
     with plain_errors():
         lock_recipe(host(), recipe, kubernetes or _versions_beside(file), show_progress)
     lock = parse_lock(recipe.lock.read_text())
     for one in lock.components:
         click.echo(f"{one.name:<12} {one.version:<22} {one.why}")
     click.echo(f"{len(lock.packages)} Debian packages pinned in {recipe.lock}")
+    click.echo("next    risen bake")
+
+
+def _lock_files(recipe: Recipe, kubernetes: tuple[str, ...]) -> None:
+    if kubernetes:
+        raise click.UsageError(
+            "--files-only keeps the Kubernetes versions of the lock: leave out --kubernetes"
+        )
+    with plain_errors():
+        changed = lock_files(recipe)
+    counted = f"{len(changed)} file{'s' * (len(changed) > 1)} changed: {', '.join(changed)}"
+    click.echo(f"kept every version; {counted if changed else 'no file has changed'}")
     click.echo("next    risen bake")
 
 

@@ -83,8 +83,9 @@ def lock_digest(spec: ClusterSpec, folder: Path) -> str | None:
     data = recipe.lock.read_bytes()
     for path, wanted in _pinned_beside(recipe, data.decode(errors="replace")):
         if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
+            option = "" if path == recipe.file else " --files-only"
             raise click.ClickException(
-                f"{path} has changed since {recipe.lock.name} was made: run `risen recipe lock`"
+                f"{path} has changed since {recipe.lock.name} was made: run `risen recipe lock{option}`"
             )
     return hashlib.sha256(data).hexdigest()
 

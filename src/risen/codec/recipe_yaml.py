@@ -167,7 +167,7 @@ class ImageWritten(Written):
         {"reference": "path, of a docker-archive or OCI tar"}
     )
     path: Beside = Field(
-        description="a docker-archive or OCI tar, not compressed, with full image names; beside the recipe"
+        description="a docker-archive, or an OCI tar with full image names; not compressed, beside the recipe"
     )
     roles: list[RoleWritten] | None = Field(default=None, description="only for these roles")
 

@@ -285,7 +285,7 @@ class _Oven:
         for path in self.recipe.own_sources():
             data = self.beside(path).read_bytes()
             if hashlib.sha256(data).hexdigest() != pinned.get(path):
-                raise Corrupt(f"{path} is not the file that was locked: run `risen recipe lock` again")
+                raise Corrupt(f"{path} is not the file that was locked: run `risen recipe lock --files-only`")
             files[path] = data
         return OwnFiles(files, {one.path: pinned[one.path] for one in self.recipe.images})
 

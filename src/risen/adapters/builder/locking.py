@@ -1,4 +1,5 @@
-"""Makes a lock: each component from the first of the recipe's sources that has it, saying why.
+"""Makes a lock: each component from the first of the recipe's sources that has it, saying why. Or keeps all of
+one but the hashes of the recipe's own files.
 
 The only place that decides where something comes from. Compiles and installs nothing.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 from risen.adapters.builder import golang, official
 from risen.adapters.builder.apt import Apt
 from risen.adapters.builder.archives import archived_names
+from risen.adapters.builder.bake import read_inputs
 from risen.adapters.builder.shelf import disk_errors, only_one, write_whole
 from risen.bakery.components import BASE_PACKAGES, COMPONENTS, TOOLCHAIN, Component
 from risen.bakery.lock import Lock, LockedComponent, LockedFile, LockedPackage, LockedProgram, render_lock
@@ -63,7 +65,7 @@ def _make_lock(request: LockRequest, report: Report) -> Lock:
         recipe_sha256=hashlib.sha256(text.encode()).hexdigest(),
         architecture=recipe.architecture,
         suite=recipe.suite,
-        requested=_requested(recipe),
+        requested=requested_packages(recipe),
         packages=packages,
         components=components,
         files=_files(recipe, request.recipe.parent),
@@ -72,8 +74,24 @@ def _make_lock(request: LockRequest, report: Report) -> Lock:
     return lock
 
 
-def _requested(recipe: Recipe) -> tuple[str, ...]:
-    """Debian packages asked for by name."""
+def lock_files(recipe_path: Path, lock_path: Path) -> tuple[str, ...]:
+    """Pin the recipe's own files as they are now and keep all else that its lock says; which files changed.
+
+    Asks nobody: needs no network and no cache. Raises NotFound, Invalid (there is no lock of just this recipe and
+    this Risen), NoCapacity, and codec's Problems for a wrong recipe."""
+    recipe, kept = read_inputs(recipe_path, lock_path)
+    if set(kept.requested) != set(requested_packages(recipe)):
+        raise Invalid(
+            f"{lock_path} is of a Risen that asks Debian for other packages than this one: run `risen recipe lock`"
+        )
+    files = _files(recipe, recipe_path.parent)
+    with disk_errors(str(lock_path)):
+        write_whole(lock_path, render_lock(replace(kept, files=files)))
+    return tuple(sorted({one.path for one in {*files} ^ {*kept.files}}))
+
+
+def requested_packages(recipe: Recipe) -> tuple[str, ...]:
+    """Debian packages asked for by name: the recipe's and Risen's own."""
     components = [COMPONENTS[name].debian for name, version in recipe.components if version == "debian"]
     return tuple(sorted({*BASE_PACKAGES, *recipe.packages, *components}))
 
@@ -82,7 +100,7 @@ def _packages(recipe: Recipe, request: LockRequest, report: Report) -> tuple[Loc
     started = time.monotonic()
     report(BakeProgress("packages", "this host's Debian mirrors"))
     root = request.cache / "apt" / f"{recipe.suite}-{recipe.architecture}"
-    found = Apt(root, recipe.suite, recipe.architecture).resolve(_requested(recipe))
+    found = Apt(root, recipe.suite, recipe.architecture).resolve(requested_packages(recipe))
     report(BakeProgress("packages", f"{len(found)} Debian packages", time.monotonic() - started))
     return found
 
