@@ -101,6 +101,13 @@ def test_an_official_release_is_pinned_by_upstreams_own_checksum(release: Releas
     assert fetched(locked, "etcdutl", tmp_path, release.upstream).read_bytes() == b"etcdutl"
 
 
+@pytest.mark.parametrize("left", [b"", b"etcdutk"])
+def test_what_was_unpacked_once_is_not_trusted(left: bytes, release: Release, tmp_path: Path) -> None:
+    locked = lock_official(COMPONENTS["etcd"], "3.6.16", "amd64", tmp_path, release.upstream)
+    fetched(locked, "etcdutl", tmp_path, release.upstream).write_bytes(left)
+    assert fetched(locked, "etcdutl", tmp_path, release.upstream).read_bytes() == b"etcdutl"
+
+
 def test_without_a_checksum_file_the_first_download_is_pinned(release: Release, tmp_path: Path) -> None:
     locked = lock_official(COMPONENTS["flannel"], "0.28.10", "amd64", tmp_path, release.upstream)
     assert locked.program("flannel").sha256 == hashlib.sha256(b"flanneld").hexdigest()

@@ -147,6 +147,9 @@ def lock_official(
 def fetched(component: LockedComponent, program: str, cache: Path, upstream: Upstream) -> Path:
     """The file of a locked program, from the cache or upstream.
 
+    Only a download is pinned, so what is in it is unpacked anew each time (under a second, and only for a layer
+    that is not there yet): a file left by a crash or damaged since would go into images unseen.
+
     Raises Corrupt (the download is removed), Unreachable, NotFound."""
     locked = component.program(program)
     download = cache / "official" / locked.sha256
@@ -156,8 +159,7 @@ def fetched(component: LockedComponent, program: str, cache: Path, upstream: Ups
     if not locked.member:
         return download
     unpacked = cache / "official" / f"{locked.sha256}-{program}"
-    if not unpacked.is_file():
-        _unpack(download, locked.member, unpacked)
+    _unpack(download, locked.member, unpacked)
     return unpacked
 
 
@@ -172,15 +174,14 @@ def _checksum(text: str, filename: str, url: str) -> str:
 
 
 def _unpack(archive: Path, member: str, path: Path) -> None:
-    partial = path.with_name(f".{path.name}.partial")
+    path.unlink(missing_ok=True)
     try:
         with tarfile.open(archive) as tar:
             source = tar.extractfile(member)
             if source is None:
                 raise Corrupt(f"{archive} holds no file {member}")
-            with partial.open("wb") as file:
+            with path.open("wb") as file:
                 shutil.copyfileobj(source, file)
     except (KeyError, tarfile.TarError, EOFError) as error:
         raise Corrupt(f"{archive}: {error}") from None
-    partial.chmod(0o755)
-    os.replace(partial, path)
+    path.chmod(0o755)
