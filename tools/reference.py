@@ -29,7 +29,7 @@ HEAD = """\
 
 Written from the code by `make reference`; a test says whether it is current.
 Fields in `[]` may stand many times. Exit codes: 0 done, 1 told why not, 2 something would change (`risen plan --detailed-exitcode` only), 64 wrong use,
-130 stopped by Ctrl-C.
+130 stopped by Ctrl-C. `risen kubectl` ends with kubectl's own.
 """
 
 

@@ -118,7 +118,7 @@ class EtcdWritten(Written):
     not_built: ClassVar[NotBuilt] = MappingProxyType(
         {
             "external": "a member on each control-plane instance",
-            "snapshots": "none; a lone member is given up only by --accept-data-loss",
+            "snapshots": "none on a schedule; one before each planned replacement of the control plane, three kept",
         }
     )
     extra_args: dict[EtcdFlag, FlagValue] = Field(
@@ -194,11 +194,11 @@ class RepairWritten(Written):
     """What happens to instances that are gone or sick."""
 
     mode: Literal["observe", "repair"] = Field(
-        default="repair", description="repair replaces; observe only records what it would have done"
+        default="repair", description="repair replaces; observe only says what it would do"
     )
     max_unhealthy: Annotated[str, AfterValidator(must.percent)] = Field(
         default=f"{Repair().max_unhealthy_percent}%",
-        description="repair stops while more than this share of a pool is unhealthy",
+        description="repair stops while more than this share of a pool, and more than one, is unhealthy",
     )
 
 

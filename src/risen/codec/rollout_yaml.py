@@ -55,8 +55,8 @@ class DisruptionWritten(Written):
     )
     on_drain_timeout: Literal["stop", "skip", "force"] = Field(
         default="stop",
-        description="then: stop lets others go first, waits and says so, skip leaves it until the next revision, force deletes pods past "
-        "their budgets",
+        description="then: stop lets others go first, waits and says so, skip leaves a worker until the next revision, force deletes "
+        "pods past their budgets",
     )
     load_balancer_seconds: int = Field(
         default=int(Disruption().load_balancer_seconds),

@@ -54,7 +54,7 @@ spec:
   #   serviceSubnet: {service_subnet}
   #   dnsDomain: {dns_domain}
   # repair:
-  #   mode: {repair_mode}  ## repair replaces what is gone; observe only records it
+  #   mode: {repair_mode}  ## repair replaces what is gone; observe only says it
   #   maxUnhealthy: {max_unhealthy}%  ## repair stops while more of a pool is unhealthy
   # disruption:
   #   drainTimeout: {drain_timeout}
