@@ -75,7 +75,7 @@ def test_quorum_is_more_than_half(voters: int, needed: int) -> None:
 def test_the_list_of_invariants_is_the_one_the_design_names() -> None:
     assert [invariant.name for invariant in INVARIANTS] == [
         "quorum-kept", "data-before-cattle", "foreign-untouched", "bootstrap-once", "birth-before-launch",
-        "entry-before-harm", "pool-budget-kept", "evictions-while-led", "one-membership-change-at-a-time",
+        "entry-before-harm", "pool-budget-kept", "evictions-while-led", "do-not-disrupt-kept", "one-membership-change-at-a-time",
         "fault-tolerance-kept",
         "one-control-plane-change-at-a-time", "endpoint-of-the-living-kept", "no-revoked-release", "one-instance-tries-a-release",
     ]  # fmt: skip

@@ -12,9 +12,10 @@ from risen.core.blocked import Blocked
 from risen.core.names import InstanceName, Role
 from risen.core.picture import BudgetSeen, PodSeen
 from risen.core.projection.ahead import once_sent_away
-from risen.core.rules.drainable import budgets, pods_to_move, protected_pods
+from risen.core.rules.drainable import budgets, pods_to_move
 from risen.core.rules.target import first_role, outdated
 from risen.core.rules.view import View
+from risen.core.safety.protection import protected_pods
 from risen.core.safety.quorum import count_voters, quorum_of
 from risen.core.spec import PoolSpec
 
@@ -77,7 +78,7 @@ def _etcd(view: View, pool: PoolSpec) -> Iterator[Blocked]:
 
 def _protected(view: View, names: Iterable[InstanceName], others: str) -> Iterator[Blocked]:
     for name in names:
-        pods = [_name(pod) for pod in protected_pods(view, name)]
+        pods = [_name(pod) for pod in protected_pods(view.facts, name)]
         if pods:
             why = f"{_few(pods)} asks not to be disrupted (risen/do-not-disrupt); {others}"
             yield Blocked("do-not-disrupt", name, why)

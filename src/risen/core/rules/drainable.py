@@ -16,6 +16,7 @@ from risen.core.picture import InstanceState, PodSeen
 from risen.core.reasons import CALLED_OFF, PUT_OFF, ROLLBACK, ROLLING, SCALE_DOWN, SKIPPED
 from risen.core.rules.target import Outdated, is_paused, outdated, wanted_again
 from risen.core.rules.view import View, once
+from risen.core.safety.protection import asked_by, protected_pods
 from risen.core.step import PressPowerButton
 
 MOST_ROUNDS = 3
@@ -32,18 +33,9 @@ def pods_to_move(view: View, name: InstanceName) -> tuple[PodSeen, ...]:
     )
 
 
-def protected(view: View, name: InstanceName) -> Blocked | None:
-    """A pod that asks not to be disrupted, by name."""
-    for pod in protected_pods(view, name):
-        return Blocked(
-            "do-not-disrupt", name, f"pod {pod.namespace}/{pod.name} is annotated so; others go on"
-        )
-    return None
-
-
-def protected_pods(view: View, name: InstanceName) -> tuple[PodSeen, ...]:
-    """All of them on an instance."""
-    return tuple(pod for pod in pods_to_move(view, name) if pod.protected and not pod.finished)
+def protected(view: View, name: InstanceName, then: str = "others go on") -> Blocked | None:
+    """Pods that ask not to be disrupted, by name, and what comes of it."""
+    return asked_by(name, protected_pods(view.facts, name), then)
 
 
 @once

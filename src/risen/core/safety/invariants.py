@@ -15,7 +15,7 @@ from risen.core.judge.facts import CONTROLLER_LEASE, Facts
 from risen.core.names import InstanceName, ProviderId, may_hold_etcd
 from risen.core.picture import InstanceState, MemberSeen
 from risen.core.reasons import PLANNED
-from risen.core.safety import exposure, fencing, quorum
+from risen.core.safety import exposure, fencing, protection, quorum
 from risen.core.safety.budget import blocks_taking
 from risen.core.step import (
     AddBackend,
@@ -324,6 +324,11 @@ INVARIANTS = (
         "evictions-while-led",
         "no pod is evicted while nobody holds kube-controller-manager's lease",
         _evictions_while_led,
+    ),
+    Invariant(
+        "do-not-disrupt-kept",
+        "nothing planned takes an instance with a pod that asks not to be disrupted, nor ends that pod",
+        protection.blocks_disruption,
     ),
     Invariant(
         "one-membership-change-at-a-time", "etcd's membership changes serially", _one_membership_change

@@ -51,9 +51,9 @@ NOTHING: frozenset[str] = frozenset()
 def needs_of(step: Step) -> frozenset[str]:
     """Which sections ("provider", "etcd", "kubernetes", "endpoint") are read afresh just before this step."""
     match step:
-        case Destroy(holds_data=True) | PressPowerButton() | WriteBootstrap():
+        case Destroy(holds_data=True) | WriteBootstrap():
             return PROVIDER | ETCD
-        case OpenEntry():
+        case OpenEntry() | PressPowerButton():
             return PROVIDER | ETCD | KUBERNETES
         case DrainBackend() | RemoveBackend():
             return PROVIDER | ENDPOINT
