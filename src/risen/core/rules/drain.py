@@ -15,13 +15,14 @@ from risen.core.names import InstanceName, PoolName, Role
 from risen.core.picture import InstanceState, PodSeen
 from risen.core.reasons import PLANNED, SCALE_DOWN
 from risen.core.rules.balancers import leave_balancers
-from risen.core.rules.drainable import called_off, pods_to_move, protected
+from risen.core.rules.drainable import called_off, may_force, pods_to_move, protected
 from risen.core.rules.repair import open_entry
 from risen.core.rules.rollout import most_surge
 from risen.core.rules.target import outdated
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.safety.budget import budget_blocks
 from risen.core.safety.claims import MOST_IN_FLIGHT
+from risen.core.safety.protection import asks_to_stay
 from risen.core.spec import PoolSpec
 from risen.core.step import (
     STEP_TIMEOUT_SECONDS,
@@ -157,6 +158,7 @@ def move_pods(view: View, entry: Entry) -> RuleOutput | None:
     System-critical pods go last, once the volumes of all others are off: one of them may be the CSI controller that
     detaches them. (One that has a volume of its own would wait for itself: it does not.)
     Where no kubelet runs nobody ends a pod and lets go of a volume: what was told to end counts as gone then.
+    A pod that asks not to be disrupted since the instance was taken is waited for, as for one whose budget is closed.
     """
     facts, name = view.facts, entry.subject
     since = facts.boot_of(entry.opened_unix)
@@ -177,7 +179,14 @@ def move_pods(view: View, entry: Entry) -> RuleOutput | None:
     if facts.now.boot >= give_up:
         return _drain_took_too_long(view, entry, turn)
     waiting = Waiting(name, f"{len(pods)} pods to leave", since, give_up)
-    return RuleOutput(steps=tuple(_evict(pod) for pod in turn if not pod.terminating), waiting=(waiting,))
+    return gather(_evictions(view, name, turn), RuleOutput(waiting=(waiting,)))
+
+
+def _evictions(view: View, name: InstanceName, pods: tuple[PodSeen, ...]) -> RuleOutput:
+    """Of those that were not told to end yet; what asks not to be disrupted stays, and is named."""
+    held = protected(view, name, "it stays until that is taken away or it ends, the others leave")
+    steps = tuple(_evict(pod) for pod in pods if not pod.terminating and not asks_to_stay(pod))
+    return RuleOutput(steps=steps, blocked=(held,) if held is not None else ())
 
 
 def _is_silent(facts: Facts, name: InstanceName) -> bool:
@@ -191,12 +200,12 @@ def _is_silent(facts: Facts, name: InstanceName) -> bool:
 def _drain_took_too_long(view: View, entry: Entry, pods: tuple[PodSeen, ...]) -> RuleOutput:
     """A person is told and evictions are tried on, or the pods are deleted past their budgets if the user said so."""
     disruption = view.revision.spec.disruption
-    named = ", ".join(f"{pod.namespace}/{pod.name}{_budgets(view, pod)}" for pod in pods[:5])
+    named = ", ".join(f"{pod.namespace}/{pod.name}{_why_it_stays(view, pod)}" for pod in pods[:5])
     why = f"{len(pods)} pods did not leave within {disruption.drain_timeout_seconds:.0f} s: {named}"
-    if disruption.on_drain_timeout == "force":
+    if may_force(view, entry):
         said = Blocked("drain-timeout", entry.subject, f"{why}; forced")
         return RuleOutput(steps=_force(entry, pods), blocked=(said,))
-    going_on = RuleOutput(steps=tuple(_evict(pod) for pod in pods if not pod.terminating))
+    going_on = _evictions(view, entry.subject, pods)
     return gather(going_on, RuleOutput(blocked=(Blocked("drain-timeout", entry.subject, why),)))
 
 
@@ -209,7 +218,9 @@ def _force(entry: Entry, pods: tuple[PodSeen, ...]) -> tuple[Step, ...]:
     return tuple(DeletePod(pod.namespace, pod.name, pod.uid, pod.node) for pod in left)
 
 
-def _budgets(view: View, pod: PodSeen) -> str:
+def _why_it_stays(view: View, pod: PodSeen) -> str:
+    if asks_to_stay(pod):
+        return " (asks not to be disrupted)"
     kubernetes = view.facts.kubernetes
     names = [
         f"{budget.name} allows {budget.allowed} ({budget.healthy} healthy, needs {budget.desired_healthy})"

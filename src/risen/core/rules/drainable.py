@@ -91,8 +91,14 @@ def is_stuck(view: View, entry: Entry) -> bool:
     """Whether it has been drained for too long, its button is not pressed, and its pods are not deleted by force."""
     seen = view.facts.ours.get(entry.subject)
     runs = seen is not None and seen.state is InstanceState.RUNNING and seen.power_pressed_at is None
-    forced = view.revision.spec.disruption.on_drain_timeout == "force"
-    return runs and not forced and view.facts.now.unix >= drains_until(view, entry)
+    return runs and not may_force(view, entry) and view.facts.now.unix >= drains_until(view, entry)
+
+
+def may_force(view: View, entry: Entry) -> bool:
+    """Whether pods may be deleted past their budgets once the time is over: the user said so, and none asks not to be
+    disrupted. While one does the instance cannot be emptied, and others would be ended for nothing."""
+    asked = view.revision.spec.disruption.on_drain_timeout == "force"
+    return asked and not protected_pods(view.facts, entry.subject)
 
 
 def is_put_off(view: View, entry: Entry) -> bool:

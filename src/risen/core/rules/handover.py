@@ -21,7 +21,7 @@ from risen.core.picture import InstanceSeen, InstanceState, MemberSeen, NodeSeen
 from risen.core.reasons import PLANNED
 from risen.core.rules.balancers import leave_balancers
 from risen.core.rules.drain import POWER_OFF_BOUND_SECONDS, destroy, let_live, move_pods
-from risen.core.rules.drainable import called_off
+from risen.core.rules.drainable import called_off, protected
 from risen.core.rules.power import JudgeLater, PowerOnBecause, outages, what_stop_means
 from risen.core.rules.rehearsal import rehearse
 from risen.core.rules.repair import wanted_without
@@ -99,8 +99,11 @@ def _empty(view: View, life: Life, entry: Entry) -> RuleOutput | None:
     if unseen is not None:
         return unseen
     node = view.facts.nodes.get(life.birth.instance)
-    if node is None or _is_silent(view, node):
+    if node is None:
         return None
+    if _is_silent(view, node):
+        held = protected(view, node.name, "its kubelet is silent, and what runs there may run on")
+        return RuleOutput(blocked=(held,)) if held is not None else None
     if not node.unschedulable:
         return RuleOutput(steps=(CordonNode(node.name, node.uid),))
     return move_pods(view, entry) or leave_balancers(view, node)

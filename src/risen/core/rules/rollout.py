@@ -279,12 +279,17 @@ def _until_passed(view: View, roll: PoolRoll, first: Outdated) -> RuleOutput:
 
 
 def _choose_sick(view: View, one: Outdated) -> RuleOutput:
-    """What has gone bad is taken as long as the others are etcd's quorum: safety has the last word on it."""
+    """What has gone bad is taken as long as the others are etcd's quorum: safety has the last word on it. No other goes
+    before it, so where a pod asks not to be disrupted it is said what takes it all the same."""
     name = one.life.birth.instance
     if view.verdict(name) in (Verdict.STARTING, Verdict.SUSPECT, Verdict.SICK) and one.reason in ROLLING:
         starts = one.reason == ROLLOUT and view.verdict(name) is Verdict.STARTING
         if starts and not is_sent_away(view, one.life.birth.pool):
             return RuleOutput()
+        then = f"it is {view.verdict(name)} and nothing else goes before it: `risen kill {name}` replaces it"
+        refusal = protected(view, name, then)
+        if refusal is not None:
+            return RuleOutput(blocked=(refusal,))
         return RuleOutput(steps=(open_entry(view, name, one.reason, one.evidence),))
     return RuleOutput()
 
