@@ -157,6 +157,14 @@ def test_blocked_and_paused_are_on_the_screen(ground: Ground) -> None:
     assert "BLOCKED  paused: cp: revision 2 is paused by jane: lunch" in lines
 
 
+def test_a_pod_that_asks_to_stay_in_mid_drain_is_named_on_the_screen(ground: Ground) -> None:
+    cluster = rolling()
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=True)
+    cluster.pods[0] = replace(cluster.pods[0], protected=True)
+    told = "BLOCKED  do-not-disrupt: w-a: pod default/web-1 is annotated so; it stays"
+    assert any(line.startswith(told) for line in rollout_lines(glimpse_of(ground, cluster)))
+
+
 def test_status_is_the_same_as_data(ground: Ground) -> None:
     standing(ground)
     found = json.loads(ground.risen("rollout", "status", "-o", "json").out)
