@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 
 import pytest
@@ -19,6 +20,7 @@ from risen.interfaces.provider import LaunchRequest
 from risen.sim.ending import end_state
 from risen.sim.faults import NO_FAULTS
 from risen.sim.harness import Engine, Run, brought_up
+from risen.sim.planned import PATIENCE_SECONDS
 from risen.sim.scenario import Scenario
 from risen.sim.trace import Trace
 from risen.sim.truths import SAYS, Truth
@@ -133,6 +135,14 @@ async def repairs_the_only_worker(world: EngineWorld, stop: Callable[[], bool]) 
     await idle(world, stop)
 
 
+async def evicts_what_may_be_evicted(world: EngineWorld, stop: Callable[[], bool]) -> None:
+    for pod in (await world.kubernetes.observe()).pods:
+        if pod.node.startswith("worker") and not pod.daemon:
+            with suppress(Later):
+                await world.kubernetes.evict(pod.namespace, pod.name, pod.uid)
+    await idle(world, stop)
+
+
 async def bears_two_beside_the_only_worker(world: EngineWorld, stop: Callable[[], bool]) -> None:
     for name in ("worker-yyyyy", "worker-zzzzz"):
         birth = Birth(
@@ -186,6 +196,25 @@ async def does_nothing_and_raises(world: EngineWorld, stop: Callable[[], bool]) 
 )
 def test_an_engine_that_sins_is_found_out(standing: World, engine: Engine, sin: str) -> None:
     assert sin in violations_of(standing, engine)
+
+
+@pytest.mark.parametrize(
+    ("engine", "sin"),
+    [
+        (takes_the_only_worker_by_plan, "do-not-disrupt-kept: entry worker-"),
+        (evicts_what_may_be_evicted, "do-not-disrupt-kept: eviction of "),
+    ],
+)
+def test_whoever_disrupts_a_pod_that_has_long_asked_is_found_out_and_not_when_it_asked_just_now(
+    standing: World, engine: Engine, sin: str
+) -> None:
+    for ago, found in ((PATIENCE_SECONDS, True), (1.0, False)):
+        world = standing.copied()
+        for pod in world.kubernetes.pods.values():
+            world.kubernetes.protect(pod, True)
+            pod.asks_since -= ago
+        assert (sin in violations_of(world, engine)) is found
+    assert "do-not-disrupt-kept" not in violations_of(world, repairs_the_only_worker)
 
 
 def test_a_repair_costs_nothing_of_the_budget_and_one_birth_is_within_the_surge(standing: World) -> None:

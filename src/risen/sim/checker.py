@@ -30,6 +30,7 @@ TAKES = frozenset(
         "provider.press_power_button", "provider.destroy",
     }
 )  # fmt: skip
+JUDGED_WITH_PATIENCE = frozenset({Truth.POOL_BUDGET_KEPT, Truth.DO_NOT_DISRUPT_KEPT})
 STORE_SECONDS = 22.0
 """That a store can be written is known for 10 s; a step may be carried out 10 s after it was sent."""
 
@@ -182,13 +183,13 @@ class Checker:
 
 
 def untrue(world: World, step: Step) -> tuple[Violation, ...]:
-    """The core's invariants that this step breaks on the truth. What cannot be seen is no fault of a step; what went
-    out a moment ago is none either: budgets are judged with patience, by `pools.py`."""
+    """The core's invariants that this step breaks on the truth. What cannot be seen is no fault of a step; what came
+    about a moment ago is none either: that is judged with patience, by `pools.py` and `planned.py`."""
     facts = look(true_picture(world), world.history(), Now(world.timeline.now, world.unix()))
     return tuple(
         broken
         for broken in violations(step, facts)
-        if broken.blocked.name != "cannot-see" and broken.invariant != Truth.POOL_BUDGET_KEPT
+        if broken.blocked.name != "cannot-see" and broken.invariant not in JUDGED_WITH_PATIENCE
     )
 
 

@@ -337,13 +337,21 @@ class KubernetesTruth:
     def create_pod(self, deployment: Deployment, name: str = "") -> PodTruth:
         """A new pod, pending."""
         uid = self.uid()
-        self.pods[uid] = PodTruth(deployment, name or f"{deployment.name}-{uid[4:]}", uid)
-        return self.pods[uid]
+        pod = PodTruth(
+            deployment, name or f"{deployment.name}-{uid[4:]}", uid, protected=deployment.protected
+        )
+        self.pods[uid] = pod
+        return pod
+
+    def protect(self, pod: PodTruth, on: bool) -> None:
+        """Its owner asks that it be not disrupted, or no longer."""
+        pod.protected, pod.asks_since = on, self.world.timeline.now
+        self.wrote()
 
     def bind(self, pod: PodTruth, node: InstanceName) -> None:
         """The kubelet there will start it."""
         line = self.world.timeline
-        pod.node, pod.unready_since = node, line.now
+        pod.node, pod.unready_since, pod.asks_since = node, line.now, line.now
         line.after(line.draw(0.3, 1.2), self.world.kubelets.pod_started, pod.uid)
 
     def forget_pod(self, uid: str) -> None:

@@ -13,7 +13,7 @@ from risen.sim.images import Behaviour
 from risen.sim.people import People, with_pool
 from risen.sim.rolling import last, roll, roll_all, victim
 from risen.sim.scenario import BATCH, WORKER, Happening, release
-from risen.sim.workloads import Deployment, Kind
+from risen.sim.workloads import Deployment, Kind, of
 
 DRAIN_SECONDS = 60.0
 SOAK_SECONDS = 60.0
@@ -105,6 +105,42 @@ def _delete_bare(people: People) -> None:
     api = people.world.kubernetes
     for pod in [pod for pod in api.pods.values() if pod.deployment.kind is Kind.BARE]:
         api.forget_pod(pod.uid)
+
+
+def _protected_draining(people: People) -> None:
+    app, is_drained = _annotate_draining(people, "stop", 1800.0)
+    people.later("give way", people.seconds_after(is_drained, 60.0), lambda: _give_way(people, app))
+    people.later("ask no more", people.seconds_after(is_drained, 120.0), lambda: _protect(people, app, False))
+
+
+def _protected_forced(people: People) -> None:
+    app, is_drained = _annotate_draining(people, "force", DRAIN_SECONDS)
+    when = people.seconds_after(is_drained, 2 * DRAIN_SECONDS)
+    people.later("ask no more", when, lambda: _protect(people, app, False))
+
+
+def _annotate_draining(
+    people: People, on_drain_timeout: str, drain_seconds: float
+) -> tuple[Deployment, Callable[[], bool]]:
+    """A budget holds a pod on the worker that is taken last, until there it asks not to be disrupted; and whether
+    that one is drained."""
+    api = people.world.kubernetes
+    name = victim(people.world, Happening.KILL_WORKER)
+    app = _hold(people, name)
+    disruption = Disruption(drain_seconds, on_drain_timeout)
+    roll(people, WORKER, change=lambda spec: replace(spec, disruption=disruption))
+
+    def is_drained() -> bool:
+        return name in api.nodes and api.nodes[name].unschedulable
+
+    people.later("ask not to be disrupted", is_drained, lambda: _protect(people, app, True))
+    return app, is_drained
+
+
+def _protect(people: People, app: Deployment, on: bool) -> None:
+    api = people.world.kubernetes
+    for pod in of(api, app):
+        api.protect(pod, on)
 
 
 def _learner_left_behind(people: People) -> None:
@@ -266,6 +302,8 @@ HINDERED: Mapping[Happening, Callable[[People], None]] = MappingProxyType(
         Happening.BUDGET_SKIPPED: _budget_skipped,
         Happening.BUDGET_FORCED: _budget_forced,
         Happening.PROTECTED: _protected,
+        Happening.PROTECTED_DRAINING: _protected_draining,
+        Happening.PROTECTED_FORCED: _protected_forced,
         Happening.LEARNER_LEFT_BEHIND: _learner_left_behind,
         Happening.MEMBER_WITHOUT_INSTANCE: _member_without_instance,
         Happening.PROVIDER_LYING: _provider_lying,

@@ -17,6 +17,9 @@ from risen.sim.truths import Truth
 from risen.sim.workloads import Deployment, Kind, PodTruth, healthy
 from risen.sim.world import World
 
+PATIENCE_SECONDS = 15.0
+"""What is read may be 5 s old (`pools.py`), and a step is carried out within 10 s after it was sent."""
+
 
 @dataclass(slots=True)
 class Planned:
@@ -25,6 +28,11 @@ class Planned:
     world: World
     served: dict[Deployment, int] = field(default_factory=dict)
     """Healthy pods of each app with a budget, before the write that is under way."""
+    entries: set[str] = field(default_factory=set)
+    """Open ones that were judged."""
+
+    def __post_init__(self) -> None:
+        self.entries = {entry.id for entry in self.world.history().open_entries}
 
     # --- releases -----------------------------------------------------------------------------------------
     def before_launch(self, name: InstanceName) -> None:
@@ -72,8 +80,9 @@ class Planned:
 
     # --- one change at a time -----------------------------------------------------------------------------
     def after_record(self) -> None:
-        """At most one control-plane instance is being taken by plan."""
+        """At most one control-plane instance is being taken by plan, and none where a pod asks to be left alone."""
         history = self.world.history()
+        self._judge_opened(history)
         taken = [
             entry.subject
             for entry in history.open_entries
@@ -86,6 +95,20 @@ class Planned:
                 Truth.ONE_CONTROL_PLANE_CHANGE,
                 f"{len(taken)} control-plane instances are taken by plan at once: {taken}",
             )
+
+    def _judge_opened(self, history: History) -> None:
+        """Entries that have just been opened by plan."""
+        for entry in history.open_entries:
+            if entry.id in self.entries:
+                continue
+            self.entries.add(entry.id)
+            pods = self.world.kubernetes.pods.values() if entry.reason in PLANNED else ()
+            asking = [pod.name for pod in pods if pod.node == entry.subject and self._asks_to_stay(pod)]
+            if asking:
+                self.world.violation(
+                    Truth.DO_NOT_DISRUPT_KEPT,
+                    f"entry {entry.id}, {entry.reason}: {asking} ask not to be disrupted",
+                )
 
     # --- harm ---------------------------------------------------------------------------------------------
     def before_eviction(self, subject: str, past_budgets: bool) -> None:
@@ -109,10 +132,18 @@ class Planned:
                 Truth.ENTRY_BEFORE_HARM,
                 f"{name} is deleted past its budgets, and the ledger does not name it",
             )
-        if pod.deployment.protected or pod.deployment.kind is Kind.DAEMON_SET:
+        if pod.deployment.kind is Kind.DAEMON_SET:
+            self.world.violation(Truth.POD_BUDGETS_KEPT, f"eviction of {name}: it is a daemon's")
+        if self._asks_to_stay(pod):
             self.world.violation(
-                Truth.POD_BUDGETS_KEPT, f"eviction of {name}: it asks not to be disrupted, or is a daemon's"
+                Truth.DO_NOT_DISRUPT_KEPT, f"eviction of {name}: it asks not to be disrupted"
             )
+
+    def _asks_to_stay(self, pod: PodTruth) -> bool:
+        """Whether it has asked for so long that whoever ends it must know. A daemon's is never drained."""
+        if not pod.protected or pod.terminating or pod.finished or pod.deployment.kind is Kind.DAEMON_SET:
+            return False
+        return self.world.timeline.now >= pod.asks_since + PATIENCE_SECONDS
 
     def _may_force(self, entry: Entry) -> bool:
         disruption = self.world.newest_revision().spec.disruption

@@ -23,6 +23,7 @@ class Truth(StrEnum):
     POOL_BUDGET_KEPT = "pool-budget-kept"
     SURGE_KEPT = "surge-kept"
     POD_BUDGETS_KEPT = "pod-budgets-kept"
+    DO_NOT_DISRUPT_KEPT = "do-not-disrupt-kept"
     EMPTY_BEFORE_POWER_OFF = "empty-before-power-off"
     FENCED_BEFORE_FREED = "fenced-before-freed"
     FAULT_TOLERANCE_KEPT = "fault-tolerance-kept"
@@ -50,7 +51,9 @@ SAYS: Mapping[Truth, str] = MappingProxyType(
         "another reason is out of the budget",
         Truth.SURGE_KEPT: "no birth makes a pool larger than `replicas` and `maxSurge`; what is repaired counts no more",
         Truth.POD_BUDGETS_KEPT: "pods leave by the Eviction API, past budgets only where the user said so and late; "
-        "no app goes below its budget, and none that asks not to be disrupted is disrupted",
+        "no app goes below its budget",
+        Truth.DO_NOT_DISRUPT_KEPT: "no pod that has asked not to be disrupted for longer than a step takes is ended by "
+        "plan, and no instance taken where one is",
         Truth.EMPTY_BEFORE_POWER_OFF: "what is taken by plan and serves has no pods and volumes when its power goes",
         Truth.FENCED_BEFORE_FREED: "a pod is freed once its instance is gone and its Node takes no other",
         Truth.FAULT_TOLERANCE_KEPT: "what is taken by plan leaves the fault tolerance of the wanted size",

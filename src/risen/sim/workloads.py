@@ -55,6 +55,7 @@ class Deployment:
     end_seconds: tuple[float, float] = (0.5, 2.0)
     """Bounds of what preStop and grace take once a pod is told to end."""
     protected: bool = False
+    """Its pods are made with the annotation."""
     local_volume: bool = False
     images: frozenset[str] = frozenset()
     """Nodes that its pods may be on, by the label that says of which image they are; empty: any."""
@@ -86,6 +87,10 @@ class PodTruth:
     """Where it is not ready: since when, or since when it has its node."""
     failing: str = ""
     finished: bool = False
+    protected: bool = False
+    """Annotated not to be disrupted."""
+    asks_since: float = 0.0
+    """Where it is so: since when, or since when it has its node."""
 
     @property
     def owner(self) -> str:
@@ -118,7 +123,7 @@ def seen(api: KubernetesTruth, pod: PodTruth) -> PodSeen:
         wanted.namespace, pod.name, pod.uid, pod.node, pod.ready,
         daemon=wanted.kind is Kind.DAEMON_SET, terminating=pod.terminating,
         stateful=wanted.kind is Kind.STATEFUL_SET, owner=pod.owner, labels=wanted.labels,
-        ready_since_unix=since, failing=pod.failing, protected=wanted.protected,
+        ready_since_unix=since, failing=pod.failing, protected=pod.protected,
         local_volume=wanted.local_volume, finished=pod.finished, critical=wanted.critical,
         unready_since_unix=None if pod.ready else api.world.unix(pod.unready_since),
     )  # fmt: skip
