@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
+from risen.codec import records
 from risen.core.history import TaskResult
 from risen.core.names import ReleaseId
 from risen.core.spec import Gate
@@ -132,6 +133,22 @@ def test_a_gate_that_could_not_be_asked_says_nothing_of_the_release_and_is_asked
         ]  # fmt: skip
 
     on_stage(play, Later("no namespace"), Later("no namespace"), TaskAnswer(True, "passed"))
+
+
+def test_a_gate_that_says_nothing_is_asked_again_after_a_while_and_written_down_once() -> None:
+    async def play(stage: Stage) -> None:
+        await stage.asking(8.0, GATE)
+        (result,) = stage.jobs.records.history.results.values()
+        assert (result.ok, result.silent, result.text) == (False, True, "not pulled in 60 s")
+        assert stage.script.begun == 3, "after 1 s and 2 s of rest"
+        await stage.asking(8.0, GATE)
+        (result,) = stage.jobs.records.history.results.values()
+        assert (result.ok, result.silent, stage.script.begun) == (True, False, 4)
+        told = [data for _, data in await stage.world.store.read(records.EVENTS, 0)]
+        assert sum(b"TaskEnded" in data for data in told) == 2
+
+    silent = [TaskAnswer(False, f"not pulled in {seconds} s", silent=True) for seconds in (60, 61, 60)]
+    on_stage(play, *silent, TaskAnswer(True, "passed"))
 
 
 def test_a_fault_of_the_program_in_a_task_is_told_and_the_task_tried_again() -> None:

@@ -136,6 +136,10 @@ RELEASE, POOL = ReleaseId("r-1"), PoolName("w")
         ),
         (happened.RevisionCompleted(0, 4, ()), "whole   revision 4: every instance is on it"),
         (happened.TaskEnded(0, "snapshot/w-a/1", False, "full"), "task    snapshot/w-a/1 FAILED: full"),
+        (
+            happened.TaskEnded(0, "gate/2/r-1/a", False, "ErrImagePull", silent=True),
+            "task    gate/2/r-1/a says nothing: ErrImagePull",
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )

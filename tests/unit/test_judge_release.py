@@ -13,9 +13,7 @@ from risen.core.history import TaskResult
 from risen.core.judge.joining import ready_bound
 from risen.core.judge.trial import NOTHING_TO_COMPARE
 from risen.core.names import Role
-from risen.core.spec import Gate
 from risen.core.step import HaltRelease, OpenEntry, PassRelease
-from risen.core.task import AskGate
 
 
 # --- passing -----------------------------------------------------------------------------------------------
@@ -288,29 +286,6 @@ def test_it_takes_over_from_one_whose_pods_can_tell() -> None:
         pod_of("web", "w-b"),
     ]
     assert [step.subject for step in cluster.steps(OpenEntry)] == ["w-b"]  # type: ignore[attr-defined]
-
-
-# --- gates -------------------------------------------------------------------------------------------------
-def with_gate() -> tuple[Cluster, AskGate]:
-    gate = Gate("probe", url="http://10.96.0.9/")
-    cluster = tried()
-    cluster.revision = replace(cluster.revision, spec=replace(cluster.revision.spec, gates=(gate,)))
-    return cluster, AskGate(NEW, cluster.revision.number, gate)
-
-
-def test_the_users_gates_are_asked_once_it_has_served() -> None:
-    cluster, asked = with_gate()
-    assert cluster.plan().tasks == (asked,)
-    assert passed(cluster) == []
-
-
-def test_a_gate_that_fails_revokes_and_one_that_passes_is_evidence() -> None:
-    cluster, asked = with_gate()
-    cluster.results[asked.key] = TaskResult(False, "503 from http://10.96.0.9/", NOW.unix)
-    assert revoked(cluster) == ["gate probe: 503 from http://10.96.0.9/"]
-    cluster.results[asked.key] = TaskResult(True, "200", NOW.unix)
-    (step,) = cluster.steps(PassRelease)
-    assert step.evidence[1] == "gate probe: 200"  # type: ignore[attr-defined]
 
 
 # --- the bound ---------------------------------------------------------------------------------------------

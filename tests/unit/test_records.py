@@ -68,6 +68,7 @@ EVENTS: tuple[events.Event, ...] = (
         NOW, 4, (PoolRelease(PoolName("worker"), ReleaseId("r-1"), ImageDigest("sha256:2")),)
     ),
     events.TaskEnded(NOW, "gate/4/r-1/web", True, "200"),
+    events.TaskEnded(NOW, "gate/4/r-1/smoke", False, "no container of it ever started", silent=True),
 )
 INTENTS: tuple[Intent, ...] = (
     KillIntent("i-1", WORKER, "noisy", accept_data_loss=True),
@@ -140,6 +141,10 @@ def test_what_an_older_risen_did_not_write_takes_its_default() -> None:
     written = json.loads(records.encode(SPEC))
     del written["value"]["deletion_protection"]
     assert records.decode(json.dumps(written).encode(), ClusterSpec, "spec/current") == SPEC
+    ended = events.TaskEnded(NOW, "gate/4/r-1/web", False, "503")
+    written = json.loads(records.encode(ended))
+    del written["value"]["silent"]
+    assert records.decode_event(json.dumps(written).encode(), 1) == ended
 
 
 def test_keys_sort_as_their_numbers_do() -> None:

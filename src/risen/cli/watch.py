@@ -94,8 +94,8 @@ def _words(event: Event) -> tuple[str, str]:
             return "closed", f"ledger {entry}: {outcome}"
         case happened.Alarm(kind=kind, subject=subject, text=text):
             return "ALARM", f"{subject}: {kind}: {text}"
-        case happened.TaskEnded(key=key, ok=ok, text=text):
-            return "task", f"{key} {'done' if ok else 'FAILED'}: {text}"
+        case happened.TaskEnded(key=key, ok=ok, text=text, silent=silent):
+            return "task", f"{key} {'done' if ok else 'says nothing' if silent else 'FAILED'}: {text}"
         case (
             happened.ReleasePassed()
             | happened.ReleaseHalted()

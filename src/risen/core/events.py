@@ -242,12 +242,13 @@ class RevisionCompleted:
 
 @dataclass(frozen=True, slots=True)
 class TaskEnded:
-    """A task outside the loop (snapshot, gate) ended. `key` names its content."""
+    """A task outside the loop (snapshot, gate) ended. `key` names its content; `silent` as in `TaskResult`."""
 
     unix: float
     key: str
     ok: bool
     text: str
+    silent: bool = False
 
 
 SECOND_KEY = "second-key"

@@ -178,8 +178,8 @@ def _with_release_event(
                 settled_addons=addons,
                 passed=passed,
             )
-        case TaskEnded(key=key, ok=ok, text=text, unix=unix):
-            results = {**_without(history.results, {key}), key: TaskResult(ok, text, unix)}
+        case TaskEnded(key=key, ok=ok, text=text, unix=unix, silent=silent):
+            results = {**_without(history.results, {key}), key: TaskResult(ok, text, unix, silent)}
             keep = list(results)[-KEEP_RESULTS:]
             return replace(history, results={kept: results[kept] for kept in keep})
 

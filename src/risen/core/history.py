@@ -102,11 +102,12 @@ class Revoked:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """How a task outside the loop ended."""
+    """How a task outside the loop ended. `silent`: neither well nor badly, so that it is done again."""
 
     ok: bool
     text: str
     unix: float
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

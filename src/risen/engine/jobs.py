@@ -23,7 +23,7 @@ LONGEST_BACK_OFF_SECONDS = 60.0
 
 @dataclass(slots=True)
 class _Pause:
-    """How often a task could not be done in a row, and when it may be tried again."""
+    """How often a task could not be done in a row, or said nothing, and when it may be tried again."""
 
     failures: int
     not_before: float
@@ -40,11 +40,11 @@ class Jobs:
     pauses: dict[str, _Pause] = field(default_factory=dict)
 
     def ask(self, tasks: tuple[Task, ...]) -> None:
-        """Begin those that are not being done, have no result and are not to rest."""
+        """Begin those that are not being done, have no result that says something and are not to rest."""
         now = self.world.clock.boot()
         for task in tasks:
-            pause = self.pauses.get(task.key)
-            if task.key in self.running or task.key in self.records.history.results:
+            pause, known = self.pauses.get(task.key), self.records.history.results.get(task.key)
+            if task.key in self.running or (known is not None and not known.silent):
                 continue
             if pause is not None and now < pause.not_before:
                 continue
@@ -63,7 +63,10 @@ class Jobs:
         try:
             result = await self._result(task)
             await self.records.task_ended(task.key, result)
-            self.pauses.pop(task.key, None)
+            if result.silent:
+                self._rest(task, None)
+            else:
+                self.pauses.pop(task.key, None)
             self.world.observer.answered(task, result)
         except InterfaceError as error:
             self._rest(task, error)
@@ -85,7 +88,7 @@ class Jobs:
                     answer = TaskAnswer(False, f"{type(error).__name__}: {error}")
             case AskGate(release=release, revision=revision, gate=gate):
                 answer = await self.world.gates.ask(gate, release, revision)
-        return TaskResult(answer.ok, answer.text, self.world.clock.unix())
+        return TaskResult(answer.ok, answer.text, self.world.clock.unix(), answer.silent)
 
     def _rest(self, task: Task, error: InterfaceError | None) -> None:
         before = self.pauses.get(task.key)

@@ -68,7 +68,8 @@ class Journal(Observer):
 
     def answered(self, task: Task, result: TaskResult) -> None:
         """A task ended."""
-        self._put("answered", {"task": task.key, "ok": result.ok, "text": result.text})
+        line: Line = {"task": task.key, "ok": result.ok, "silent": result.silent, "text": result.text}
+        self._put("answered", line)
 
     def unanswered(self, task: Task, error: InterfaceError) -> None:
         """A task could not be done."""

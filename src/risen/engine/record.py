@@ -187,8 +187,12 @@ class Records(Past):
                 await self.append(RevisionCompleted(now, revision, releases, addons, but))
 
     async def task_ended(self, key: str, result: TaskResult) -> None:
-        """A task outside the loop ended."""
-        await self.append(TaskEnded(result.unix, key, result.ok, result.text))
+        """A task outside the loop ended. One that says nothing again and again is written down once, as in
+        `launch_refused`."""
+        known, words = self.history.results.get(key), _without_numbers(result.text)
+        if result.silent and known is not None and known.silent and _without_numbers(known.text) == words:
+            return
+        await self.append(TaskEnded(result.unix, key, result.ok, result.text, result.silent))
 
     async def _create(self, key: str, value: T) -> T:
         try:

@@ -11,10 +11,11 @@ from risen.core.spec import Gate
 
 @dataclass(frozen=True, slots=True)
 class TaskAnswer:
-    """What came of a task, in words that go into the ledger."""
+    """What came of a task, in words that go into the ledger. `silent`: nothing, neither well nor badly."""
 
     ok: bool
     text: str
+    silent: bool = False
 
 
 class Snapshots(Protocol):
@@ -30,7 +31,9 @@ class Snapshots(Protocol):
 
 class Gates(Protocol):
     """`ask` puts one of the user's gates to the test for a release, until it answers or its time-out is over. Asked
-    again after a crash it goes on with what it began: a Job is made once for a revision and release.
+    again after a crash it goes on with what it began: a Job is made once for a revision and release, and anew where it
+    has failed and is asked again. The answer is silent where no container of a Job ever started (a registry that is
+    away, no room), and where its deadline passed while the API or who asks was away: then ask again.
 
     Raises Unreachable, OutcomeUnknown, Later, Denied, Invalid (the gate itself is wrong), Conflict: then nothing is
     known of the release. An HTTP gate that cannot be reached within its time-out is an answer: not ok.

@@ -7,13 +7,14 @@ gone back from by `target.py`.
 from __future__ import annotations
 
 from risen.core.blocked import Blocked, Waiting
-from risen.core.history import Life, TaskResult
+from risen.core.history import Life
 from risen.core.judge.release import judge_release
 from risen.core.judge.trial import Bad, Halted, NotYet, ReleaseVerdict, Served, Soaking, Trial
 from risen.core.names import InstanceName, Role
 from risen.core.ports import programs_told
 from risen.core.reasons import ROLLING
 from risen.core.rules.drainable import drains_until, is_put_off, is_stuck, protected
+from risen.core.rules.gates import gates_of
 from risen.core.rules.standing import complete
 from risen.core.rules.target import (
     going_back,
@@ -26,7 +27,6 @@ from risen.core.rules.target import (
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.spec import PoolRelease
 from risen.core.step import HaltRelease, PassRelease, RevokeRelease
-from risen.core.task import AskGate
 
 MOST_NAMED = 3
 
@@ -65,13 +65,13 @@ def _tried_by(view: View, release: PoolRelease) -> Life | None:
 def is_doubtful(view: View, release: PoolRelease) -> bool:
     """Whether a release that is being tried looks bad, or cannot be judged: nothing more is taken for it."""
     life = _tried_by(view, release)
-    return life is not None and isinstance(_verdict(view, life), Bad | Halted)
+    return life is not None and isinstance(_with_gates(view, life), Bad | Halted)
 
 
 def is_halted(view: View, release: PoolRelease) -> bool:
     """Whether nothing can be concluded of a release that is being tried."""
     life = None if has_passed(view, release.release) else _tried_by(view, release)
-    return life is not None and isinstance(_verdict(view, life), Halted)
+    return life is not None and isinstance(_with_gates(view, life), Halted)
 
 
 def _verdict(view: View, life: Life) -> ReleaseVerdict:
@@ -89,12 +89,19 @@ def _verdict(view: View, life: Life) -> ReleaseVerdict:
     return judge_release(view.facts, view.verdicts, trial)
 
 
+def _with_gates(view: View, life: Life) -> ReleaseVerdict:
+    """The verdict, or for what gates halt that would be asked now."""
+    found = _verdict(view, life)
+    halted = gates_of(view, life.birth.release).halted if isinstance(found, Served) else None
+    return found if halted is None else halted
+
+
 def halts(view: View) -> tuple[Halted, ...]:
     """What the rollout is halted for now. Nothing while it cannot be seen: no rule concludes anything then."""
     if going_back(view) is not None or view.cannot_see("provider", "kubernetes") is not None:
         return ()
     trials = (_tried_by(view, release) for release in unpassed(view))
-    found = (_verdict(view, life) for life in trials if life is not None)
+    found = (_with_gates(view, life) for life in trials if life is not None)
     return tuple(verdict for verdict in found if isinstance(verdict, Halted))
 
 
@@ -105,12 +112,8 @@ def _judge(view: View, release: PoolRelease, life: Life) -> RuleOutput:
             return RuleOutput(
                 steps=(RevokeRelease(release.release, release.pool, view.revision.number, evidence),)
             )
-        case Halted(why=why, cause=cause):
-            said = Blocked("halted", release.pool, f"{release.release}: {why}")
-            number = view.revision.number
-            known = (release.release, cause) in facts.history.halts.get(number, ())
-            step = HaltRelease(release.release, release.pool, number, cause, why)
-            return RuleOutput(steps=() if known else (step,), blocked=(said,))
+        case Halted() as halted:
+            return _halt(view, release, halted)
         case Soaking(since_unix=since, until_unix=until):
             at = facts.boot_of(until)
             text = f"{release.release} to serve for {until - since:.0f} s"
@@ -123,6 +126,15 @@ def _judge(view: View, release: PoolRelease, life: Life) -> RuleOutput:
             return RuleOutput(waiting=(Waiting(release.pool, for_what, since, bound),))
         case Served(evidence=evidence):
             return _through_gates(view, release, (*evidence, *_not_taken_over(view, life)))
+
+
+def _halt(view: View, release: PoolRelease, halted: Halted) -> RuleOutput:
+    """It is said while it lasts, and written down once for each cause."""
+    number = view.revision.number
+    said = Blocked("halted", release.pool, f"{release.release}: {halted.why}")
+    known = (release.release, halted.cause) in view.facts.history.halts.get(number, ())
+    step = HaltRelease(release.release, release.pool, number, halted.cause, halted.why)
+    return RuleOutput(steps=() if known else (step,), blocked=(said,))
 
 
 def _takes_over(view: View, life: Life) -> bool:
@@ -185,24 +197,16 @@ def _served_before(view: View, life: Life) -> frozenset[str]:
 
 def _through_gates(view: View, release: PoolRelease, evidence: tuple[str, ...]) -> RuleOutput:
     """The user's gates, all at once; then it has passed."""
-    gates = [AskGate(release.release, view.revision.number, gate) for gate in view.revision.spec.gates]
-    results: list[tuple[AskGate, TaskResult]] = []
-    asked: list[AskGate] = []
-    for gate in gates:
-        result = view.facts.history.results.get(gate.key)
-        if result is None:
-            asked.append(gate)
-        else:
-            results.append((gate, result))
-    failed = [f"gate {gate.gate.name}: {result.text}" for gate, result in results if not result.ok]
-    if failed:
-        step = RevokeRelease(release.release, release.pool, view.revision.number, tuple(failed))
+    gates = gates_of(view, release.release)
+    if gates.failed:
+        step = RevokeRelease(release.release, release.pool, view.revision.number, gates.failed)
         return RuleOutput(steps=(step,))
-    if asked:
+    if gates.unasked or gates.silent:
         now = view.facts.now.boot
         waits = tuple(
-            Waiting(release.pool, f"gate {gate.gate.name} on {release.release}", now) for gate in asked
+            Waiting(release.pool, f"gate {asked.gate.name} on {release.release}", now)
+            for asked in gates.unasked
         )
-        return RuleOutput(waiting=waits, tasks=tuple(asked))
-    passed = tuple(f"gate {gate.gate.name}: {result.text}" for gate, result in results)
-    return RuleOutput(steps=(PassRelease(release.release, release.pool, (*evidence, *passed)),))
+        halt = RuleOutput() if gates.halted is None else _halt(view, release, gates.halted)
+        return gather(halt, RuleOutput(waiting=waits, tasks=(*gates.unasked, *gates.silent)))
+    return RuleOutput(steps=(PassRelease(release.release, release.pool, (*evidence, *gates.passed)),))
