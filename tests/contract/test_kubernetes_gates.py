@@ -6,12 +6,12 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from kubernetes_objects import raw
+from kubernetes_objects import make_pod, pod_status, raw
 from servers import ApiServer
 
 from risen.adapters.answer_file import noted
@@ -20,7 +20,7 @@ from risen.adapters.kubernetes.api import MERGE_PATCH, Api, Credentials
 from risen.adapters.kubernetes.gates import GateClient, job_body
 from risen.core.names import ReleaseId
 from risen.core.spec import Gate
-from risen.interfaces.errors import Invalid, Later
+from risen.interfaces.errors import Invalid, Later, NotFound
 from risen.interfaces.kubernetes import Kubernetes
 from risen.interfaces.tasks import TaskAnswer
 
@@ -40,6 +40,7 @@ MANIFEST: dict[str, Any] = {
         }
     },
 }
+SMOKE = Gate("smoke", job=json.dumps(MANIFEST), timeout_seconds=60)
 PATH = f"/apis/batch/v1/namespaces/default/jobs/smoke-7-{RELEASE}"
 
 
@@ -131,21 +132,43 @@ async def end_job(api: Api, kind: str, reason: str) -> None:
     await api.write("PATCH", f"{PATH}/status", {"status": status}, content=MERGE_PATCH)
 
 
-async def made(api: Api, asking: asyncio.Task[TaskAnswer]) -> dict[str, Any]:
-    """The Job, once it is there."""
+async def made(api: Api, asking: asyncio.Task[TaskAnswer], other_than: str = "") -> dict[str, Any]:
+    """The Job, once it is there and has another uid than this."""
     while True:
         await asyncio.sleep(0.05)
         if asking.done():
             asking.result()
-        found = await raw(api, PATH)
-        if found:
-            return found
+        with suppress(NotFound):
+            found: dict[str, Any] = await raw(api, PATH)
+            if found["metadata"]["uid"] != other_than:
+                return found
 
 
 @pytest.fixture
 async def no_job(api: Api) -> AsyncIterator[None]:
     yield
     await api.write("DELETE", PATH, {"propagationPolicy": "Background"})
+
+
+@asynccontextmanager
+async def with_pod(api: Api, job: dict[str, Any], state: dict[str, Any]) -> AsyncIterator[None]:
+    """A pod as the Job controller makes it, its container in this state."""
+    owner = {
+        "apiVersion": "batch/v1", "kind": "Job", "name": job["metadata"]["name"], "controller": True,
+        "uid": job["metadata"]["uid"],
+    }  # fmt: skip
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    await make_pod(api, "smoke-abcde", "n-1", metadata={"labels": labels, "ownerReferences": [owner]})
+    container = {"name": "c", "ready": False, "restartCount": 0, "image": "none", "imageID": ""}
+    await pod_status(api, "smoke-abcde", containerStatuses=[{**container, "state": state}])
+    try:
+        yield
+    finally:
+        await api.write("DELETE", "/api/v1/namespaces/default/pods/smoke-abcde", {"gracePeriodSeconds": 0})
+
+
+RUNS = {"running": {"startedAt": "2027-01-01T00:00:00Z"}}
+PULLS = {"waiting": {"reason": "ErrImagePull", "message": "no such host"}}
 
 
 @pytest.mark.usefixtures("no_job")
@@ -159,26 +182,55 @@ async def no_job(api: Api) -> AsyncIterator[None]:
 async def test_a_job_gate_answers_what_became_of_its_job(
     api: Api, gates: GateClient, kind: str, reason: str, ok: bool, text: str
 ) -> None:
-    gate = Gate("smoke", job=json.dumps(MANIFEST), timeout_seconds=60)
-    asking = asyncio.create_task(gates.ask(gate, RELEASE, 7))
+    asking = asyncio.create_task(gates.ask(SMOKE, RELEASE, 7))
     job = await made(api, asking)
     assert job["spec"]["activeDeadlineSeconds"] == 60
-    await end_job(api, kind, reason)
-    assert await asking == TaskAnswer(ok, f"Job default/smoke-7-{RELEASE}: {text}")
+    async with with_pod(api, job, RUNS):
+        await end_job(api, kind, reason)
+        answer = await asking
+    assert answer == TaskAnswer(ok, f"Job default/smoke-7-{RELEASE}: {text}")
+
+
+@pytest.mark.usefixtures("no_job")
+async def test_a_job_whose_image_cannot_be_pulled_says_nothing_and_another_is_made_when_it_is_asked_again(
+    api: Api, gates: GateClient
+) -> None:
+    asking = asyncio.create_task(gates.ask(SMOKE, RELEASE, 7))
+    first = await made(api, asking)
+    async with with_pod(api, first, PULLS):
+        await end_job(api, "Failed", "DeadlineExceeded")
+        answer = await asking
+    assert (answer.ok, answer.silent) == (False, True)
+    assert answer.text.endswith("no container of it ever started: ErrImagePull (no such host)")
+    asking = asyncio.create_task(gates.ask(SMOKE, RELEASE, 7))
+    await made(api, asking, other_than=first["metadata"]["uid"])
+    await end_job(api, "Complete", "CompletionsReached")
+    assert (await asking).ok
 
 
 @pytest.mark.usefixtures("no_job")
 async def test_a_job_gate_that_is_asked_again_after_a_crash_goes_on_with_the_same_job(
     api: Api, gates: GateClient
 ) -> None:
-    gate = Gate("smoke", job=json.dumps(MANIFEST), timeout_seconds=60)
-    first = asyncio.create_task(gates.ask(gate, RELEASE, 7))
+    first = asyncio.create_task(gates.ask(SMOKE, RELEASE, 7))
     uid = (await made(api, first))["metadata"]["uid"]
     first.cancel()
-    second = asyncio.create_task(gates.ask(gate, RELEASE, 7))
+    second = asyncio.create_task(gates.ask(SMOKE, RELEASE, 7))
     assert (await made(api, second))["metadata"]["uid"] == uid
     await end_job(api, "Complete", "CompletionsReached")
     assert (await second).ok
+
+
+@pytest.mark.usefixtures("no_job")
+async def test_a_deadline_that_passed_while_nobody_asked_says_nothing(api: Api, gates: GateClient) -> None:
+    first = asyncio.create_task(gates.ask(SMOKE, RELEASE, 7))
+    job = await made(api, first)
+    first.cancel()
+    second = asyncio.create_task(gates.ask(SMOKE, RELEASE, 7))
+    async with with_pod(api, job, RUNS):
+        await end_job(api, "Failed", "DeadlineExceeded")
+        answer = await second
+    assert answer.silent and answer.text.endswith("it could not be watched all the while")
 
 
 async def test_a_job_gate_in_a_namespace_that_is_not_there_says_nothing_of_the_release(

@@ -1,21 +1,25 @@
 """Implements `interfaces.tasks.Gates`: an HTTP check from where the controller is, or a Job in the cluster.
 
 A Job is made once for a revision and release, under a name that says so, and is gone on with after a crash. It asks
-what the user said and judges nothing else. Source: batch/v1 Job, conditions Complete and Failed.
+what the user said and judges nothing else. Its pods are looked at while it runs, since the Job controller deletes them
+when its deadline is over. Source: batch/v1 Job.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
-from risen.adapters.kubernetes.api import APPLY_PATCH, Api
-from risen.adapters.kubernetes.wire import Condition, Struct
+from risen.adapters.kubernetes.api import APPLY_PATCH, Api, Listing
+from risen.adapters.kubernetes.job_pods import Job, JobPod, Watch
+from risen.adapters.kubernetes.wire import Condition
 from risen.core.names import ReleaseId
 from risen.core.spec import Gate
 from risen.interfaces.errors import InterfaceError, Invalid, Later, NotFound
@@ -30,16 +34,19 @@ KEPT_SECONDS = 86400
 NAME_CHARACTERS = 63
 
 
-class JobStatus(Struct, frozen=True):
-    """Of a Job."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a gate's Job is in the API."""
 
-    conditions: tuple[Condition, ...] = ()
+    namespace: str
+    name: str
 
+    @property
+    def path(self) -> str:
+        return f"/apis/batch/v1/namespaces/{self.namespace}/jobs/{self.name}"
 
-class Job(Struct, frozen=True):
-    """`batch/v1/Job`."""
-
-    status: JobStatus = JobStatus()
+    def __str__(self) -> str:
+        return f"Job {self.namespace}/{self.name}"
 
 
 class GateClient:
@@ -89,35 +96,55 @@ class GateClient:
     # --- Jobs ---------------------------------------------------------------------------------------------
     async def _ask_job(self, gate: Gate, release: ReleaseId, revision: int) -> TaskAnswer:
         body = job_body(gate, release, revision)
-        metadata = body["metadata"]
-        name, namespace = metadata["name"], metadata["namespace"]
-        path = f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}"
+        place = _Place(body["metadata"]["namespace"], body["metadata"]["name"])
         params = {"fieldManager": "risen", "force": "true"}
+        begun = await self._is_begun(place)
         try:
-            await self._api.write("PATCH", path, body, content=APPLY_PATCH, params=params)
+            await self._api.write("PATCH", place.path, body, content=APPLY_PATCH, params=params)
         except NotFound as error:
-            raise Later(f"gate {gate.name}: no namespace {namespace} (yet): {error}") from error
-        return await self._end_of(gate, path, f"Job {namespace}/{name}")
+            raise Later(f"gate {gate.name}: no namespace {place.namespace} (yet): {error}") from error
+        return await self._end_of(gate, place, Watch(str(place), gaps=begun))
 
-    async def _end_of(self, gate: Gate, path: str, what: str) -> TaskAnswer:
+    async def _is_begun(self, place: _Place) -> bool:
+        """Whether the Job is there. One that failed, of which no answer was kept, makes room for another: it is never
+        begun again, and whether a container of it ran is seen while it runs."""
+        try:
+            job = await self._api.get(place.path, Job)
+        except NotFound:
+            return False
+        if job.ended is None or job.complete:
+            return True
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": job.metadata.uid}}
+        with contextlib.suppress(NotFound):
+            await self._api.write("DELETE", place.path, body)
+        return False
+
+    async def _end_of(self, gate: Gate, place: _Place, watch: Watch) -> TaskAnswer:
         """What became of a Job. One that cannot be looked at for a moment is looked at again."""
         now = asyncio.get_running_loop().time
         give_up_at = now() + gate.timeout_seconds + SPARE_SECONDS
         while True:
             fault: InterfaceError | None = None
+            ended: Condition | None = None
             try:
-                ended = _ended((await self._api.get(path, Job)).status)
+                job = await self._api.get(place.path, Job)
+                if not watch.ran and not job.complete:
+                    watch.look(await self._pods(place, job))
+                ended = job.ended
             except NotFound as error:
-                raise Later(f"{what} was deleted while it ran") from error
+                raise Later(f"{place} was deleted while it ran") from error
             except InterfaceError as error:
-                ended, fault = None, error
-            if ended is not None:
-                return TaskAnswer(ended.type == "Complete", f"{what}: {_words(ended)}")
-            if now() >= give_up_at:
-                if fault is not None:
-                    raise fault
-                return TaskAnswer(False, f"{what} did not end within {gate.timeout_seconds:.0f} s")
+                fault, watch.gaps = error, True
+            if ended is not None or (fault is None and now() >= give_up_at):
+                return watch.answer(ended, gate.timeout_seconds)
+            if fault is not None and now() >= give_up_at:
+                raise fault
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _pods(self, place: _Place, job: Job) -> list[JobPod]:
+        path, params = f"/api/v1/namespaces/{place.namespace}/pods", {"labelSelector": job.of_its_pods}
+        found, _ = await self._api.list_all(Listing(path, JobPod, lambda pod: pod, params))
+        return [pod for pod in found if pod.is_of(job)]
 
 
 def job_body(gate: Gate, release: ReleaseId, revision: int) -> dict[str, Any]:
@@ -143,15 +170,3 @@ def job_body(gate: Gate, release: ReleaseId, revision: int) -> dict[str, Any]:
         **(written.get("spec") or {}),
     }
     return {**written, "metadata": metadata, "spec": spec}
-
-
-def _ended(status: JobStatus) -> Condition | None:
-    for condition in status.conditions:
-        if condition.type in ("Complete", "Failed") and condition.status == "True":
-            return condition
-    return None
-
-
-def _words(condition: Condition) -> str:
-    details = ": ".join(part for part in (condition.reason, condition.message) if part)
-    return f"{condition.type.lower()}{f' ({details})' if details else ''}"
