@@ -35,6 +35,8 @@ class Kubelets:
     """Until then no network plugin comes up on a Node that has none yet."""
     pulls_from: float = 0.0
     """Until then no image comes from any registry, to no instance."""
+    unpulled: set[str] = field(default_factory=set)
+    """Apps whose image is in no registry."""
     broken: set[str] = field(default_factory=set)
     """Apps that crash wherever they run."""
 
@@ -176,7 +178,7 @@ class Kubelets:
             line.after(LOOK_SECONDS, self.pod_started, uid)
             return
         item = self.world.instances.all[pod.node]
-        if line.now < self.pulls_from and pod.deployment.namespace != "kube-system":
+        if self._lacks_image(pod):
             pod.failing = "ImagePullBackOff"
             line.after(line.draw(*AGAIN_SECONDS), self.pod_started, uid)
         elif pod.deployment.name in self.broken:
@@ -193,6 +195,11 @@ class Kubelets:
                 line.after(line.draw(*JOB_SECONDS), self.pod_finished, uid)
             if item.behaviour is Behaviour.DIES_UNDER_LOAD and pod.deployment.kind is not Kind.DAEMON_SET:
                 line.after(line.draw(*LIVES_SECONDS), self.die, item.name, item.boot)
+
+    def _lacks_image(self, pod: PodTruth) -> bool:
+        app = pod.deployment
+        away = self.world.timeline.now < self.pulls_from and app.namespace != "kube-system"
+        return away or app.name in self.unpulled
 
     def pod_finished(self, uid: str) -> None:
         """A Job's pod has done its work, where a kubelet runs to see it; said once an API server hears it."""

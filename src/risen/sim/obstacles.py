@@ -8,6 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from risen.core.names import InstanceName, PoolName
+from risen.core.rules.gates import silent_cause
 from risen.core.spec import ClusterSpec, Disruption, Gate, PoolSpec
 from risen.sim.images import Behaviour
 from risen.sim.people import People, with_pool
@@ -17,6 +18,7 @@ from risen.sim.workloads import Deployment, Kind, of
 
 DRAIN_SECONDS = 60.0
 SOAK_SECONDS = 60.0
+GATE_SECONDS = 60.0
 JOB = Gate("smoke", job='{"apiVersion": "batch/v1", "kind": "Job"}')
 
 
@@ -242,6 +244,20 @@ def _jobs_come_and_go(people: People) -> None:
     roll(people, WORKER, change=lambda spec: replace(with_pool(spec, WORKER, slowly), gates=(JOB,)))
 
 
+def _gate_not_pulled(people: People) -> None:
+    unpulled = people.world.kubelets.unpulled
+    unpulled.add(JOB.name)
+    gate = replace(JOB, timeout_seconds=GATE_SECONDS)
+    roll(people, WORKER, change=lambda spec: replace(spec, gates=(gate,)))
+
+    def is_halted() -> bool:
+        halts = people.world.history().halts.get(people.number, ())
+        return (release(WORKER, 2).release, silent_cause(gate.name)) in halts
+
+    when = people.seconds_after(is_halted, 2 * GATE_SECONDS)
+    people.later("push the image", when, lambda: unpulled.discard(JOB.name))
+
+
 def _canary_lost(people: People) -> None:
     """It may have died of its release: nobody can tell, and it is gone back from."""
     before = people.ending
@@ -317,6 +333,7 @@ HINDERED: Mapping[Happening, Callable[[People], None]] = MappingProxyType(
         Happening.FAILS_EVERYWHERE: _fails_everywhere,
         Happening.RESUME_HALTED: _resume_halted,
         Happening.JOBS_COME_AND_GO: _jobs_come_and_go,
+        Happening.GATE_NOT_PULLED: _gate_not_pulled,
         Happening.CANARY_LOST: _canary_lost,
         Happening.OVERRIDDEN: _overridden,
         Happening.SKIPPED_THEN_BAD: _skipped_then_bad,

@@ -108,6 +108,8 @@ class Happening(StrEnum):
     """A user's daemon crashes on old and new releases alike; a person lets the rollout go on past that."""
     JOBS_COME_AND_GO = "jobs-come-and-go"
     """A Job every minute and one that is the gate, while a release has to serve for a minute."""
+    GATE_NOT_PULLED = "gate-not-pulled"
+    """The image of the gate's Job can be pulled only a while after the rollout was halted for it."""
     CANARY_LOST = "canary-lost"
     """The provider loses the first instance of a release while it is tried."""
     OVERRIDDEN = "overridden"
