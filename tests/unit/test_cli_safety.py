@@ -81,6 +81,37 @@ def test_a_protected_cluster_goes_only_when_its_name_is_typed_also_with_yes(grou
     assert not (ground.home / "clusters").exists() and not (ground.home / "keys").exists()
 
 
+@pytest.mark.parametrize("how", ["-c", "RISEN_CLUSTER"])
+@pytest.mark.parametrize("path", ["..", ".", "../../others", "OTHERS", "a/b", "lab/store"])
+def test_a_path_is_no_name_of_a_cluster_so_no_folder_but_a_clusters_own_is_deleted(
+    ground: Ground, path: str, how: str
+) -> None:
+    """It is joined to a path, and `down` deletes that as root."""
+    ground.cluster()
+    others = ground.home.parent / "others"
+    others.mkdir()
+    before = sorted(ground.home.parent.rglob("*"))
+    ground.patch.setattr(os, "geteuid", lambda: 0)
+    named = str(others) if path == "OTHERS" else path
+    if how == "RISEN_CLUSTER":
+        ground.patch.setenv(how, named)
+    told = ground.risen("down", "--yes", *([how, named] if how == "-c" else []))
+    assert told.code == 64
+    assert f'-c or RISEN_CLUSTER: "{named}" is no DNS label: lower-case letters, digits and "-"' in told.err
+    assert sorted(ground.home.parent.rglob("*")) == before
+
+
+def test_a_folder_among_the_clusters_that_no_cluster_made_is_not_taken_for_the_only_one(
+    ground: Ground,
+) -> None:
+    stray = ground.home / "clusters" / "lost+found"
+    stray.mkdir(parents=True)
+    ground.patch.setattr(os, "geteuid", lambda: 0)
+    told = ground.risen("down", "--yes")
+    assert (told.code, f'{stray} is no cluster\'s: "lost+found" is no DNS label' in told.err) == (64, True)
+    assert stray.exists()
+
+
 def test_a_store_that_cannot_be_read_counts_as_protected(ground: Ground) -> None:
     ground.cluster()
     damaged = ground.stored("lab", "revisions/00000001")

@@ -45,7 +45,7 @@ def imported_by(*words: str) -> list[str]:
 def test_a_look_at_a_cluster_imports_nothing_that_signs_bakes_renders_or_serves(ground: Ground) -> None:
     ground.cluster()
     imported_by("status")
-    for words in (("status",), ("get", "instances"), ("status", "-o", "json")):
+    for words in (("status",), ("get", "instances"), ("status", "-o", "json"), ("status", "-c", "lab")):
         assert imported_by(*words) == [], words
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from risen.bootstrap import Cluster, Host, open_cluster
+from risen.codec import dns_label
 from risen.core.spec import ClusterSpec
 from risen.interfaces.errors import InterfaceError
 
@@ -87,17 +88,25 @@ def read_cluster_file(file: Path, with_credentials: bool = True) -> ClusterFile:
 
 
 def chosen(name: str | None) -> str:
-    """The cluster meant: the one named, else the only one on this host."""
+    """The cluster meant: the one named, else the only one on this host. It is a name and no path, for its folder is
+    found by it, and `down` deletes that as root."""
     if name:
-        return name
+        return _named(name, "-c or RISEN_CLUSTER")
     there = host().clusters()
     match there:
         case (only,):
-            return only
+            return _named(only, f"{host().folder(only)} is no cluster's")
         case ():
             raise click.ClickException("no cluster on this host yet; `risen init` and `risen up` make one")
         case _:
             raise click.UsageError(f"which cluster? -c with one of: {', '.join(there)}")
+
+
+def _named(name: str, where: str) -> str:
+    try:
+        return dns_label.name(name)
+    except ValueError as error:
+        raise click.UsageError(f"{where}: {error}") from error
 
 
 async def opened(name: str | None) -> Cluster:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from risen.codec.dns_label import name as name
 from risen.codec.rollout_checks import pools_of
 from risen.codec.written import did_you_mean
 from risen.codec.yaml_nodes import Document, Path, Problem
@@ -19,8 +20,6 @@ from risen.instance.release import MARK
 
 KUBERNETES_VERSIONS = ("1.36.3", "1.35.4")
 """Versions that this Risen carries a pinned set of modules for, newest first."""
-MAX_NAME = 20
-"""An instance's name is POOL-xxxxx, a network namespace risen-CLUSTER; both leave room for more."""
 MAX_INSTANCES = 200
 """A /24 gives instances .10 to .250; the rest is kept for replacements."""
 _CONTROLLER_FLAGS = frozenset(
@@ -63,7 +62,6 @@ FLAGS_TAKEN: Mapping[str, frozenset[str]] = MappingProxyType(
     }
 )  # fmt: skip
 """Flags that hold the cluster together: identity, trust, and the order of a graceful stop."""
-_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _USERS_OWN = frozenset({"node-restriction.kubernetes.io", "topology.kubernetes.io"})
@@ -74,17 +72,6 @@ _REPLICAS_WHY: Mapping[int, str] = MappingProxyType(
         4: "4 bear the loss of 1, like 3, and have one more that can fail",
     }
 )
-
-
-def name(value: str) -> str:
-    """A DNS label that fits into instance and network names. Source: RFC 1035, section 2.3.1."""
-    if not _LABEL.fullmatch(value):
-        raise ValueError(
-            f'"{value}" is no DNS label: lower-case letters, digits and "-", first a letter, no "-" at the end'
-        )
-    if len(value) > MAX_NAME:
-        raise ValueError(f'"{value}" has {len(value)} characters, at most {MAX_NAME} fit')
-    return value
 
 
 def kubernetes_version(value: str) -> str:
