@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,6 +124,85 @@ def test_a_store_that_cannot_be_read_counts_as_protected(ground: Ground) -> None
     assert str(damaged) in told.err, "says which object"
     assert damaged.exists()
     assert ground.risen("down", typed="lab\n").code == 0
+
+
+SITE = '{"uid": "u", "subnet": "10.83.0.0/24", "disk_gib": 8, "boot_command": []}'
+
+
+@pytest.mark.parametrize("left", ["site.json", "instances/w-a/instance.json", "nothing but the key"])
+def test_a_cluster_that_rose_and_whose_store_is_away_counts_as_protected(ground: Ground, left: str) -> None:
+    """Moved, or not mounted: nothing says that it was not."""
+    ground.cluster(protected=True)
+    folder, away = ground.home / "clusters" / "lab", ground.home.parent / "away"
+    if left == "nothing but the key":
+        folder.rename(away)
+    else:
+        (folder / "store").rename(away)
+        (folder / left).parent.mkdir(parents=True, exist_ok=True)
+        (folder / left).write_text(SITE)
+    ground.patch.setattr(os, "geteuid", lambda: 0)
+    told = ground.risen("down", "-c", "lab", "--yes", typed="yes\n")
+    assert (told.code, f"{folder / 'store'} is away or empty, so the cluster may be" in told.out) == (1, True)
+    assert "not the cluster's name: nothing was deleted" in told.err
+    key = ground.home / "keys" / "lab.key"
+    assert key.exists() and (left == "nothing but the key" or (folder / left).exists())
+
+
+@pytest.mark.parametrize("mounted", [False, True])
+def test_once_its_name_is_typed_what_is_left_of_it_goes(ground: Ground, mounted: bool) -> None:
+    """Also beside a store that is there and empty: a mount point without its disk."""
+    ground.cluster()
+    folder = ground.home / "clusters" / "lab"
+    folder.rename(ground.home.parent / "away")
+    if mounted:
+        (folder / "store").mkdir(parents=True)
+        (folder / "instances" / "w-a").mkdir(parents=True)
+    ground.patch.setattr(os, "geteuid", lambda: 0)
+    told = ground.risen("down", "-c", "lab", "--yes", typed="lab\n")
+    assert (told.code, "gone    lab" in told.out) == (0, True), told.both
+    assert [path.name for path in ground.home.iterdir()] == []
+
+
+def test_a_cluster_that_was_never_finished_goes_without_its_name(ground: Ground) -> None:
+    ground.cluster()
+    for record in ("cluster", "revisions/00000001"):
+        ground.stored("lab", record).unlink()
+    ground.patch.setattr(os, "geteuid", lambda: 0)
+    told = ground.risen("down", "--yes")
+    assert (told.code, "gone    lab" in told.out) == (0, True), told.both
+
+
+def killed_at_deletion(number: int, ground: Ground, *words: str) -> bool:
+    """Run a command in a process that ends right before its so manieth deletion of a file or folder."""
+    child = os.fork()
+    if child == 0:
+        left = number
+
+        def count(event: str, _: object) -> None:
+            nonlocal left
+            left -= event in ("os.remove", "os.rmdir")
+            if left == 0:
+                os._exit(9)
+
+        sys.addaudithook(count)
+        ground.risen(*words)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+def test_killed_before_any_of_its_deletions_down_is_finished_by_the_next_one(ground: Ground) -> None:
+    ground.patch.setattr(os, "geteuid", lambda: 0)
+    ground.cluster()
+    whole = ground.home.parent / "whole"
+    shutil.copytree(ground.home, whole)
+    number = 1
+    while killed_at_deletion(number, ground, "down", "--yes"):
+        ground.risen("down", "-c", "lab", "--yes", typed="lab\n")
+        left = [path.name for path in ground.home.rglob("*") if "lab" in path.name]
+        assert (number, left) == (number, [])
+        shutil.copytree(whole, ground.home, dirs_exist_ok=True)
+        number += 1
+    assert number > 10
 
 
 def test_an_unprotected_cluster_is_asked_for_once_and_stays_without_an_answer(ground: Ground) -> None:

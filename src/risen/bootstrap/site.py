@@ -40,6 +40,16 @@ async def mend_site(host: Host, name: str) -> None:
             write_site(local_settings(await open_cluster(host, name)))
 
 
+def rose_on_host(host: Host, name: str) -> bool:
+    """Whether a cluster of that name began to rise here and was not taken down since, whatever its store says:
+    site.json is written before anything is added to this host, and removed once all of that is gone. A sealing key
+    without a folder opens a store that is elsewhere."""
+    folder = host.folder(name)
+    if not folder.exists():
+        return host.key_file(name).exists()
+    return (folder / "site.json").exists() or any((folder / "instances").glob("*"))
+
+
 async def start_all(host: Host, name: str, after_boot: bool = False) -> tuple[PowerResult, ...]:
     """Power every instance of a cluster on, without its store. Raises NotFound, Corrupt."""
     from risen.adapters.local import power

@@ -7,7 +7,7 @@ import shutil
 
 import click
 
-from risen.bootstrap import Host, destroy_all, mend_site, open_cluster, site_on_host
+from risen.bootstrap import Host, destroy_all, mend_site, open_cluster, rose_on_host, site_on_host
 from risen.cli.context import ask, chosen, cluster_option, host, need_root, no_answer, run, yes_option
 from risen.cli.leading import take_lead
 from risen.interfaces.errors import InterfaceError, NotFound
@@ -24,7 +24,7 @@ def down(name: str | None, yes: bool) -> None:
     need_root("instances are systemd machines of this host")
     cluster = chosen(name)
     place = host()
-    if not place.folder(cluster).exists():
+    if not place.folder(cluster).exists() and not place.key_file(cluster).exists():
         click.echo(f"no cluster {cluster} on this host: nothing to delete")
         click.echo("next    risen init   then: risen up")
         return
@@ -61,12 +61,13 @@ async def _refuse_while_foreign(place: Host, cluster: str) -> None:
 
 
 async def _protection(place: Host, cluster: str) -> str:
-    """Why the cluster is protected; empty when it is not. What cannot be read counts as protected; a store
-    that was never finished holds nothing to protect."""
+    """Why the cluster is protected; empty when it is not. A store that cannot be read, or is away from a cluster that
+    rose here, counts as protected; one that was never finished holds nothing to protect."""
     try:
         protected = (await open_cluster(place, cluster)).spec.deletion_protection
     except NotFound:
-        return ""
+        away = f"{place.folder(cluster) / 'store'} is away or empty, so the cluster may be protected"
+        return away if rose_on_host(place, cluster) else ""
     except InterfaceError as error:
         click.echo(f"Error: {error}", err=True)
         return "the store cannot be read, so the cluster may be protected"
@@ -80,9 +81,11 @@ async def _delete(place: Host, cluster: str) -> None:
             for instance in await destroy_all(place, cluster):
                 click.echo(f"        {instance}")
             await site_on_host(place, cluster).clear()
+        place.key_file(cluster).unlink(
+            missing_ok=True
+        )  # before the folder, which leads the next `down` here again
         if place.folder(cluster).exists():
             shutil.rmtree(place.folder(cluster))
-        place.key_file(cluster).unlink(missing_ok=True)
         for folder in (place.home / "clusters", place.home / "keys"):
             with contextlib.suppress(OSError):
                 folder.rmdir()
