@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,19 @@ class Answer:
         return self.out + self.err
 
 
+class Typed(io.BytesIO):
+    """Standard input on which something happens before anything is typed."""
+
+    def __init__(self, typed: bytes, meanwhile: Callable[[], object]) -> None:
+        super().__init__(typed)
+        self.before = [meanwhile]
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        while self.before:
+            self.before.pop()()
+        return super().read1(size)
+
+
 @dataclass(frozen=True)
 class Ground:
     """A scratch RISEN_HOME, and a folder that commands run in."""
@@ -49,11 +63,12 @@ class Ground:
     patch: pytest.MonkeyPatch
     capture: pytest.CaptureFixture[str]
 
-    def risen(self, *words: str, typed: str = "") -> Answer:
-        """Run a command; `typed` is its standard input, which is no terminal."""
+    def risen(self, *words: str, typed: str = "", meanwhile: Callable[[], object] = bool) -> Answer:
+        """Run a command; `typed` is its standard input, which is no terminal. `meanwhile` happens while it is first
+        waited for."""
         self.capture.readouterr()
         self.patch.setattr(sys, "argv", ["risen", *words])
-        self.patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed.encode())))
+        self.patch.setattr(sys, "stdin", io.TextIOWrapper(Typed(typed.encode(), meanwhile)))
         code = 0
         try:
             answer()
@@ -62,14 +77,16 @@ class Ground:
         out, err = self.capture.readouterr()
         return Answer(code, out, err)
 
-    def cluster(self, name: str = "lab", protected: bool = False) -> Cluster:
+    def cluster(
+        self, name: str = "lab", protected: bool = False, images: Mapping[Role, ImageDigest] = IMAGES
+    ) -> Cluster:
         """A cluster whose first revision is written."""
-        return asyncio.run(self._cluster(name, protected))
+        return asyncio.run(self._cluster(name, protected, images))
 
-    async def _cluster(self, name: str, protected: bool) -> Cluster:
+    async def _cluster(self, name: str, protected: bool, images: Mapping[Role, ImageDigest]) -> Cluster:
         host = Host(self.home, self.home / "cache")
         made = await create_cluster(host, name)
-        revision = first_revision(parse_cluster(self.yaml(name, protected), "f"), Baked(IMAGES, "l" * 64))
+        revision = first_revision(parse_cluster(self.yaml(name, protected), "f"), Baked(images, "l" * 64))
         await write_revision(made.store, revision)
         return await open_cluster(host, name)
 

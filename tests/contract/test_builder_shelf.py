@@ -189,12 +189,32 @@ def test_a_damaged_record_is_named_and_not_taken_for_absent(tmp_path: Path) -> N
 def test_prune_keeps_what_is_pinned_with_its_layers_and_removes_the_rest(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     kept, other = bake(shelf, b"kept"), bake(shelf, b"other")
-    gone, freed = shelf.prune({kept})
+    gone, freed = shelf.prune({kept, other}, lambda: {kept})
     assert (gone, freed) == ((other,), len(b"other"))
     assert [one.digest for one in shelf.list()] == [kept]
     shelf.verify(kept)
     assert shelf.layer_of("step-" + b"other".hex()) is None
     assert shelf.layer_of("step-" + b"kept".hex()) is not None
+
+
+def test_prune_removes_only_what_was_agreed_on(tmp_path: Path) -> None:
+    """Another one is baked while a person is asked."""
+    shelf = Shelf(tmp_path)
+    agreed, baked = bake(shelf, b"agreed"), bake(shelf, b"baked")
+    assert shelf.prune({agreed}, set)[0] == (agreed,)
+    shelf.verify(baked)
+
+
+def test_prune_asks_what_is_pinned_while_nobody_can_bake(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    digest = bake(shelf)
+
+    def pinned() -> set[ImageDigest]:
+        with pytest.raises(Conflict, match="another bake"), only_one(shelf.folder / "lock"):
+            raise AssertionError("two at once")
+        return {digest}
+
+    assert shelf.prune({digest}, pinned) == ((), 0)
 
 
 def test_contents_are_the_layers_merged_as_an_instance_sees_them(tmp_path: Path) -> None:

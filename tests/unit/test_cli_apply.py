@@ -283,7 +283,7 @@ def test_who_applies_the_same_at_once_is_done_and_who_applies_something_else_is_
 
 def test_an_image_that_is_gone_is_baked_again_to_the_same_digest(ground: Ground) -> None:
     images = {one.image for one in newest(ground).releases}
-    Shelf(ground.home).prune(set())
+    Shelf(ground.home).prune(images, set)
     lay_recipe(ground.folder, ground.home)
     ground.file(ground.yaml(workers=2))
     assert ground.risen("apply", "--yes").code == 0
@@ -293,8 +293,8 @@ def test_an_image_that_is_gone_is_baked_again_to_the_same_digest(ground: Ground)
 def test_an_image_that_cannot_be_baked_again_is_refused_by_name_before_anything_is_written(
     ground: Ground,
 ) -> None:
-    before = keys(ground)
-    Shelf(ground.home).prune(set())
+    before, images = keys(ground), {one.image for one in newest(ground).releases}
+    Shelf(ground.home).prune(images, set)
     lay_recipe(ground.folder, ground.home)
     (ground.folder / "vendor" / "etcd-3.6.16" / "etcd").write_bytes(b"other bytes")
     ground.file(ground.yaml(workers=2))

@@ -54,6 +54,24 @@ def test_with_a_yes_it_is(ground: Ground, image: ImageDigest, how: tuple[str, st
     assert Shelf(ground.home).list() == ()
 
 
+def test_what_becomes_needed_while_it_is_asked_for_stays(ground: Ground, image: ImageDigest) -> None:
+    """A cluster is raised on it before the yes."""
+    images = {Role.CONTROL_PLANE: image, Role.WORKER: image}
+    told = ground.risen("images", "prune", typed="y\n", meanwhile=lambda: ground.cluster(images=images))
+    assert f"remove  worker         {image}" in told.out, "it was not needed when it was shown"
+    assert (told.code, "0 images removed" in told.out) == (0, True), told.both
+    assert [one.digest for one in Shelf(ground.home).list()] == [image]
+
+
+def test_what_is_baked_while_it_is_asked_for_stays(ground: Ground, image: ImageDigest) -> None:
+    shelf = Shelf(ground.home)
+    told = ground.risen(
+        "images", "prune", typed="y\n", meanwhile=lambda: shelf.keep_image(Role.CONTROL_PLANE, (), {})
+    )
+    assert f"removed {image}" in told.out
+    assert [one.role for one in shelf.list()] == [Role.CONTROL_PLANE]
+
+
 def test_doctor_goes_on_where_an_image_cannot_be_read(ground: Ground, image: ImageDigest) -> None:
     (record,) = Shelf(ground.home).folder.glob("*.json")
     record.write_text("{")

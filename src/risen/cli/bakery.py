@@ -189,21 +189,24 @@ def diff_command(old: str, new: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @yes_option
 def prune_command(dry_run: bool, yes: bool) -> None:
-    """Remove images that no cluster of this host needs, and layers that no image needs."""
+    """Remove images that no cluster of this host needs, and layers that no image needs.
+
+    What was baked, or became needed, while the question stood is kept."""
     shelf = images_of(host())
     pinned = run(pinned_images(host()))
     with plain_errors():
         images = shelf.list()
+        unneeded = {one.digest for one in images} - pinned
         if dry_run or not yes:
             for one in images:
-                word = "keep" if one.digest in pinned else "remove"
+                word = "remove" if one.digest in unneeded else "keep"
                 click.echo(f"{word:<7} {one.role:<14} {one.digest}")
         if dry_run:
             return
         need_root("layers are root's")
-        if not yes and any(one.digest not in pinned for one in images):
+        if not yes and unneeded:
             ask("remove these?")
-        gone, freed = shelf.prune(pinned)
+        gone, freed = shelf.prune(unneeded, lambda: run(pinned_images(host())))
     for digest in gone:
         click.echo(f"removed {digest}")
     click.echo(f"{len(gone)} images removed, {_mib(freed)} freed")

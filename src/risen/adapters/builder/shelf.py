@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,11 +210,17 @@ class Shelf:
         if image_digest(image.role, (layer.name for layer in image.layers)) != digest:
             raise Corrupt(f"the record of {digest} names other layers: run `risen bake`")
 
-    def prune(self, pinned: set[ImageDigest]) -> tuple[tuple[ImageDigest, ...], int]:
-        """Remove images that are not pinned, and layers no image needs: the digests and the bytes freed."""
+    def prune(
+        self, agreed: Collection[ImageDigest], pinned: Callable[[], Collection[ImageDigest]]
+    ) -> tuple[tuple[ImageDigest, ...], int]:
+        """Remove images that were agreed on and that `pinned`, asked while nobody bakes, does not name, and layers no
+        image needs: the digests and the bytes freed. Raises what `pinned` raises, Conflict beside a bake."""
         with only_one(self.folder / "lock"):
             self.sweep()
-            gone = tuple(one.digest for one in self.list() if one.digest not in pinned)
+            spared = frozenset(pinned())
+            gone = tuple(
+                one.digest for one in self.list() if one.digest in agreed and one.digest not in spared
+            )
             for digest in gone:
                 (self.folder / f"{digest.removeprefix('sha256:')}.json").unlink()
             needed = {layer.name for image in self.list() for layer in image.layers}
