@@ -233,6 +233,32 @@ def test_a_kubeconfig_goes_into_a_file_of_its_own_that_only_its_owner_reads(grou
     assert not config_of(ground).exists(), "merged only when asked to"
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_that_others_could_read_is_closed_to_them_when_a_kubeconfig_goes_into_it(
+    ground: Ground, link: bool
+) -> None:
+    """Through a symbolic link too, which stays one."""
+    ground.cluster()
+    there, given = ground.file("x" * 9000, "there"), ground.folder / "given"
+    there.chmod(0o644)
+    given.symlink_to(there) if link else os.link(there, given)
+    told = ground.risen("kubeconfig", "--out", "given")
+    assert (told.code, stat.S_IMODE(there.stat().st_mode), given.is_symlink()) == (0, 0o600, link)
+    assert yaml.safe_load(there.read_text())["kind"] == "Config", "nothing of the old content is left"
+
+
+def test_what_is_no_file_is_only_written_to_and_keeps_its_mode(ground: Ground) -> None:
+    ground.cluster()
+    pipe = ground.folder / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o666)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    told = ground.risen("kubeconfig", "--out", "pipe")
+    assert (told.code, stat.S_IMODE(pipe.stat().st_mode)) == (0, 0o666), told.both
+    assert os.read(reading, 65536).startswith(b"apiVersion: v1\n")
+    os.close(reading)
+
+
 def test_who_is_given_a_kubeconfig_and_for_how_long_stands_in_the_ledger(ground: Ground) -> None:
     ground.cluster()
     ground.patch.setenv("RISEN_BY", "jane")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -119,9 +120,12 @@ users:
 
 
 def _write_private(file: Path, text: str) -> None:
-    """Write with mode 0600 from the first byte; under sudo the file belongs to the caller."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as output:
+    """Write with mode 0600 from the first byte, also into a file that was there with another; under sudo it belongs to
+    the caller. What is no file (/dev/stdout, a named pipe) is only written to."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as output:
+        if stat.S_ISREG(os.fstat(output.fileno()).st_mode):
+            os.fchmod(output.fileno(), 0o600)
+            output.truncate()
+            if os.geteuid() == 0 and "SUDO_UID" in os.environ:
+                os.fchown(output.fileno(), int(os.environ["SUDO_UID"]), int(os.environ.get("SUDO_GID", "-1")))
         output.write(text)
-    if os.geteuid() == 0 and "SUDO_UID" in os.environ:
-        os.chown(file, int(os.environ["SUDO_UID"]), int(os.environ.get("SUDO_GID", "-1")))
