@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from local_ground import Ground, end_ground, make_ground, request, until
 
-from risen.adapters.local.boot_unit import UNITS
+from risen.adapters.local.boot_unit import LIBRARY, UNITS
 from risen.adapters.local.haproxy import ask
 from risen.adapters.local.host import is_systemd_host
 from risen.adapters.local.site import LocalSite
@@ -56,13 +56,14 @@ if is_systemd_host():
 
     @pytest.mark.root
     async def test_a_boot_unit_is_wanted_outside_of_etc_and_removed_with_the_site(ground: Ground) -> None:
-        command = ("/bin/echo", "$HOME", "50%")
+        command, before = ("/bin/echo", "$HOME", "50%"), (LIBRARY / "systemd").exists()
         await LocalSite(replace(ground.settings, boot_command=command)).prepare()
         unit = f"{ground.settings.netns}.service"
         wanted_by = out("systemctl", "show", "-p", "WantedBy", "--value", unit)
         await asyncio.to_thread(out, "systemctl", "start", unit)
         await LocalSite(replace(ground.settings, boot_command=command)).clear()
         assert (wanted_by, (UNITS / unit).exists()) == ("multi-user.target", False)
+        assert (LIBRARY / "systemd").exists() == before
 
     @pytest.mark.root
     async def test_the_controller_is_started_as_its_unit_and_one_that_fails_is_told(

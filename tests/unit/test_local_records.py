@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from risen.adapters.local.boot_unit import unit_text
+from risen.adapters.local.boot_unit import remove_empty, unit_text
 from risen.adapters.local.haproxy import Slot, change_slot, free_slot, read_slots, render, write_slots
 from risen.adapters.local.host import file_lock, is_locked, write_file
 from risen.adapters.local.outside import nat_rules
@@ -242,6 +242,26 @@ def test_nat_lets_in_answers_only(settings: LocalSettings) -> None:
 def test_a_boot_command_survives_systemds_expansions(settings: LocalSettings) -> None:
     text = unit_text(replace(settings, boot_command=("/opt/my risen", "50%", '"$HOME"')))
     assert 'ExecStart="/opt/my risen" "50%%" "\\"$$HOME\\"" serve -c dev\n' in text
+
+
+@pytest.mark.parametrize(
+    ("others", "left"),
+    [
+        ("", []),
+        ("systemd/system/other.service", ["systemd", "systemd/system", "systemd/system/other.service"]),
+    ],
+)
+def test_of_a_boot_units_folders_those_stay_that_hold_something_of_others(
+    tmp_path: Path, others: str, left: list[str]
+) -> None:
+    top = tmp_path / "lib"
+    wants = top / "systemd" / "system" / "multi-user.target.wants"
+    wants.mkdir(parents=True)
+    if others:
+        (top / others).write_text("")
+    remove_empty(wants, top)
+    assert sorted(str(path.relative_to(top)) for path in top.rglob("*")) == left
+    assert top.is_dir()
 
 
 def test_at_boot_instances_start_without_the_store_and_only_then_the_controller(

@@ -12,7 +12,8 @@ from risen.adapters.local.settings import LocalSettings
 from risen.interfaces.errors import OutcomeUnknown
 
 RELOAD_SECONDS = 120.0
-UNITS = Path("/usr/local/lib/systemd/system")
+LIBRARY = Path("/usr/local/lib")
+UNITS = LIBRARY / "systemd" / "system"
 """Searched by systemd and left to the administrator (systemd.unit(5))."""
 
 
@@ -94,7 +95,13 @@ def remove_boot_unit(settings: LocalSettings) -> None:
             run(["systemctl", "stop", unit.name])
     for file in (wanted, unit):
         file.unlink(missing_ok=True)
-        if not any(file.parent.iterdir()):
-            file.parent.rmdir()
+        remove_empty(file.parent, LIBRARY)
     if is_systemd_host():
         _reload()
+
+
+def remove_empty(folder: Path, top: Path) -> None:
+    """Remove a folder and those it is in, as long as they are empty, but never `top`."""
+    while folder != top and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent

@@ -17,7 +17,14 @@ from types import MappingProxyType
 
 from risen.adapters.local.boot_unit import boot_unit_file
 from risen.adapters.local.forwarding import check_forwarding
-from risen.adapters.local.host import BAKE_PACKAGES, DEBIAN_KEYRING, PACKAGES, PROGRAMS_PATH, is_systemd_host
+from risen.adapters.local.host import (
+    BAKE_PACKAGES,
+    DEBIAN_KEYRING,
+    PACKAGES,
+    PROGRAMS_PATH,
+    is_systemd_host,
+    mounts_under,
+)
 from risen.adapters.local.launcher import launcher_for
 from risen.adapters.local.network import collisions
 from risen.adapters.local.outside import FORWARD, LEAST, SHARED, USER_CHAINS, has_outside, user_chains
@@ -261,6 +268,7 @@ def check_free(wanted: Wanted) -> Check:
     adds = ", ".join(
         [
             f"network namespace {settings.netns} ({settings.network}), link {settings.host_link}",
+            *_mount_of_ip_netns(settings.netns_path.parent),
             *([f"NAT by nft table {settings.table}"] if has_outside() else []),
             *(f"rules in {chain}" for chain in _chains_used()),
             *([f"{boot_unit_file(settings)} (enabled)"] if is_systemd_host() else []),
@@ -269,6 +277,13 @@ def check_free(wanted: Wanted) -> Check:
     )
     text = "; ".join(found) if found else "free"
     return Check("names and subnet", not found, text, "choose another name or subnet in cluster.yaml", adds)
+
+
+def _mount_of_ip_netns(folder: Path) -> tuple[str, ...]:
+    """`ip netns add` mounts its folder onto itself, once (ip-netns(8)). Others may add a namespace at any moment, so it is
+    not taken away under them."""
+    there = str(folder) in mounts_under(folder)
+    return () if there else (f"mount {folder} (of `ip netns`; stays until a reboot)",)
 
 
 def check_sysctls() -> Check:
