@@ -190,6 +190,18 @@ def test_a_home_that_is_relative_is_the_same_for_the_controller_which_runs_elsew
     assert (host.home, host.cache) == (Path("here").absolute(), Path("/var/cache/risen"))
 
 
+def test_a_store_elsewhere_is_refused_by_name_and_the_one_here_is_not_taken_for_it(ground: Ground) -> None:
+    ground.cluster()
+    ground.file(ground.yaml(workers=2))
+    ground.patch.setenv("RISEN_STORE", "s3://bucket/lab")
+    for words in (["status"], ["apply", "--yes"], ["doctor"], ["images"]):
+        told = ground.risen(*words)
+        assert (told.code, told.out) == (1, ""), words
+        assert "RISEN_STORE is not built yet; this Risen has: the folder RISEN_HOME/clusters/NAME" in told.err
+    ground.patch.setenv("RISEN_STORE", "")
+    assert ground.risen("status").code == 0
+
+
 def test_who_leads_is_told_by_name(ground: Ground) -> None:
     ground.cluster()
 

@@ -21,7 +21,7 @@ from risen.codec import records
 from risen.core.names import ClusterUid
 from risen.core.spec import ClusterSpec, Revision
 from risen.engine.record import read_newest
-from risen.interfaces.errors import Conflict, InterfaceError, NotFound
+from risen.interfaces.errors import Conflict, InterfaceError, Invalid, NotFound
 from risen.interfaces.store import IfAbsent, Leadership, Store
 
 if TYPE_CHECKING:
@@ -43,7 +43,13 @@ class Host:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Host:
-        """RISEN_HOME and RISEN_CACHE, or their defaults; absolute, because the controller runs in `/`."""
+        """RISEN_HOME and RISEN_CACHE, or their defaults; absolute, because the controller runs in `/`. Raises Invalid
+        for RISEN_STORE: who sets it means another store than the one that would be taken."""
+        if environment.get("RISEN_STORE"):
+            raise Invalid(
+                "RISEN_STORE is not built yet; this Risen has: the folder RISEN_HOME/clusters/NAME/store (unset "
+                "RISEN_STORE to go on with that)"
+            )
         return cls(
             Path(environment.get("RISEN_HOME") or "/var/lib/risen").absolute(),
             Path(environment.get("RISEN_CACHE") or "/var/cache/risen").absolute(),
