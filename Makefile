@@ -31,7 +31,7 @@ up: setup ## raise the cluster of cluster.yaml (a new one if there is none) on t
 	@[ -e cluster.yaml ] || $(RISEN) init
 	@$(RISEN) up --yes
 
-down: setup ## delete that cluster and all that was added for it (YES=1: without asking); root
+down: setup ## delete that cluster; images, packages and your files stay (YES=1: without asking); root
 	@$(RISEN) down $(if $(YES),--yes)
 
 check: python ## format, lint, types, unit, scenarios, architecture, style, short simulation; no root; 2 minutes

@@ -1,4 +1,4 @@
-"""`risen down`: delete a cluster and exactly what was added to this host for it."""
+"""`risen down`: delete a cluster with its data and keys, and undo what it changed of this host while it was up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from risen.interfaces.errors import InterfaceError, NotFound
 @cluster_option
 @yes_option
 def down(name: str | None, yes: bool) -> None:
-    """Delete a cluster: its instances, etcd data, network, store and keys. Images stay.
+    """Delete a cluster: its instances, etcd data, network, store and keys. Images, what bakes fetched and compiled,
+    installed packages and your files stay.
 
     Where deletionProtection is on, or the store cannot say, the cluster's name must be typed, also with --yes.
     """

@@ -36,7 +36,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("kubectl", "risen.cli.kube:kubectl", "Run the cluster's own kubectl."),
     ("events", "risen.cli.events:events", "What happened, and why."),
     ("serve", "risen.cli.serve:serve", "Run the controller in the foreground."),
-    ("down", "risen.cli.down:down", "Delete a cluster and all that was added for it."),
+    ("down", "risen.cli.down:down", "Delete a cluster, its data and keys; images stay."),
     ("stop", "risen.cli.power:stop", "Power all instances off, keeping their disks."),
     ("start", "risen.cli.power:start", "Power all instances on again, without the store."),
     ("doctor", "risen.cli.doctor:doctor", "Check this host, and say how to mend it."),
