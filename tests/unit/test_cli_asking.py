@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from builders import birth_of
 from cli_ground import Ground, ground_in
+from risen.adapters.system import SystemClock
 from risen.bootstrap import Host, open_cluster
 from risen.cli.asking import caller
 from risen.cli.watch import line_of
@@ -16,6 +18,8 @@ from risen.core import events as happened
 from risen.core.events import Born, Event, SeenGone
 from risen.core.history import Intent, KillIntent, ReplaceIntent
 from risen.core.names import InstanceName, PoolName, ReleaseId
+from risen.engine.record import Records, read_newest
+from risen.services.revise import write_revision
 
 
 @pytest.fixture
@@ -91,6 +95,26 @@ def test_a_pool_whose_number_is_cluster_yamls_own_is_not_scaled_past_it(ground: 
     )
 
 
+def test_a_scaling_stands_in_the_events_with_who_and_why(ground: Ground) -> None:
+    store = ground.cluster("lab").store
+
+    async def take_in() -> None:
+        await (await Records.load(store, SystemClock())).refresh()
+
+    async def give_bounds() -> None:
+        first = await read_newest(store)
+        assert first is not None
+        pools = tuple(replace(pool, max_replicas=3) for pool in first.spec.pools)
+        await write_revision(store, replace(first, number=2, spec=replace(first.spec, pools=pools)))
+
+    asyncio.run(give_bounds())
+    told = ground.risen("scale", "worker", "3", "--reason", "queue of 900")
+    assert told.code == 0 and "asked   3 instances of worker" in told.out, told.both
+    asyncio.run(take_in())
+    line = ground.risen("events").out.splitlines()[-1]
+    assert line[9:] == "scale   worker to 3, by jane: queue of 900"
+
+
 @pytest.mark.parametrize(
     ("environment", "name"),
     [({"RISEN_BY": "ci/4711", "SUDO_USER": "jane"}, "ci/4711"), ({"SUDO_USER": "jane"}, "jane")],
@@ -118,6 +142,7 @@ RELEASE, POOL = ReleaseId("r-1"), PoolName("w")
         (happened.ReplaceDone(0, "i"), "done    replace i"),
         (happened.RolloutOrdered(0, "i", 4, "pause", "ci", ""), "pause   rollout of revision 4, by ci"),
         (happened.PoolScaled(0, "i", POOL, 7, "hpa"), "scale   w to 7, by hpa"),
+        (happened.PoolScaled(0, "i", POOL, 7, "hpa", "queue"), "scale   w to 7, by hpa: queue"),
         (
             happened.AccessGiven(0, "jane", "risen:admins", 8.0),
             "access  a kubeconfig of risen:admins, good for 8 h, by jane",

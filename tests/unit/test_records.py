@@ -59,7 +59,7 @@ EVENTS: tuple[events.Event, ...] = (
     events.ReleaseHalted(
         NOW, ReleaseId("r-1"), PoolName("w"), 4, "default/DaemonSet/logs fails", "pod logs-1"
     ),
-    events.PoolScaled(NOW, "i-4", PoolName("worker"), 7, "autoscaler"),
+    events.PoolScaled(NOW, "i-4", PoolName("worker"), 7, "autoscaler", "queue of 900"),
     events.AccessGiven(NOW, "jane", "risen:admins", 8.0),
     events.ReleasePassed(NOW, ReleaseId("r-1"), PoolName("worker"), ("served 12 pods for 10 s",)),
     events.ReleaseRevoked(NOW, ReleaseId("r-2"), PoolName("worker"), 4, ("never Ready",)),
@@ -75,7 +75,7 @@ INTENTS: tuple[Intent, ...] = (
     ReplaceIntent("i-2", WORKER, "jane", "slow disk"),
     RolloutIntent("i-3", 4, "pause", "ci", "lunch"),
     RolloutIntent("i-4", 4, "resume", "ci", "known", ("default/DaemonSet/logs fails",)),
-    ScaleIntent("i-4", PoolName("worker"), 7, "autoscaler"),
+    ScaleIntent("i-4", PoolName("worker"), 7, "autoscaler", "queue of 900"),
     LiftIntent("i-5", ReleaseId("r-2"), "jane", "the registry was down"),
 )
 
@@ -145,6 +145,17 @@ def test_what_an_older_risen_did_not_write_takes_its_default() -> None:
     written = json.loads(records.encode(ended))
     del written["value"]["silent"]
     assert records.decode_event(json.dumps(written).encode(), 1) == ended
+
+
+def test_a_scaling_that_an_older_risen_wrote_has_no_reason() -> None:
+    event, intent = (
+        events.PoolScaled(NOW, "i", PoolName("w"), 7, "ci"),
+        ScaleIntent("i", PoolName("w"), 7, "ci"),
+    )
+    older = [records.encode(value).replace(b',"reason":""', b"") for value in (event, intent)]
+    assert not any(b"reason" in data for data in older)
+    assert records.decode_event(older[0], 1) == event
+    assert records.decode_intent(older[1], "intents/i") == intent
 
 
 def test_keys_sort_as_their_numbers_do() -> None:

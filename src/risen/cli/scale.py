@@ -15,7 +15,8 @@ from risen.core.spec import ClusterSpec, PoolSpec
 @click.argument("pool")
 @click.argument("replicas", type=click.IntRange(min=0))
 @cluster_option
-def scale(pool: str, replicas: int, name: str | None) -> None:
+@click.option("--reason", default="", help="Why; it is kept in the ledger.")
+def scale(pool: str, replicas: int, name: str | None, reason: str) -> None:
     """Want REPLICAS instances of POOL, whose cluster.yaml gives minReplicas and maxReplicas.
 
     For autoscalers, and for people between two changes of cluster.yaml. A pool with `replicas` is scaled there.
@@ -28,7 +29,7 @@ def scale(pool: str, replicas: int, name: str | None) -> None:
         raise click.ClickException(
             f"{pool} has minReplicas {spec.replicas} and maxReplicas {most}: {replicas} is not between them"
         )
-    intent = ScaleIntent(new_id("scale"), PoolName(pool), replicas, caller())
+    intent = ScaleIntent(new_id("scale"), PoolName(pool), replicas, caller(), reason)
     run(ask_for(cluster, intent, f"{replicas} instances of {pool}"))
     click.echo(f"next    risen status -c {cluster.name}")
 

@@ -149,8 +149,8 @@ def _of_people(
         case happened.RolloutOrdered(revision=revision, order=order, by=by, reason=reason, causes=causes):
             past = f" past what it is halted for ({'; '.join(causes)})" if causes else ""
             return order, f"rollout of revision {revision}{past}{_asked(by, reason)}"
-        case happened.PoolScaled(pool=pool, replicas=replicas, by=by):
-            return "scale", f"{pool} to {replicas}{_asked(by, '')}"
+        case happened.PoolScaled(pool=pool, replicas=replicas, by=by, reason=reason):
+            return "scale", f"{pool} to {replicas}{_asked(by, reason)}"
         case happened.AccessGiven(by=by, group=group, hours=hours):
             return "access", f"a kubeconfig of {group}, good for {hours:g} h{_asked(by, '')}"
 

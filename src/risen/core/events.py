@@ -172,6 +172,7 @@ class PoolScaled:
     pool: PoolName
     replicas: int
     by: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ class ScaleIntent:
     pool: PoolName
     replicas: int
     by: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

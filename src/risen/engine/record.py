@@ -245,8 +245,8 @@ def _asked(intent: Intent, unix: float) -> Event:
             return ReplaceAsked(unix, key, instance, by, reason)
         case RolloutIntent(id=key, revision=revision, order=order, by=by, reason=reason, causes=causes):
             return RolloutOrdered(unix, key, revision, order, by, reason, causes)
-        case ScaleIntent(id=key, pool=pool, replicas=replicas, by=by):
-            return PoolScaled(unix, key, pool, replicas, by)
+        case ScaleIntent(id=key, pool=pool, replicas=replicas, by=by, reason=reason):
+            return PoolScaled(unix, key, pool, replicas, by, reason)
         case LiftIntent(id=key, release=release, by=by, reason=reason):
             return RevocationLifted(unix, key, release, by, reason)
 
