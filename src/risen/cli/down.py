@@ -82,9 +82,8 @@ async def _delete(place: Host, cluster: str) -> None:
             for instance in await destroy_all(place, cluster):
                 click.echo(f"        {instance}")
             await site_on_host(place, cluster).clear()
-        place.key_file(cluster).unlink(
-            missing_ok=True
-        )  # before the folder, which leads the next `down` here again
+        # Before the folder: a key alone would not tell the next `down` whether its store is gone or elsewhere.
+        place.key_file(cluster).unlink(missing_ok=True)
         if place.folder(cluster).exists():
             shutil.rmtree(place.folder(cluster))
         for folder in (place.home / "clusters", place.home / "keys"):
