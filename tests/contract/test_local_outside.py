@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,8 @@ from elsewhere import Elsewhere, elsewhere, out
 from risen.adapters.local import outside
 from risen.adapters.local.checks import Wanted, check_free, check_sysctls
 from risen.adapters.local.forwarding import check_forwarding
-from risen.adapters.local.settings import LocalSettings
+from risen.adapters.local.host import in_netns
+from risen.adapters.local.settings import UPLINK, LocalSettings
 from risen.adapters.local.site import LocalSite
 from risen.core.names import ClusterUid
 
@@ -36,9 +40,12 @@ def settings(there: Elsewhere, tmp_path: Path) -> LocalSettings:
         for chain in outside.USER_CHAINS:
             out("iptables", "-N", chain)
         out("ip", "netns", "add", found.netns)
-        out("ip", "link", "add", found.host_link, "type", "veth", "peer", "name", "br0", "netns", found.netns)
+        veth = ("ip", "link", "add", found.host_link, "type", "veth")
+        out(*veth, "peer", "name", UPLINK, "netns", found.netns)
         out("ip", "addr", "add", f"{found.host_address}/24", "dev", found.host_link)
         out("ip", "link", "set", found.host_link, "up")
+        out("ip", "-n", found.netns, "link", "add", "br0", "type", "bridge")
+        out("ip", "-n", found.netns, "link", "set", UPLINK, "master", "br0", "up")
         out("ip", "-n", found.netns, "addr", "add", f"{found.gateway}/24", "dev", "br0")
         out("ip", "-n", found.netns, "link", "set", "br0", "up")
 
@@ -52,7 +59,7 @@ def state(settings: LocalSettings) -> tuple[str, ...]:
         out("nft", "list", "table", "ip", settings.table),
         "\n".join(line for line in out("iptables", "-S").splitlines() if settings.table in line),
         out("cat", FORWARD),
-        out("ip", "-n", settings.netns, "route", "show", "default"),
+        out("ip", "-n", settings.netns, "route", "show"),
     )
 
 
@@ -72,6 +79,8 @@ TABLE, CHAINS, SYSCTL = "nft table risen_lab", "a rule in DOCKER-USER", "sysctl 
         ("nft delete table ip risen_lab", (TABLE,)),
         ("nft flush ruleset; iptables -N DOCKER-USER", (TABLE, CHAINS, CHAINS)),
         ("ip -n risen-lab route del default", ()),
+        ("ip -n risen-lab route del unreachable 10.244.0.0/16", ()),
+        ("ip -n risen-lab route del unreachable 10.96.0.0/16", ()),
     ],
 )
 def test_what_others_take_away_is_laid_again_by_the_next_look_and_told(
@@ -142,3 +151,64 @@ def test_all_that_is_laid_was_announced(there: Elsewhere, settings: LocalSetting
     names = {one.split()[-1] for one in laid}
     assert names == {"risen_lab", *outside.USER_CHAINS, "ip_forward"}
     assert [one for one in names if one not in told] == []
+
+
+# --- addresses that mean pods and Services inside, and may mean others outside ------------------------------
+POD, GONE_POD, NO_SERVICE = "10.244.3.3", "10.244.7.7", "10.96.0.99"
+INSTANCE = Path("/run/netns/instance")
+
+
+@pytest.fixture
+def instance(there: Elsewhere, settings: LocalSettings) -> Callable[[Callable[[], object]], object]:
+    """Runs something on a machine at the cluster's bridge, which has a pod. The host has addresses that would be those
+    of another node's pod and of a Service."""
+
+    def lay() -> None:
+        for address in (GONE_POD, NO_SERVICE):
+            out("ip", "address", "add", f"{address}/32", "dev", "outside")
+        in_netns(settings.netns_path, lambda: outside.FORWARD.write_text("1"))
+        look(settings)
+        out("ip", "netns", "add", "instance")
+        link = ("ip", "link", "add", "host0", "netns", "instance", "type", "veth")
+        out(*link, "peer", "name", "vb-instance", "netns", settings.netns)
+        out("ip", "-n", settings.netns, "link", "set", "vb-instance", "master", "br0", "up")
+        for words in (
+            "address add 10.83.0.11/24 dev host0",
+            f"address add {POD}/32 dev host0",
+            "link set host0 up",
+            f"route add default via {settings.gateway} src 10.83.0.11",
+        ):
+            out("ip", "-n", "instance", *words.split())
+
+    there(lay)
+    return lambda act: there(lambda: in_netns(INSTANCE, act))
+
+
+@pytest.mark.parametrize("address", [GONE_POD, NO_SERVICE])
+def test_who_asks_a_pod_or_service_that_is_not_there_is_told_at_once_and_not_answered_by_the_host(
+    instance: Callable[[Callable[[], object]], object], address: str
+) -> None:
+    with pytest.raises(OSError, match="No route to host") as told:
+        instance(lambda: socket.create_connection((address, 9), 30.0))
+    assert told.value.errno == errno.EHOSTUNREACH
+
+
+@pytest.mark.parametrize("address", [GONE_POD, NO_SERVICE])
+def test_what_a_pod_sends_to_one_that_is_not_there_does_not_reach_the_host(
+    there: Elsewhere, instance: Callable[[Callable[[], object]], object], address: str
+) -> None:
+    listener = there(partial(_datagrams, "0.0.0.0"))
+    port = listener.getsockname()[1]
+    pod, machine = instance(partial(_datagrams, POD)), instance(partial(_datagrams, "10.83.0.11"))
+    assert isinstance(pod, socket.socket) and isinstance(machine, socket.socket)
+    with listener, pod, machine:
+        pod.sendto(b"astray", (address, port))
+        machine.sendto(b"to the outside", ("192.0.2.2", port))
+        assert listener.recv(100) == b"to the outside"
+
+
+def _datagrams(address: str) -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind((address, 0))
+    made.settimeout(30.0)
+    return made

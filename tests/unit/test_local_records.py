@@ -60,8 +60,9 @@ def test_a_damaged_record_is_corrupt_and_never_absent(tmp_path: Path) -> None:
 
 def test_a_site_is_read_as_it_was_written_but_for_the_ca(settings: LocalSettings) -> None:
     wanted = replace(
-        settings, boot_command=("/usr/bin/python3", "-m", "risen.cli.main"), endpoint_check_seconds=1.5
-    )
+        settings, boot_command=("/usr/bin/python3", "-m", "risen.cli.main"), endpoint_check_seconds=1.5,
+        pod_subnet="10.32.0.0/16", service_subnet="10.33.0.0/20",
+    )  # fmt: skip
     write_site(replace(wanted, cluster_ca=b"pem"))
     assert read_site(settings.home, "dev") == wanted
 
@@ -72,7 +73,8 @@ def test_a_site_that_an_earlier_risen_wrote_has_the_default_for_what_it_did_not_
     write_site(settings)
     file = settings.folder / "site.json"
     known = json.loads(file.read_bytes())
-    del known["endpoint_check_seconds"]
+    for field in ("endpoint_check_seconds", "pod_subnet", "service_subnet"):
+        del known[field]
     file.write_text(json.dumps(known))
     assert read_site(settings.home, "dev") == settings
 

@@ -14,7 +14,9 @@ from risen.adapters.local.settings import (
     link_name,
     provider_id,
 )
+from risen.bootstrap import Cluster, Host, local_settings
 from risen.core.names import ClusterUid, InstanceName, ProviderId
+from risen.core.spec import ClusterSpec, Networking, Revision
 from risen.interfaces.errors import Invalid
 
 
@@ -33,6 +35,13 @@ def test_the_gateway_is_first_the_host_last_and_instances_lie_between() -> None:
 def test_a_subnet_that_cannot_hold_a_cluster_is_refused_by_name(subnet: str) -> None:
     with pytest.raises(Invalid, match="subnet"):
         _ = settings(subnet).network
+
+
+def test_the_networks_of_pods_and_services_are_the_specs(tmp_path: Path) -> None:
+    spec = ClusterSpec("dev", "1.36.3", (), networking=Networking("10.32.0.0/16", "10.33.0.0/20"))
+    cluster = Cluster(Host(tmp_path, tmp_path), "dev", ClusterUid("uid"), None, Revision(1, spec, ()))  # type: ignore[arg-type]
+    named = {field: str(network) for field, network in local_settings(cluster).inner_networks}
+    assert named == {"podSubnet": "10.32.0.0/16", "serviceSubnet": "10.33.0.0/20"}
 
 
 @pytest.mark.parametrize("name", ["dev", "a" * 9, "a" * 10, "production-eu-west", "production-eu-east"])

@@ -168,13 +168,13 @@ def _has_images(host: Host) -> bool:
 
 def local_settings(cluster: Cluster, authorities: Authorities | None = None) -> LocalSettings:
     """What the local provider, site and endpoint of a cluster are made from."""
-    local = cluster.spec.provider
+    local, networking = cluster.spec.provider, cluster.spec.networking
     ca = None if authorities is None else authorities.cluster.certificate.encode()
     at_boot = (sys.executable, "-m", "risen.cli.main")
     every = local.endpoint_check_seconds
     return LocalSettings(
         cluster.name, cluster.uid, cluster.host.home, local.subnet, local.disk_gib, ca, at_boot, every,
-        local.memory_gib, _most_instances(cluster.spec),
+        local.memory_gib, _most_instances(cluster.spec), networking.pod_subnet, networking.service_subnet,
     )  # fmt: skip
 
 

@@ -217,13 +217,26 @@ def _set_sysctls() -> None:
             file.write_text(value)
 
 
-def set_outside_route(settings: LocalSettings, wanted: bool) -> None:
-    """The namespace's default route by the host; without it no packet of the cluster goes anywhere else."""
-    routes = ip_json("-n", settings.netns, "-4", "route", "show", "default")
-    if wanted and not routes:
-        run(["ip", "-n", settings.netns, "route", "add", "default", "via", settings.host_address])
-    if not wanted and routes:
-        run(["ip", "-n", settings.netns, "route", "del", "default"])
+def set_routes(settings: LocalSettings, outside: bool) -> None:
+    """Where the namespace sends what instances have no way for: nowhere if it is for pods or Services, and else to the
+    host if there is an outside.
+
+    Pods and Services are reached inside of instances. A packet for one of them comes here only where an instance knows
+    no such pod or Service, as after a Node was deleted, and by the default route it would go on to the host and to
+    whoever has that address there. `unreachable`, not `blackhole`: what carries an instance's own address (its
+    programs, and pods that ask a Service, which flannel masquerades) is told at once. A packet with a pod's address is
+    dropped alike, but the namespace knows no way back to pods to tell them."""
+    routes = ip_json("-n", settings.netns, "-4", "route", "show")
+    closed = {str(route["dst"]) for route in routes if route.get("type") == "unreachable"}
+    has_default = any(route["dst"] == "default" for route in routes)
+    networks = [str(network) for _, network in settings.inner_networks]
+    commands = [f"route replace unreachable {network}" for network in networks if network not in closed]
+    if outside and not has_default:
+        commands.append(f"route add default via {settings.host_address}")
+    if not outside and has_default:
+        commands.append("route del default")
+    if commands:
+        _batch(settings.netns, *commands)
 
 
 def clear_network(settings: LocalSettings) -> None:

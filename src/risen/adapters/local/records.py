@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from risen.adapters.local.host import file_lock, write_file
-from risen.adapters.local.settings import DEFAULTS, LocalSettings
+from risen.adapters.local.settings import DEFAULTS, NETWORKS, LocalSettings
 from risen.core.names import ClusterUid, InstanceName
 from risen.interfaces.errors import Corrupt, NoCapacity, NotFound
 from risen.interfaces.provider import LaunchRequest
@@ -69,6 +69,8 @@ def write_site(settings: LocalSettings) -> None:
         "disk_gib": settings.disk_gib,
         "boot_command": list(settings.boot_command),
         "endpoint_check_seconds": settings.endpoint_check_seconds,
+        "pod_subnet": settings.pod_subnet,
+        "service_subnet": settings.service_subnet,
     }
     write_file(settings.folder / "site.json", json.dumps(value, sort_keys=True).encode())
 
@@ -90,6 +92,8 @@ def read_site(home: Path, cluster: str) -> LocalSettings:
             endpoint_check_seconds=float(
                 value.get("endpoint_check_seconds", DEFAULTS.endpoint_check_seconds)
             ),
+            pod_subnet=str(value.get("pod_subnet", NETWORKS.pod_subnet)),
+            service_subnet=str(value.get("service_subnet", NETWORKS.service_subnet)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{file}: {error}") from error

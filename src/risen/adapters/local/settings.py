@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from risen.core.names import ClusterUid, InstanceName, ProviderId
-from risen.core.spec import LocalProvider
+from risen.core.spec import LocalProvider, Networking
 from risen.interfaces.errors import Invalid
 
 SCHEME = "risen-local://"
 DEFAULTS = LocalProvider()
+NETWORKS = Networking()
 IFNAME_MAX = 15
 """Longest name of a network interface (IFNAMSIZ less its NUL)."""
 FIRST_HOST = 10
@@ -41,6 +42,8 @@ class LocalSettings:
     """What each instance counts as its memory; 0 for a share of the host's."""
     most_instances: int = 1
     """That may be up at once, a rollout's surge included: into so many shares the host's memory is divided."""
+    pod_subnet: str = NETWORKS.pod_subnet
+    service_subnet: str = NETWORKS.service_subnet
 
     @property
     def folder(self) -> Path:
@@ -102,6 +105,15 @@ class LocalSettings:
         if not 16 <= network.prefixlen <= 24:
             raise Invalid(f"subnet {self.subnet}: want a prefix of /16 to /24")
         return network
+
+    @property
+    def inner_networks(self) -> tuple[tuple[str, ipaddress.IPv4Network], ...]:
+        """Networks that instances alone know the way to, each after its field of cluster.yaml. Raises Invalid."""
+        named = (("podSubnet", self.pod_subnet), ("serviceSubnet", self.service_subnet))
+        try:
+            return tuple((field, ipaddress.IPv4Network(subnet)) for field, subnet in named)
+        except ValueError as error:
+            raise Invalid(f"podSubnet or serviceSubnet: {error}") from error
 
     @property
     def gateway(self) -> str:

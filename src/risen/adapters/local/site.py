@@ -31,7 +31,7 @@ from risen.adapters.local.host import (
 )
 from risen.adapters.local.launcher import Launcher, Program, console_tail, launcher_for
 from risen.adapters.local.machine import bridge_ports, share
-from risen.adapters.local.network import clear_network, make_network, set_outside_route
+from risen.adapters.local.network import clear_network, make_network, set_routes
 from risen.adapters.local.outside import SHARED, close_outside, has_outside, open_outside, raise_limits
 from risen.adapters.local.records import write_site
 from risen.adapters.local.settings import UPLINK, LocalSettings, bridge_port
@@ -100,7 +100,7 @@ class LocalSite:
             outside = has_outside()
             if outside:
                 open_outside(settings)
-            set_outside_route(settings, outside)
+            set_routes(settings, outside)
             self._run_endpoint()
             keep_boot_unit(settings)
 
@@ -112,7 +112,7 @@ class LocalSite:
             if not settings.netns_path.exists():  # taken down meanwhile: what is laid now would stay
                 return ()
             laid = open_outside(settings)
-            set_outside_route(settings, True)
+            set_routes(settings, True)
         return laid
 
     def _keep_authority(self) -> None:
