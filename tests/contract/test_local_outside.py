@@ -13,7 +13,7 @@ import pytest
 from elsewhere import Elsewhere, elsewhere, out
 
 from risen.adapters.local import outside
-from risen.adapters.local.checks import Wanted, check_free, check_sysctls
+from risen.adapters.local.checks import Wanted, check_free, check_reach, check_sysctls
 from risen.adapters.local.forwarding import check_forwarding
 from risen.adapters.local.host import in_netns
 from risen.adapters.local.settings import UPLINK, LocalSettings
@@ -212,3 +212,33 @@ def _datagrams(address: str) -> socket.socket:
     made.bind((address, 0))
     made.settimeout(30.0)
     return made
+
+
+def test_two_clusters_of_one_host_may_have_the_same_networks_for_pods_and_services(
+    there: Elsewhere, settings: LocalSettings, tmp_path: Path
+) -> None:
+    there(lambda: look(settings))
+    second = LocalSettings("second", ClusterUid(""), tmp_path, "10.84.0.0/24")
+    assert second.inner_networks == settings.inner_networks
+    assert there(lambda: check_reach(Wanted(second))).ok
+
+
+@pytest.mark.parametrize(
+    ("laid", "bars", "named"),
+    [
+        ("route add 10.0.0.0/8 via 192.0.2.1", False, ["10.0.0.0/8", "10.0.0.0/8"]),
+        ("address add 10.244.9.1/24 dev outside", True, ["10.244.9.0/24"]),
+        ("address add 10.96.0.7/32 dev outside", True, ["10.96.0.7"]),
+    ],
+    ids=["behind a router", "on a link", "the host itself"],
+)
+def test_what_pods_could_not_reach_is_named_and_bars_a_new_cluster_where_it_is_connected(
+    there: Elsewhere, tmp_path: Path, laid: str, bars: bool, named: list[str]
+) -> None:
+    there(lambda: out("ip", *laid.split()))
+    check = there(lambda: check_reach(Wanted(LocalSettings("new", ClusterUid(""), tmp_path))))
+    told = [
+        f"the host's route {network} on outside" in part
+        for network, part in zip(named, check.found.split("; "), strict=True)
+    ]
+    assert (check.ok, check.bars, all(told)) == (False, bars, True), check.found

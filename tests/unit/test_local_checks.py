@@ -11,12 +11,14 @@ from click.testing import CliRunner
 
 from risen.adapters.local.boot_unit import boot_unit_file
 from risen.adapters.local.checks import (
+    Wanted,
     check_bake_programs,
     check_bridge_rules,
     check_disk,
     check_free,
     check_memory,
     check_programs,
+    check_reach,
     examine_surge,
     neighbours,
     os_name,
@@ -25,9 +27,10 @@ from risen.adapters.local.checks import (
 from risen.adapters.local.host import BAKE_PACKAGES, PACKAGES, is_systemd_host
 from risen.adapters.local.launcher import launcher_for
 from risen.adapters.local.outside import SHARED, USER_CHAINS
+from risen.adapters.local.records import write_site
 from risen.cli.doctor import doctor, render
-from risen.core.names import PoolName, Role
-from risen.core.spec import ClusterSpec, LocalProvider, PoolSpec
+from risen.core.names import ClusterUid, PoolName, Role
+from risen.core.spec import ClusterSpec, LocalProvider, Networking, PoolSpec
 from risen.interfaces.checks import Check, HostReport
 
 SPEC = ClusterSpec(
@@ -110,6 +113,39 @@ def test_everything_that_a_cluster_keeps_on_the_host_is_announced(tmp_path: Path
     added += [] if " /run/netns " in Path("/proc/self/mountinfo").read_text() else ["mount /run/netns"]
     added += [launcher_for(settings.name).group("x").split("/")[0]]
     assert [one for one in map(str, added) if one not in told] == []
+
+
+def on_loopback(home: Path, networking: Networking) -> Wanted:
+    """A cluster whose pods or Services are to have addresses of the loopback link, which every host has."""
+    return wanted_for(replace(SPEC, networking=networking), home)
+
+
+def test_pods_and_services_with_addresses_that_nobody_of_the_host_has_pass(tmp_path: Path) -> None:
+    assert check_reach(on_loopback(tmp_path, Networking("203.0.113.0/25", "203.0.113.128/25"))).ok
+
+
+@pytest.mark.parametrize(
+    ("networking", "field"),
+    [
+        (Networking("127.4.0.0/16", "203.0.113.0/24"), "podSubnet 127.4.0.0/16"),
+        (Networking("203.0.113.0/24", "127.5.0.0/16"), "serviceSubnet 127.5.0.0/16"),
+    ],
+)
+def test_pods_or_services_with_addresses_of_the_hosts_own_networks_bar_a_new_cluster_and_are_named(
+    networking: Networking, field: str, tmp_path: Path
+) -> None:
+    check = check_reach(on_loopback(tmp_path, networking))
+    assert check.found == f"{field} overlaps the host's route 127.0.0.0/8 on lo, which pods could not reach"
+    wanted = f"choose another spec.networking.{field.split()[0]} in cluster.yaml"
+    assert (check.ok, check.bars, check.mend) == (False, True, wanted)
+
+
+def test_a_cluster_that_lives_is_not_barred_by_what_its_host_was_given_since(tmp_path: Path) -> None:
+    new = on_loopback(tmp_path, Networking("127.4.0.0/16"))
+    write_site(replace(new.settings, uid=ClusterUid("uid")))
+    check = check_reach(on_loopback(tmp_path, Networking("127.4.0.0/16")))
+    assert (check.ok, check.bars) == (False, False)
+    assert check.mend.startswith("the cluster's cannot be changed any more")
 
 
 def test_what_gets_rules_of_ours_is_not_said_to_be_left_alone() -> None:

@@ -26,7 +26,7 @@ from risen.adapters.local.host import (
     mounts_under,
 )
 from risen.adapters.local.launcher import launcher_for
-from risen.adapters.local.network import collisions
+from risen.adapters.local.network import collisions, overlapping, widest
 from risen.adapters.local.outside import FORWARD, LEAST, SHARED, USER_CHAINS, has_outside, user_chains
 from risen.adapters.local.records import read_site
 from risen.adapters.local.settings import LocalSettings
@@ -69,8 +69,11 @@ def wanted_for(spec: ClusterSpec | None, home: Path) -> Wanted:
     """From a cluster.yaml, or the one that `risen init` would write."""
     if spec is None:
         return Wanted(_known(LocalSettings("dev", ClusterUid(""), home)))
-    local = spec.provider
-    settings = LocalSettings(spec.name, ClusterUid(""), home, local.subnet, local.disk_gib)
+    local, networking = spec.provider, spec.networking
+    settings = LocalSettings(
+        spec.name, ClusterUid(""), home, local.subnet, local.disk_gib,
+        pod_subnet=networking.pod_subnet, service_subnet=networking.service_subnet,
+    )  # fmt: skip
     return Wanted(_known(settings), sum(pool.replicas for pool in spec.pools))
 
 
@@ -97,6 +100,7 @@ def examine(wanted: Wanted) -> HostReport:
         lambda: check_memory(wanted),
         lambda: check_disk(wanted),
         lambda: check_free(wanted),
+        lambda: check_reach(wanted),
         lambda: check_forwarding(wanted.settings.host_link),
         check_sysctls,
     )
@@ -284,6 +288,29 @@ def _mount_of_ip_netns(folder: Path) -> tuple[str, ...]:
     not taken away under them."""
     there = str(folder) in mounts_under(folder)
     return () if there else (f"mount {folder} (of `ip netns`; stays until a reboot)",)
+
+
+def check_reach(wanted: Wanted) -> Check:
+    """Networks of the host that pods could not reach, because the cluster gives their addresses to pods or Services.
+
+    The host and the cluster do not mind. What is connected to the host bars a new cluster, which may still have another
+    network; what is further away may be none that pods call, and one that lives must start again whatever its host
+    was given since."""
+    settings = wanted.settings
+    told, fields, bars = [], [], False
+    for field, network in settings.inner_networks:
+        routes = overlapping(settings, network)
+        near = [route for route in routes if route.connected]
+        bars = bars or bool(near)
+        for route in widest(near or routes):
+            told.append(f"{field} {network} overlaps {route.words}, which pods could not reach")
+            fields.append(f"spec.networking.{field}")
+    mend = f"choose another {' and '.join(dict.fromkeys(fields))} in cluster.yaml"
+    if settings.uid:
+        mend = "the cluster's cannot be changed any more: give the host's other addresses if pods need it"
+    elif not bars:
+        mend += ", or leave it if pods need nothing there"
+    return Check("pod networks", not told, "; ".join(told) or "free", mend, bars=bars and not settings.uid)
 
 
 def check_sysctls() -> Check:

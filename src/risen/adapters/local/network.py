@@ -8,6 +8,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -51,8 +53,8 @@ def collisions(settings: LocalSettings) -> tuple[str, ...]:
             f"network namespace {settings.netns} belongs to something else ({owner}): choose another cluster name"
         )
     found += [
-        f"subnet {settings.subnet} overlaps {where}: choose another provider.local.subnet"
-        for where in overlapping(settings)
+        f"subnet {settings.subnet} overlaps {route.words}: choose another provider.local.subnet"
+        for route in widest(overlapping(settings, settings.network))
     ]
     return tuple(found)
 
@@ -92,9 +94,18 @@ def _is_fallback_tunnel(link: dict[str, object]) -> bool:
     ) or (str(link.get("ifname")) in ("erspan0", "gretap0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0"))
 
 
-def overlapping(settings: LocalSettings) -> tuple[str, ...]:
-    """Routes of the host, default aside, that overlap the subnet and are not our own link's; the widest ones."""
-    found: list[tuple[ipaddress.IPv4Network, str]] = []
+@dataclass(frozen=True, slots=True)
+class HostRoute:
+    """A route of the host. `connected` says that it leads to one of its own addresses, or onto one of its links."""
+
+    network: ipaddress.IPv4Network
+    words: str
+    connected: bool
+
+
+def overlapping(settings: LocalSettings, network: ipaddress.IPv4Network) -> tuple[HostRoute, ...]:
+    """Routes of the host, default aside, that overlap `network` and are not our own link's, by their words."""
+    found: set[HostRoute] = set()
     devices = links(None)
     for route in ip_json("-4", "route", "show", "table", "all"):
         device = str(route.get("dev", ""))
@@ -103,15 +114,19 @@ def overlapping(settings: LocalSettings) -> tuple[str, ...]:
             continue
         if device and device not in devices:
             continue  # a link on its way out: its namespace was deleted a moment ago
-        network = ipaddress.IPv4Network(destination, strict=False)
-        if network.prefixlen > 0 and network.overlaps(settings.network):
-            found.append((network, f"the host's route {destination} on {device or route.get('type', '?')}"))
+        leads_to = ipaddress.IPv4Network(destination, strict=False)
+        if leads_to.prefixlen > 0 and leads_to.overlaps(network):
+            words = f"the host's route {destination} on {device or route.get('type', '?')}"
+            found.add(HostRoute(leads_to, words, route.get("protocol") == "kernel"))
+    return tuple(sorted(found, key=lambda one: one.words))
+
+
+def widest(routes: Collection[HostRoute]) -> tuple[HostRoute, ...]:
+    """Those that lie in no other of them."""
     return tuple(
-        sorted(
-            text
-            for network, text in found
-            if not any(network != other and network.subnet_of(other) for other, _ in found)
-        )
+        one
+        for one in routes
+        if not any(one.network != other.network and one.network.subnet_of(other.network) for other in routes)
     )
 
 
