@@ -138,6 +138,7 @@ class Cluster:
     in_flight: list[Step] = field(default_factory=list)
     now: Now = NOW
     completed: int = 0
+    completed_but: tuple[str, ...] = ()
     settled: tuple[PoolRelease, ...] = ()
     settled_addons: tuple[tuple[str, str], ...] = ()
     passed: dict[ReleaseId, tuple[str, ...]] = field(default_factory=dict)
@@ -349,6 +350,7 @@ class Cluster:
             passed=dict(self.passed),
             revoked=dict(self.revoked),
             completed=self.completed,
+            completed_but=self.completed_but,
             settled=self.settled,
             settled_addons=self.settled_addons,
             results=dict(self.results),

@@ -114,6 +114,19 @@ def test_what_never_came_up_of_a_revoked_release_counts_as_failed(ground: Ground
     assert "verdict  r-w-new: REVOKED: w-x was never Ready · 1 instance, 1 failed" in lines
 
 
+def test_what_a_release_was_revoked_for_counts_as_failed_and_its_gate_does_not(ground: Ground) -> None:
+    bad = ReleaseId("r-w-new")
+    for evidence, failed in (
+        ("w-x: its kube-proxy does not answer at port 10256, for 40 s by now", 1),
+        ("gate shop: 500", 0),
+    ):
+        cluster = Cluster.standing(3, 2).apply(W)
+        cluster.serve("w-x").of_release("w-x")
+        cluster.revoked[bad] = Revoked(bad, W, 2, (evidence,), cluster.now.unix)
+        (told,) = [line for line in rollout_lines(glimpse_of(ground, cluster)) if "REVOKED" in line]
+        assert f"1 instance, {failed} failed" in told
+
+
 def test_the_bar_is_full_only_when_all_is_done() -> None:
     assert [bar(done, 28).count("█") for done in (0, 14, 27, 28)] == [0, 8, 15, 16]
     assert bar(0, 0).count("█") == 16
@@ -122,6 +135,21 @@ def test_the_bar_is_full_only_when_all_is_done() -> None:
 def test_a_revision_that_stands_is_one_line_and_its_pools(ground: Ground) -> None:
     lines = rollout_lines(glimpse_of(ground, Cluster.standing(3, 2)))
     assert lines == ["lab 1   every instance is on it (5/5)", "cp  3/3", "w   2/2"]
+
+
+def test_one_that_was_skipped_is_told_and_does_not_keep_the_rollout_going(ground: Ground) -> None:
+    cluster = Cluster.standing(3, 2).apply(W)
+    cluster.passed[ReleaseId("r-w-new")] = ("tried",)
+    cluster.of_release("w-a").open("w-b", "rollout", closed_unix=cluster.now.unix, outcome="skipped")
+    cluster.revision = replace(cluster.revision, applied_unix=cluster.now.unix - 200)
+    cluster.completed, cluster.settled = 2, cluster.revision.releases
+    cluster.completed_but = ("w-b: it was skipped, its drain took too long",)
+    lines = rollout_lines(glimpse_of(ground, cluster))
+    assert lines[:3] == [
+        "lab 2   every instance is on it but w-b: it was skipped, its drain took too long (4/5)",
+        "cp  3/3",
+        "w   1/2     1 skipped",
+    ]
 
 
 def test_one_that_is_gone_back_from_says_why_and_is_whole_once_all_are_back(ground: Ground) -> None:
@@ -224,6 +252,13 @@ def test_what_stands_whole_is_neither_paused_nor_aborted(ground: Ground, order: 
     told = ground.risen("rollout", order, *words)
     assert told.code == 1 and asked(ground) == []
     assert f"there is nothing to {order}; `risen rollout undo` goes back" in told.err
+
+
+def test_what_stands_but_for_one_that_goes_on_being_drained_may_be_paused(ground: Ground) -> None:
+    standing(ground, happened.RevisionCompleted(T, 1, FIRST.releases, but=("w-b: its pods do not leave it",)))
+    assert ground.risen("rollout", "abort", "--yes").code == 1
+    assert ground.risen("rollout", "pause").code == 0
+    assert [intent.order for intent in asked(ground) if isinstance(intent, RolloutIntent)] == ["pause"]
 
 
 def test_an_order_that_holds_already_is_refused_with_who_gave_it(ground: Ground) -> None:

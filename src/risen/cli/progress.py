@@ -216,10 +216,15 @@ def _record(history: History, release: ReleaseId) -> str:
 
 
 def _failed(history: History, life: Life) -> bool:
-    """Whether repair took it, or it was never Ready and is gone, or its release was revoked before it was."""
-    reasons = {entry.reason for entry in history.entries.values() if entry.subject == life.birth.instance}
-    ended = life.gone_at_unix is not None or life.birth.release in history.revoked
-    return bool(reasons & {NEVER_JOINED, REPAIR}) or (life.ready_at_unix is None and ended)
+    """Whether repair took it, or it was never Ready and is gone, or its release was revoked before it was or by it."""
+    name, revoked = life.birth.instance, history.revoked.get(life.birth.release)
+    if any(
+        entry.subject == name and entry.reason in (NEVER_JOINED, REPAIR) for entry in history.entries.values()
+    ):
+        return True
+    if life.ready_at_unix is None:
+        return life.gone_at_unix is not None or revoked is not None
+    return revoked is not None and any(name in text for text in revoked.evidence)
 
 
 def _boot_p50(history: History, release: ReleaseId) -> float | None:
