@@ -122,10 +122,11 @@ def tls(authority: Authority, tmp_path: Path) -> ssl.SSLContext:
     [
         (SCHEDULER, "200 OK", True),
         (SCHEDULER, "500 Internal Server Error", False),
+        (SCHEDULER, "403 Forbidden", True),
         (KUBELET, "401 Unauthorized", True),
     ],
 )
-async def test_who_says_ok_to_anybody_has_to_and_of_a_kubelet_any_answer_will_do(
+async def test_who_says_that_it_is_not_well_is_not_and_who_wants_to_know_who_asks_answers(
     authority: Authority, tls: ssl.SSLContext, program: str, status: str, answers: bool
 ) -> None:
     async with saying(status, tls) as port:

@@ -100,6 +100,14 @@ def test_a_learner_that_we_keep_from_voting_beside_an_only_voter_is_not_late_by_
     assert revoked(cluster) == ["cp-x was not Ready within 60 s of its launch"]
 
 
+def test_a_death_before_its_revision_was_applied_does_not_count_for_it() -> None:
+    """A person took the release nevertheless while its first instance was being ended."""
+    cluster = tried().open("w-x", "repair", opened=NOW.unix - 30)
+    assert revoked(cluster) == ["w-x died in its soak"]
+    cluster.revision = replace(cluster.revision, applied_unix=NOW.unix - 20)
+    assert (revoked(cluster), passed(cluster)) == ([], [])
+
+
 # --- a control plane's, at the endpoint --------------------------------------------------------------------
 def unreached(launched_ago: float = 100.0, ready_ago: float = 85.0, down: float = 60.0) -> Cluster:
     """A control-plane release that `cp-x` tries as an extra voter: all of it looks well but at the endpoint."""

@@ -14,7 +14,7 @@ from risen.core.picture import BudgetSeen
 from risen.core.rules.target import target
 from risen.core.rules.view import View
 from risen.core.spec import Disruption
-from risen.core.step import CloseEntry, CompleteRevision
+from risen.core.step import CloseEntry, CompleteRevision, OpenEntry
 
 LABELS = (("app", "web"),)
 
@@ -48,15 +48,56 @@ def test_one_that_is_forced_is_waited_for() -> None:
     assert stands(left_one("force").open("w-b", "rollout", opened=NOW.unix - 70)) == []
 
 
-def test_what_waits_for_the_one_that_is_stuck_is_no_more_on_its_way() -> None:
+def test_those_that_wait_behind_the_one_that_is_stuck_are_not_replaced_yet() -> None:
+    """What closes a budget may be the new release, on which an app is not Ready."""
     cluster = left_one()
     cluster.pods.append(pod_of("web-2", "w-a", labels=LABELS))
     cluster.lives["w-a"] = Cluster.standing(3, 2).lives["w-a"]
-    assert stands(cluster) == []
     cluster.open("w-b", "rollout", opened=NOW.unix - 70)
-    assert stands(cluster) == [("w-a: its pods would not leave it", "w-b: its pods do not leave it")]
-    cluster.budgets = []
-    assert stands(cluster) == [], "it would go next"
+    assert stands(cluster) == []
+
+
+def test_nor_while_it_is_paused() -> None:
+    cluster = left_one().open("w-b", "rollout", opened=NOW.unix - 70)
+    cluster.orders[2] = RolloutIntent("i", 2, "pause", "jane")
+    assert stands(cluster) == []
+
+
+def test_nor_on_an_instance_whose_release_never_passed() -> None:
+    """It would be another trial, beside which nothing else is ever tried."""
+    cluster = left_one().open("w-b", "rollout", opened=NOW.unix - 70)
+    life = cluster.lives["w-b"]
+    cluster.lives["w-b"] = replace(life, birth=replace(life.birth, release=ReleaseId("r-tried-once")))
+    assert stands(cluster) == []
+
+
+def test_nor_while_a_place_is_empty() -> None:
+    """One is protected, and the only other is dead: it is not counted twice."""
+    cluster = left_one()
+    cluster.pods = [pod_of("job", "w-b", protected=True)]
+    cluster.bury("w-x")
+    cluster.lives.pop("w-x")
+    assert stands(cluster) == [("w-b: pod default/job is annotated so; others go on",)]
+    cluster.bury("w-a").open("w-a", "repair")
+    assert stands(cluster) == []
+
+
+def test_once_none_stays_any_more_it_stands_whole() -> None:
+    cluster = left_one()
+    cluster.pods = []
+    cluster.completed, cluster.settled = 2, cluster.revision.releases
+    cluster.completed_but = ("w-b: its pods do not leave it",)
+    assert stands(cluster) == [], "it is there still"
+    cluster.bury("w-b")
+    cluster.lives.pop("w-b")
+    assert stands(cluster) == [()]
+    cluster.completed_but = ()
+    assert stands(cluster) == []
+
+
+def test_a_pool_that_is_wanted_empty_and_is_has_nobody_to_try_its_release() -> None:
+    cluster = Cluster.standing(3, 0).apply(W)
+    assert stands(cluster) == [()]
 
 
 def test_one_that_was_skipped_stays_until_the_next_revision_and_this_one_stands() -> None:
@@ -68,6 +109,16 @@ def test_one_that_was_skipped_stays_until_the_next_revision_and_this_one_stands(
     assert stands(cluster) == [("w-b: it was skipped, its drain took too long",)]
     cluster.revision = replace(cluster.revision, applied_unix=NOW.unix)
     assert stands(cluster) == [], "it was skipped in an older revision"
+
+
+def test_the_first_instance_is_no_surplus_while_it_is_tried_though_all_others_were_skipped() -> None:
+    cluster = left_one("skip").open("w-b", "rollout", closed_unix=NOW.unix, outcome="skipped")
+    cluster.lives["w-a"] = Cluster.standing(3, 2).lives["w-a"]
+    cluster.open("w-a", "rollout", closed_unix=NOW.unix, outcome="skipped")
+    cluster.revision = replace(cluster.revision, applied_unix=NOW.unix - 200)
+    assert [step.reason for step in cluster.steps(OpenEntry)] == ["scale-down"]  # type: ignore[attr-defined]
+    cluster.passed.pop(ReleaseId("r-w-new"))
+    assert cluster.steps(OpenEntry) == []
 
 
 def test_a_pod_that_may_not_be_disrupted_does_not_keep_the_revision_from_standing() -> None:

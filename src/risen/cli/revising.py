@@ -135,6 +135,8 @@ async def apply_planned(cluster: Cluster, plan: records.PlanFile, options: Apply
         raise click.ClickException(f"the plan is for another cluster that was called {plan.name}: plan again")
     last = await read_newest(cluster.store)
     if last is not None and same_wish(last, plan.revision):
+        if options.override:
+            return await _nothing_changed(cluster, last, options)
         click.echo(f"apply   revision {last.number}: this plan was applied already")
         return False
     if last is None or records.foundation(last) != plan.stood_on:

@@ -146,8 +146,9 @@ class Eyes:
             return ()
         if isinstance(provider, Unseen):
             raise Unreachable(f"addresses of instances are not known: {provider.error}")
-        seen = await self._ask(tried, provider.value)
-        if not all(port.answers for port in seen.values()):
+        doubted = any(not port.answers for port in self.ports.values())
+        seen = await self._ask((*tried, *beside(history, tried)) if doubted else tried, provider.value)
+        if not doubted and not all(port.answers for port in seen.values()):
             seen |= await self._ask(beside(history, tried), provider.value)
         self.ports = seen
         return tuple(seen.values())

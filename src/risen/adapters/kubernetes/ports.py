@@ -1,7 +1,8 @@
 """Implements `interfaces.ports.Ports`: asks Kubernetes' own programs for their health, as a load balancer would.
 
-kube-controller-manager and kube-scheduler say `ok` to anybody (`--authorization-always-allow-paths`); of kubelet and
-kube-proxy any answer will do: the one wants to know who asks, the other says 503 while its node is being emptied.
+kube-controller-manager and kube-scheduler say `ok` to anybody, unless told otherwise
+(`--authorization-always-allow-paths`), and something else where they are not well. A kubelet wants to know who asks,
+and a kube-proxy says 503 while its node is being emptied: of these any answer will do.
 Source: Kubernetes, "Ports and Protocols"; k8s.io/apiserver, authorization options.
 """
 
@@ -16,11 +17,12 @@ import aiohttp
 from risen.core.ports import Door
 from risen.transport.faults import TRANSPORT_FAULTS
 
-ASK_SECONDS = 3.0
+ASK_SECONDS = 2.0
 PATH = "/healthz"
 SCHEMES = MappingProxyType({"kube-proxy": "http"})
 """All others serve under a certificate of the cluster's CA."""
-SAYS_OK = frozenset({"kube-controller-manager", "kube-scheduler"})
+SAYS_HOW_IT_IS = frozenset({"kube-controller-manager", "kube-scheduler"})
+OK, DENIED = 200, (401, 403)
 
 
 class PortClient:
@@ -31,7 +33,7 @@ class PortClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(self, doors: tuple[Door, ...]) -> tuple[bool, ...]:
-        """See `Ports.ask`. Each is given 3 s."""
+        """See `Ports.ask`. Each is given 2 s."""
         return tuple(await asyncio.gather(*(self._answers(door) for door in doors)))
 
     async def close(self) -> None:
@@ -44,7 +46,7 @@ class PortClient:
         url = f"{SCHEMES.get(door.program, 'https')}://{door.address}:{door.port}{PATH}"
         try:
             async with self._opened().get(url, allow_redirects=False) as answer:
-                return answer.status == 200 or door.program not in SAYS_OK
+                return door.program not in SAYS_HOW_IT_IS or answer.status in (OK, *DENIED)
         except TRANSPORT_FAULTS:
             return False
 

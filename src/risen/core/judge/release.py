@@ -57,7 +57,7 @@ def _judge_beside_others(facts: Facts, verdicts: Verdicts, trial: Trial) -> Rele
 def _alone(facts: Facts, verdicts: Verdicts, trial: Trial) -> ReleaseVerdict:
     """By what is seen of this instance."""
     life, name = trial.life, trial.life.birth.instance
-    taken = _taken_out(facts, life)
+    taken = _taken_out(facts, trial)
     if taken is not None:
         return taken
     if facts.state(name) is InstanceState.UNKNOWN or facts.kubernetes is None:
@@ -75,8 +75,10 @@ def _others_are_fine(facts: Facts, verdicts: Verdicts, life: Life) -> bool:
     )
 
 
-def _taken_out(facts: Facts, life: Life) -> ReleaseVerdict | None:
-    """What repair concluded of it counts; what people asked for does not, and of that nothing that let it live."""
+def _taken_out(facts: Facts, trial: Trial) -> ReleaseVerdict | None:
+    """What repair concluded of it in this revision counts; what people asked for does not, and of that nothing that let
+    it live."""
+    life = trial.life
     entries = [
         entry
         for entry in facts.history.entries.values()
@@ -84,7 +86,7 @@ def _taken_out(facts: Facts, life: Life) -> ReleaseVerdict | None:
         and (entry.reason in (REPAIR, NEVER_JOINED) or entry.outcome not in LET_LIVE)
     ]
     for entry in entries:
-        if entry.reason in (REPAIR, NEVER_JOINED):
+        if entry.reason in (REPAIR, NEVER_JOINED) and entry.opened_unix >= trial.applied_unix:
             when = "in its soak" if life.ready_at_unix is not None else "before it was Ready"
             return Bad((f"{life.birth.instance} died {when}", *entry.evidence))
     if entries:

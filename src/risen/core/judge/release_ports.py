@@ -23,13 +23,11 @@ def on_trial(history: History) -> tuple[Life, ...]:
 
 
 def beside(history: History, tried: tuple[Life, ...]) -> tuple[Life, ...]:
-    """Some others of the same roles: where they are silent as well, a silent port says nothing of a release."""
+    """Some others, of the same roles first: where they are silent as well, a silent port says nothing of a release. In
+    a pool of one that may be another role's: every node has a kubelet and a kube-proxy."""
     roles = {life.birth.role for life in tried}
-    found: list[Life] = []
-    for role in sorted(roles):
-        good = (life for life in _ready(history) if life.birth.release in history.passed)
-        found += [life for life in good if life.birth.role is role][:MOST_BESIDE]
-    return tuple(found)
+    good = [life for life in _ready(history) if life.birth.release in history.passed]
+    return tuple(sorted(good, key=lambda life: life.birth.role not in roles)[: MOST_BESIDE * len(roles)])
 
 
 def _ready(history: History) -> list[Life]:
@@ -51,7 +49,7 @@ def silent_port(facts: Facts, trial: Trial, until_unix: float) -> ReleaseVerdict
         return Halted(unseen, "ports cannot be asked", lasts=True, awaits=f"the ports of {name} to be asked")
     mine = {seen.program: seen for seen in facts.ports if seen.instance == name}
     if not mine.keys() >= set(trial.programs):
-        return NotYet(f"the ports of {name} to be asked")
+        return NotYet(f"the ports of {name} to be asked", holds=True)
     silent = [mine[program] for program in trial.programs if not mine[program].answers]
     return _silent(facts, trial, silent[0], until_unix) if silent else None
 
@@ -68,7 +66,7 @@ def _silent(facts: Facts, trial: Trial, silent: PortSeen, until_unix: float) -> 
         why = f"no {what} answers at port {silent.port}: the trouble may not be {silent.instance}'s own"
         return Halted(why, f"no {what} answers", lasts=True, awaits=for_what)
     if facts.now.unix < until_unix or for_seconds < SETTLE_SECONDS:
-        return NotYet(for_what, max(until_unix, facts.now.unix + SETTLE_SECONDS - for_seconds))
+        return NotYet(for_what, max(until_unix, facts.now.unix + SETTLE_SECONDS - for_seconds), holds=True)
     return Bad(
         (
             f"{silent.instance}: its {what} does not answer at port {silent.port}, for {for_seconds:.0f} s by now",
@@ -79,5 +77,6 @@ def _silent(facts: Facts, trial: Trial, silent: PortSeen, until_unix: float) -> 
 def answering_since(facts: Facts, trial: Trial) -> float:
     """Since when all of them do, in unix seconds; 0 where none was ever missed."""
     name = trial.life.birth.instance
-    since = max((seen.since for seen in facts.ports or () if seen.instance == name), default=0.0)
+    mine = (seen for seen in facts.ports or () if seen.instance == name and seen.program in trial.programs)
+    since = max((seen.since for seen in mine), default=0.0)
     return facts.now.unix - (facts.now.boot - since) if since else 0.0

@@ -48,10 +48,12 @@ class Soaking:
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """What the instance is awaited for, and until when (unix seconds; None without bound)."""
+    """What the instance is awaited for, and until when (unix seconds; None without bound). `holds`: it looks bad so
+    far, and nobody's place is taken for it."""
 
     for_what: str
     until_unix: float | None = None
+    holds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Trial:
     """The first instance of a release and what is asked of it. `takes_over`: the instance whose pods it takes is
     still to go; `took_over_unix` when it went; `gone_past`: causes that do not halt it, by a person's word;
     `served_before`: whose pods were Ready on the one before, as in `Entry`; `programs`: those that have to answer at
-    their ports."""
+    their ports; `applied_unix`: when its revision was."""
 
     life: Life
     soak_seconds: float
@@ -79,6 +81,7 @@ class Trial:
     gone_past: tuple[str, ...] = ()
     served_before: frozenset[str] = frozenset()
     programs: tuple[str, ...] = ()
+    applied_unix: float = 0.0
 
     def counts(self, pod: PodSeen) -> bool:
         """Whether a pod has to be Ready: nobody said that the rollout goes on past the failing of its like."""

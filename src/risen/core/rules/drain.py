@@ -18,7 +18,7 @@ from risen.core.rules.balancers import leave_balancers
 from risen.core.rules.drainable import called_off, may_force, pods_to_move, protected
 from risen.core.rules.repair import open_entry
 from risen.core.rules.rollout import most_surge
-from risen.core.rules.target import outdated
+from risen.core.rules.target import is_tried, outdated
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.safety.budget import budget_blocks
 from risen.core.safety.claims import MOST_IN_FLIGHT
@@ -65,7 +65,8 @@ def _goes(view: View, name: InstanceName) -> bool:
 def _surplus(view: View) -> list[tuple[PoolSpec, int]]:
     """Pools with more instances than wanted, and how many more; a pool that is wanted no more wants none.
 
-    What a rollout launched ahead is no surplus while there is still one to take the place of.
+    What a rollout launched ahead is no surplus while there is still one to take the place of, nor while it is tried:
+    where all others were skipped meanwhile there is none.
     """
     pools = {pool.name: pool for pool in view.pools}
     for life in view.facts.lives.values():
@@ -75,7 +76,8 @@ def _surplus(view: View) -> list[tuple[PoolSpec, int]]:
     for name, pool in sorted(pools.items()):
         if pool.role is Role.CONTROL_PLANE:
             continue
-        ahead = min(most_surge(pool), len(outdated(view, PoolName(name)))) if pool.replicas else 0
+        going = max(len(outdated(view, PoolName(name))), int(is_tried(view, PoolName(name))))
+        ahead = min(most_surge(pool), going) if pool.replicas else 0
         counted.append((pool, len(view.staying(PoolName(name))) - pool.replicas - ahead))
     return [(pool, count) for pool, count in counted if count > 0]
 

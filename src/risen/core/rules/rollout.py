@@ -286,7 +286,9 @@ def _choose_sick(view: View, one: Outdated) -> RuleOutput:
         starts = one.reason == ROLLOUT and view.verdict(name) is Verdict.STARTING
         if starts and not is_sent_away(view, one.life.birth.pool):
             return RuleOutput()
-        then = f"it is {view.verdict(name)} and nothing else goes before it: `risen kill {name}` replaces it"
+        sick = view.verdict(name) is Verdict.SICK
+        mend = f": `risen kill {name}` replaces it" if sick else ""
+        then = f"it is {view.verdict(name)} and nothing else goes before it{mend}"
         refusal = protected(view, name, then)
         if refusal is not None:
             return RuleOutput(blocked=(refusal,))

@@ -97,6 +97,12 @@ def exposed(view: View, release: ReleaseId) -> tuple[InstanceName, ...]:
     return tuple(sorted({*lives, *born}))
 
 
+def is_tried(view: View, pool: PoolName) -> bool:
+    """Whether an instance of a pool tries what it is headed for."""
+    wanted = target(view, pool)
+    return wanted is not None and not has_passed(view, wanted.release) and bool(exposed(view, wanted.release))
+
+
 def lost_in_trial(view: View, release: ReleaseId) -> tuple[Life, ...]:
     """Instances of a release that repair took since its revision was applied."""
     history = view.facts.history

@@ -34,9 +34,12 @@ MOST_NAMED = 3
 def propose(view: View) -> RuleOutput:
     """PassRelease, HaltRelease, RevokeRelease, CompleteRevision."""
     history = view.facts.history
-    if going_back(view) is not None or history.completed >= view.revision.number:
+    if going_back(view) is not None:
         return RuleOutput()
-    waiting = unpassed(view)
+    if history.completed >= view.revision.number:
+        stands_but = history.completed_but and view.cannot_see("provider", "kubernetes") is None
+        return complete(view) if stands_but else RuleOutput()
+    waiting = [release for release in unpassed(view) if _has_places(view, release)]
     trials = [(release, life) for release in waiting if (life := _tried_by(view, release)) is not None]
     unseen = view.cannot_see("provider", "kubernetes")
     if unseen is not None:
@@ -44,6 +47,12 @@ def propose(view: View) -> RuleOutput:
     if waiting:
         return gather(*(_judge(view, release, life) for release, life in trials))
     return complete(view)
+
+
+def _has_places(view: View, release: PoolRelease) -> bool:
+    """Whether there is anybody to try it: a pool that is wanted empty, and is, tries nothing."""
+    pool = view.pool(release.pool)
+    return pool is None or pool.replicas > 0 or bool(view.of_pool(pool.name))
 
 
 def _tried_by(view: View, release: PoolRelease) -> Life | None:
@@ -65,7 +74,10 @@ def _tried_by(view: View, release: PoolRelease) -> Life | None:
 def is_doubtful(view: View, release: PoolRelease) -> bool:
     """Whether a release that is being tried looks bad, or cannot be judged: nothing more is taken for it."""
     life = _tried_by(view, release)
-    return life is not None and isinstance(_with_gates(view, life), Bad | Halted)
+    if life is None:
+        return False
+    verdict = _with_gates(view, life)
+    return isinstance(verdict, Bad | Halted) or (isinstance(verdict, NotYet) and verdict.holds)
 
 
 def is_halted(view: View, release: PoolRelease) -> bool:
@@ -85,6 +97,7 @@ def _verdict(view: View, life: Life) -> ReleaseVerdict:
         gone_past=view.facts.history.gone_past.get(view.revision.number, ()),
         served_before=_served_before(view, life),
         programs=programs_told(view.revision.spec, life.birth.role),
+        applied_unix=view.revision.applied_unix,
     )
     return judge_release(view.facts, view.verdicts, trial)
 
