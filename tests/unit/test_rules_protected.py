@@ -131,14 +131,14 @@ def test_what_a_person_asks_another_for_is_planned_too() -> None:
     assert (cluster.steps(OpenEntry), "do-not-disrupt" in cluster.blocked()) == ([], True)
 
 
-def test_a_sick_voter_is_taken_by_no_rollout_either_and_what_takes_it_is_said() -> None:
+def test_a_voter_that_has_gone_bad_is_taken_by_no_rollout_either_and_that_is_said() -> None:
     cluster = Cluster.standing(3, 0).apply(CP).serve("cp-x").of_release("cp-x")
     cluster.passed[ReleaseId("r-cp-new")] = ("tried",)
     cluster.nodes["cp-b"] = replace(cluster.nodes["cp-b"], lease_renewed_unix=NOW.unix - 26)
     assert [step.subject for step in cluster.steps(OpenEntry)] == ["cp-b"]  # type: ignore[attr-defined]
     cluster.pods = [pod_of("batch", "cp-b", protected=True)]
     assert cluster.steps(OpenEntry) == []
-    assert cluster.blocked()["do-not-disrupt"].endswith("`risen kill cp-b` replaces it")
+    assert cluster.blocked()["do-not-disrupt"].endswith("it is Suspect and nothing else goes before it")
     cluster.kill("cp-b")
     assert [(step.subject, step.reason) for step in cluster.steps(OpenEntry)] == [  # type: ignore[attr-defined]
         ("cp-b", "kill")
