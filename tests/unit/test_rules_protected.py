@@ -138,7 +138,7 @@ def test_a_voter_that_has_gone_bad_is_taken_by_no_rollout_either_and_that_is_sai
     assert [step.subject for step in cluster.steps(OpenEntry)] == ["cp-b"]  # type: ignore[attr-defined]
     cluster.pods = [pod_of("batch", "cp-b", protected=True)]
     assert cluster.steps(OpenEntry) == []
-    assert cluster.blocked()["do-not-disrupt"].endswith("it is Suspect and nothing else goes before it")
+    assert cluster.blocked()["do-not-disrupt"].endswith("if that lasts `risen kill cp-b` replaces it")
     cluster.kill("cp-b")
     assert [(step.subject, step.reason) for step in cluster.steps(OpenEntry)] == [  # type: ignore[attr-defined]
         ("cp-b", "kill")

@@ -286,9 +286,7 @@ def _choose_sick(view: View, one: Outdated) -> RuleOutput:
         starts = one.reason == ROLLOUT and view.verdict(name) is Verdict.STARTING
         if starts and not is_sent_away(view, one.life.birth.pool):
             return RuleOutput()
-        sick = view.verdict(name) is Verdict.SICK
-        mend = f": `risen kill {name}` replaces it" if sick else ""
-        then = f"it is {view.verdict(name)} and nothing else goes before it{mend}"
+        then = f"it is {view.verdict(name)}, nothing goes before it; if that lasts `risen kill {name}` replaces it"
         refusal = protected(view, name, then)
         if refusal is not None:
             return RuleOutput(blocked=(refusal,))
