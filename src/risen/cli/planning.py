@@ -111,6 +111,9 @@ def _tell_replicas(now: ClusterSpec, wanted: ClusterSpec) -> None:
         if more:
             how = "launch" if more > 0 else "drain and delete"
             click.echo(f"  {pool.name}: {how} {abs(more)}{_voters_words(pool)}")
+    for pool in now.pools:
+        if wanted.pool(pool.name) is None:
+            click.echo(f"  {pool.name}: drain and delete all {pool.replicas}, once the other pools serve")
 
 
 def _voters_words(pool: PoolSpec) -> str:

@@ -12,8 +12,8 @@ from risen.cli.context import ask, cluster_option, opened, run, yes_option
 from risen.cli.glimpse import Glimpse, Looker, glance
 from risen.cli.output import output_option, tell_data
 from risen.core.history import History, RolloutIntent
+from risen.core.judge.back import ABORT, PAUSE, RESUME
 from risen.core.judge.trial import Halted
-from risen.core.rules.target import ABORT, PAUSE, RESUME
 from risen.core.spec import Revision
 from risen.engine.past import load_past
 

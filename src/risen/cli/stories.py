@@ -14,9 +14,9 @@ from risen.cli.words import moment, span
 from risen.codec import records
 from risen.core import events as happened
 from risen.core.events import Event
+from risen.core.judge.back import ABORT, PAUSE
 from risen.core.names import InstanceName, ReleaseId
 from risen.core.reasons import ROLLING
-from risen.core.rules.target import ABORT, PAUSE
 from risen.core.spec import Revision
 from risen.engine.record import read_revision
 from risen.interfaces.store import Store

@@ -25,6 +25,7 @@ class Effect(StrEnum):
     NOTHING = "replaces nothing"
     ROLLS = "rolls instances"
     FIXED = "fixed once the cluster is up"
+    ENDS = "its instances are drained and ended"
 
 
 EFFECTS: Mapping[str, Effect] = MappingProxyType(
@@ -127,7 +128,9 @@ def compare(old: ClusterSpec, new: ClusterSpec) -> tuple[Change, ...]:
 def _change(path: str, old: str, new: str) -> Change:
     """A change of one field. The control plane's own pool neither comes nor goes: its members hold the data."""
     control_plane = f"a {Role.CONTROL_PLANE.value} pool"
-    effect = Effect.FIXED if path.endswith("]") and control_plane in (old, new) else effect_of(path)
+    effect = effect_of(path)
+    if path.endswith("]"):
+        effect = Effect.FIXED if control_plane in (old, new) else effect if new else Effect.ENDS
     return Change(path, old, new, effect)
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from risen.codec import records
 from risen.core.history import Intent, LiftIntent, ReplaceIntent, RolloutIntent, ScaleIntent
+from risen.core.judge.back import RESUME
 from risen.core.names import InstanceName, PoolName, ReleaseId
-from risen.core.rules.target import RESUME
 from risen.core.spec import ClusterSpec, PoolSpec, Revision
 from risen.sim.ending import Ending
 from risen.sim.images import Behaviour

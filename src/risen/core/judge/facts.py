@@ -140,6 +140,10 @@ class Facts:
         known = {life.provider_id if life else None, seen.provider_id if seen else None}
         return frozenset(one for one in known if one)
 
+    def is_asked_to_end(self, name: InstanceName) -> bool:
+        """Whether a person wants it ended now, and it is not gone yet."""
+        return any(kill.instance == name for kill in self.history.kills)
+
     def is_over(self, name: InstanceName) -> bool:
         """Whether the story of one of ours is over: it was seen gone, and the entry that ended it is closed."""
         return name in self.history.lives and name not in self.lives

@@ -19,7 +19,7 @@ def verified_snapshot(facts: Facts, purpose: str) -> TaskResult | None:
         for key, result in facts.history.results.items()
         if key.startswith(f"{SNAPSHOT}{purpose}/")
         and result.ok
-        and facts.now.unix - result.unix < FRESH_SECONDS
+        and abs(facts.now.unix - result.unix) < FRESH_SECONDS
     ]
     return max(results, key=lambda result: result.unix, default=None)
 

@@ -68,14 +68,15 @@ def _left_of(facts: Facts, life: Life) -> str | None:
 
 
 def _outcome(view: View, entry: Entry) -> str | None:
-    """None while a replacement is owed and does not serve."""
+    """None while a replacement is owed and does not serve. One whose story is over without that owes nothing more:
+    where its pool has all that it wants (it was scaled down, or rolled), nobody else is born for the entry."""
     if entry.reason == SCALE_DOWN:
         return "removed"
     served = _served_by(view, entry)
     if served is not None:
         return f"replaced by {served}"
     life = view.facts.history.lives[entry.subject]
-    born = any(other.birth.entry == entry.id for other in view.facts.history.lives.values())
+    born = any(other.birth.entry == entry.id for other in view.facts.lives.values())
     pool = view.pool(life.birth.pool)
     if not born and (pool is None or missing(view, pool) <= 0):
         return "rolled" if entry.reason in ROLLING else "removed"

@@ -52,7 +52,7 @@ def propose(view: View) -> RuleOutput:
     unseen = view.cannot_see("provider", "kubernetes")
     if unseen is not None:
         return unseen
-    outputs = [_choose(view, pool, count) for pool, count in surplus]
+    outputs = [_waits(view, pool) or _choose(view, pool, count) for pool, count in surplus]
     outputs += [_drain(view, life) for life in going]
     return gather(*outputs)
 
@@ -80,6 +80,26 @@ def _surplus(view: View) -> list[tuple[PoolSpec, int]]:
         ahead = min(most_surge(pool), going) if pool.replicas else 0
         counted.append((pool, len(view.staying(PoolName(name))) - pool.replicas - ahead))
     return [(pool, count) for pool, count in counted if count > 0]
+
+
+def _waits(view: View, pool: PoolSpec) -> RuleOutput | None:
+    """A pool that is wanted no more stays until the others have what they want: under another name it may be the one
+    that takes its pods."""
+    if view.pool(pool.name) is not None:
+        return None
+    short = [
+        other for other in view.pools if other.role is pool.role and _serving(view, other) < other.replicas
+    ]
+    if not short:
+        return None
+    for_what = (
+        f"{', '.join(other.name for other in short)} to serve before the instances of {pool.name} are ended"
+    )
+    return RuleOutput(waiting=(Waiting(pool.name, for_what, view.facts.now.boot),))
+
+
+def _serving(view: View, pool: PoolSpec) -> int:
+    return sum(view.verdict(life.birth.instance) is Verdict.HEALTHY for life in view.staying(pool.name))
 
 
 def _choose(view: View, pool: PoolSpec, count: int) -> RuleOutput:
@@ -149,7 +169,7 @@ def let_live(view: View, entry: Entry, outcome: str) -> RuleOutput:
             waiting=(Waiting(name, "what an earlier controller may have sent", since, landed_at),)
         )
     node = facts.nodes.get(name)
-    if node is not None and node.our_cordon:
+    if node is not None and node.our_cordon and not facts.is_asked_to_end(name):
         return RuleOutput(steps=(UncordonNode(node.name, node.uid),))
     return RuleOutput(steps=(CloseEntry(entry.id, outcome),))
 

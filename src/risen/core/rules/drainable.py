@@ -125,11 +125,12 @@ def _would_leave(view: View, name: InstanceName) -> bool:
 
 
 def called_off(view: View, entry: Entry) -> str | None:
-    """With what outcome it is let live; None while it goes. Once its button is pressed there is no way back."""
+    """With what outcome it is let live; None while it goes. Once its button is pressed there is no way back. What a
+    person wants ended now is not drained any more: repair ends it."""
     seen = view.facts.ours.get(entry.subject)
     if seen is None or seen.power_pressed_at is not None or _is_being_pressed(view, entry.subject):
         return None
-    if wanted_again(view, entry):
+    if wanted_again(view, entry) or view.facts.is_asked_to_end(entry.subject):
         return CALLED_OFF
     if _may_be_skipped(view, entry):
         return SKIPPED

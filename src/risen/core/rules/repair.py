@@ -149,12 +149,13 @@ def _with_entry(scene: _Scene, life: Life) -> RuleOutput:
         return RuleOutput()
     state = facts.state(name)
     since = facts.boot_of(entry.opened_unix)
+    reason = KILL if facts.is_asked_to_end(name) else entry.reason
     if state is InstanceState.STOPPED:
-        return _stopped_with_entry(scene, life, entry.reason)
+        return _stopped_with_entry(scene, life, reason)
     if state is InstanceState.UNFINISHED:
         return RuleOutput(steps=_destroy(view, life))
     if state in (InstanceState.STARTING, InstanceState.RUNNING):
-        if entry.reason in ENDS_RUNNING:
+        if reason in ENDS_RUNNING:
             return RuleOutput(steps=_destroy(view, life))
         return RuleOutput(waiting=(Waiting(name, "it came back: Ready, or its end", since),))
     if state is InstanceState.UNKNOWN:

@@ -135,11 +135,11 @@ def _before(view: View, pool: PoolSpec) -> tuple[str, ...]:
 
 
 def _order(view: View, one: Outdated) -> tuple[bool, bool, float, str]:
-    """What does not serve goes first, etcd's leader last, else the oldest first."""
+    """What does not serve goes first, be it etcd's leader, which goes last else; the oldest before younger ones."""
     name = one.life.birth.instance
     member = view.facts.member_of(name)
     leads = member is not None and member.leader
-    return leads, view.verdict(name) is Verdict.HEALTHY, one.life.birth.born_unix, name
+    return view.verdict(name) is Verdict.HEALTHY, leads, one.life.birth.born_unix, name
 
 
 def _roll(view: View, pool: PoolSpec) -> RuleOutput:
@@ -218,7 +218,8 @@ def _cost(view: View, pool: PoolSpec, one: Outdated, free: int) -> int | None:
     match view.verdict(one.life.birth.instance):
         case Verdict.HEALTHY | Verdict.STARTING | Verdict.SUSPECT | Verdict.SICK:
             bad = one.life.birth.release in view.facts.history.revoked
-            return 0 if free >= 0 or bad else None
+            never_served = one.life.ready_at_unix is None
+            return 0 if free >= 0 or bad or never_served else None
         case _:
             return None
 
@@ -249,7 +250,7 @@ def _choose_control_plane(view: View, roll: PoolRoll) -> RuleOutput:
     if not roll.passed:
         return _until_passed(view, roll, first)
     if view.verdict(first.life.birth.instance) is not Verdict.HEALTHY:
-        return _choose_sick(view, first)
+        return _choose_sick(view, roll, first)
     if roll.spare < 1 or available(view, pool) < pool.replicas + 1:
         return RuleOutput()
     blocked: list[Blocked] = []
@@ -278,12 +279,14 @@ def _until_passed(view: View, roll: PoolRoll, first: Outdated) -> RuleOutput:
     return RuleOutput(waiting=(Waiting(name, for_what, view.facts.now.boot),))
 
 
-def _choose_sick(view: View, one: Outdated) -> RuleOutput:
+def _choose_sick(view: View, roll: PoolRoll, one: Outdated) -> RuleOutput:
     """What has gone bad is taken as long as the others are etcd's quorum: safety has the last word on it. No other goes
-    before it, so where a pod asks not to be disrupted it is said what takes it all the same."""
+    before it, so where a pod asks not to be disrupted it is said what takes it all the same. One that still starts gets
+    its time, but not where all that are wanted serve without it."""
     name = one.life.birth.instance
     if view.verdict(name) in (Verdict.STARTING, Verdict.SUSPECT, Verdict.SICK) and one.reason in ROLLING:
         starts = one.reason == ROLLOUT and view.verdict(name) is Verdict.STARTING
+        starts = starts and available(view, roll.pool) < roll.pool.replicas
         if starts and not is_sent_away(view, one.life.birth.pool):
             return RuleOutput()
         then = f"it is {view.verdict(name)}, nothing goes before it; if that lasts `risen kill {name}` replaces it"

@@ -14,15 +14,22 @@ from risen.core.judge.verdict import Verdict
 from risen.core.names import PoolName
 from risen.core.reasons import ROLLING
 from risen.core.rules.drainable import is_stuck, pods_to_move, protected
-from risen.core.rules.target import is_paused, skipped, target
+from risen.core.rules.target import has_passed, is_paused, skipped, target
 from risen.core.rules.view import RuleOutput, View
-from risen.core.spec import PoolSpec
+from risen.core.spec import PoolRelease, PoolSpec
 from risen.core.step import CompleteRevision
+
+
+def stands_whole(view: View) -> bool:
+    """Whether there is nothing more to be said of a revision: it stands, without any exception."""
+    history, revision = view.facts.history, view.revision
+    stands = history.completed >= revision.number and set(history.settled) == set(revision.releases)
+    return stands and not history.completed_but
 
 
 def complete(view: View) -> RuleOutput:
     """CompleteRevision, once every instance of every pool is what is wanted and serves, but for those that stay; and
-    again once none does any more."""
+    again once none does any more, or a pool that was empty has tried its release."""
     revision, stuck = view.revision, dict(_stuck(view))
     going = {name for name, entry in view.facts.entries.items() if entry.reason in ROLLING}
     if going - stuck.keys():
@@ -33,10 +40,25 @@ def complete(view: View) -> RuleOutput:
         if not _is_followed(view, pool, frozenset(kept), sum(of == pool.name for of, _ in stuck.values())):
             return RuleOutput()
         stays += [f"{name}: {why}" for name, why in kept.items()]
-    if stays and (is_paused(view) or view.facts.history.completed >= revision.number):
+    history, releases = view.facts.history, _tried(view)
+    stood = history.completed >= revision.number
+    if stays and (stood or is_paused(view)):
         return RuleOutput()
-    step = CompleteRevision(revision.number, revision.releases, revision.addons, tuple(sorted(stays)))
+    if stood and not history.completed_but and set(history.settled) == set(releases):
+        return RuleOutput()
+    step = CompleteRevision(revision.number, releases, revision.addons, tuple(sorted(stays)))
     return RuleOutput(steps=(step,))
+
+
+def _tried(view: View) -> tuple[PoolRelease, ...]:
+    """The releases that stand. A pool that is empty has tried nothing: what stood before stands on, if anything did, and
+    its first instance tries the new one."""
+    history = view.facts.history
+    return tuple(
+        stands
+        for release in view.revision.releases
+        if (stands := release if has_passed(view, release.release) else history.settled_release(release.pool))
+    )
 
 
 def _is_followed(view: View, pool: PoolSpec, kept: frozenset[str], stuck: int) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from risen.core.history import Entry, Life
+from risen.core.judge.back import PAUSE, why_gone_back
 from risen.core.names import InstanceName, PoolName, ReleaseId, Role
 from risen.core.reasons import (
     EXPIRY,
@@ -27,24 +28,12 @@ from risen.core.spec import PoolRelease, PoolSpec
 
 HELD_BY_ORDER = frozenset({ROLLOUT, ROLLBACK})
 """Reasons that follow the order of pools; what people ask for and what expires does not wait for others."""
-PAUSE, RESUME, ABORT = "pause", "resume", "abort"
-"""Orders of people on a revision's rollout; the last one holds."""
 
 
 @once
 def going_back(view: View) -> str | None:
-    """Why the revision is gone back from; None while it is headed for. Without one that stood there is no back."""
-    history, revision = view.facts.history, view.revision
-    if not history.settled or history.completed >= revision.number:
-        return None
-    order = history.orders.get(revision.number)
-    if order is not None and order.order == ABORT:
-        return f"aborted by {order.by or 'somebody'}"
-    for release in revision.releases:
-        revoked = history.revoked.get(release.release)
-        if revoked is not None:
-            return f"{revoked.release} is revoked: {'; '.join(revoked.evidence)}"
-    return None
+    """Why the revision is gone back from; None while it is headed for."""
+    return why_gone_back(view.facts.history, view.revision)
 
 
 def is_backward(view: View) -> bool:
@@ -225,7 +214,8 @@ def outdated(view: View, pool: PoolName) -> tuple[Outdated, ...]:
 def _asked(view: View) -> dict[InstanceName, str]:
     """Those that people asked another for, with their words. What was put off is asked for still."""
     history = view.facts.history
-    put_off = [e for e in history.entries.values() if e.reason == REPLACE and e.outcome == PUT_OFF]
+    last = {one.subject: one for one in sorted(history.entries.values(), key=lambda one: one.opened_unix)}
+    put_off = [one for one in last.values() if one.reason == REPLACE and one.outcome == PUT_OFF]
     asked = {entry.subject: "; ".join(entry.evidence) for entry in put_off}
     for one in history.replaces:
         asked[one.instance] = f"asked by {one.by or 'somebody'}: {one.reason or 'no reason given'}"

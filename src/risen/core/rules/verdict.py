@@ -15,7 +15,7 @@ from risen.core.ports import programs_told
 from risen.core.reasons import ROLLING
 from risen.core.rules.drainable import drains_until, is_put_off, is_stuck, protected
 from risen.core.rules.gates import gates_of
-from risen.core.rules.standing import complete
+from risen.core.rules.standing import complete, stands_whole
 from risen.core.rules.target import (
     going_back,
     has_passed,
@@ -33,12 +33,8 @@ MOST_NAMED = 3
 
 def propose(view: View) -> RuleOutput:
     """PassRelease, HaltRelease, RevokeRelease, CompleteRevision."""
-    history = view.facts.history
-    if going_back(view) is not None:
+    if going_back(view) is not None or stands_whole(view):
         return RuleOutput()
-    if history.completed >= view.revision.number:
-        stands_but = history.completed_but and view.cannot_see("provider", "kubernetes") is None
-        return complete(view) if stands_but else RuleOutput()
     waiting = [release for release in unpassed(view) if _has_places(view, release)]
     trials = [(release, life) for release in waiting if (life := _tried_by(view, release)) is not None]
     unseen = view.cannot_see("provider", "kubernetes")

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from risen.core.blocked import Blocked, Waiting
 from risen.core.history import Life
+from risen.core.judge.back import why_gone_back
 from risen.core.judge.facts import Facts
 from risen.core.judge.verdict import Judgement, Verdict
 from risen.core.names import InstanceName, PoolName, Role
@@ -73,7 +74,11 @@ class View:
         return self._scaled(pool) if pool is not None else None
 
     def _scaled(self, pool: PoolSpec) -> PoolSpec:
-        """Where an autoscaler owns the number it is what was asked for last, between its bounds."""
+        """Where an autoscaler owns the number it is what was asked for last, between its bounds. A pool that came with a
+        revision that is gone back from has nothing to go back to: none of it are wanted."""
+        history = self.facts.history
+        if why_gone_back(history, self.revision) and history.settled_release(pool.name) is None:
+            return replace(pool, replicas=0, max_replicas=None)
         asked = self.facts.history.scaled.get(pool.name)
         if pool.max_replicas is None or asked is None:
             return pool

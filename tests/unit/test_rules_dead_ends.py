@@ -1,0 +1,188 @@
+"""States that once led nowhere: nothing went on, and nobody was told why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from builders import BORN_UNIX, CP, NOW, Cluster, W, birth_of, life_of, pod_of
+from risen.core.history import Revoked, RolloutIntent
+from risen.core.names import PoolName, ReleaseId, Role
+from risen.core.picture import BudgetSeen
+from risen.core.spec import PoolSpec
+from risen.core.step import (
+    CloseEntry,
+    CompleteRevision,
+    Destroy,
+    EvictPod,
+    OpenEntry,
+    PowerOn,
+    UncordonNode,
+    WriteBirth,
+)
+
+
+def opened(cluster: Cluster) -> list[tuple[str, str]]:
+    return [(step.subject, step.reason) for step in cluster.steps(OpenEntry)]  # type: ignore[attr-defined]
+
+
+# --- an entry whose replacement came to nothing -------------------------------------------------------------
+def came_to_nothing() -> Cluster:
+    """`w-b` died; the replacement that was born for it is gone too, its own entry closed; the pool is whole."""
+    cluster = Cluster.standing(3, 2)
+    cluster.lives["w-d"] = life_of("w-d", gone_at_unix=NOW.unix - 100)
+    cluster.open("w-d", "repair", opened=NOW.unix - 120)
+    cluster.lives["w-e"] = replace(
+        life_of("w-e", gone_at_unix=NOW.unix - 60, ready_at_unix=None), birth=birth_of("w-e", "w-d-1")
+    )
+    return cluster.open("w-e", "scale-down", opened=NOW.unix - 90)
+
+
+def test_an_entry_is_closed_whose_replacement_came_to_nothing_where_the_pool_has_all_it_wants() -> None:
+    cluster = came_to_nothing()
+    cluster.entries["w-e-1"] = replace(cluster.entries["w-e-1"], closed_unix=NOW.unix - 50, outcome="removed")
+    assert cluster.steps(CloseEntry) == [CloseEntry("w-d-1", "removed")]
+    cluster.lives.pop("w-b")
+    cluster.instances.pop("w-b")
+    assert cluster.steps(CloseEntry) == [], "one is owed"
+
+
+def test_while_the_replacement_is_there_it_is_waited_for() -> None:
+    cluster = came_to_nothing()
+    assert cluster.steps(CloseEntry) == [CloseEntry("w-e-1", "removed")]
+
+
+# --- a kill of what is being drained, or came back ----------------------------------------------------------
+def test_what_a_person_wants_ended_now_is_let_go_by_its_drain_and_ended() -> None:
+    cluster = Cluster.standing(3, 2).apply(W)
+    cluster.passed[ReleaseId("r-w-new")] = ("tried",)
+    cluster.serve("w-x").of_release("w-x").open("w-a", "rollout", opened=NOW.unix - 10)
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], unschedulable=True, our_cordon=True)
+    cluster.pods = [pod_of("web", "w-a", labels=(("app", "web"),))]
+    cluster.budgets = [BudgetSeen("default", "web", 0, 4, 4, (("app", "web"),))]
+    assert cluster.steps(CloseEntry, Destroy) == []
+    cluster.kill("w-a")
+    assert cluster.steps(CloseEntry, EvictPod, UncordonNode) == [CloseEntry("w-a-1", "called off")]
+    cluster.entries["w-a-1"] = replace(cluster.entries["w-a-1"], closed_unix=NOW.unix, outcome="called off")
+    assert ("w-a", "kill") in opened(cluster)
+
+
+def test_what_came_back_and_never_serves_is_ended_when_a_person_says_so() -> None:
+    cluster = Cluster.standing(3, 2).open("w-a", "repair")
+    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], ready=False)
+    assert cluster.steps(Destroy) == []
+    cluster.kill("w-a")
+    assert [step.instance for step in cluster.steps(Destroy)] == ["w-a"]  # type: ignore[attr-defined]
+
+
+# --- what never served --------------------------------------------------------------------------------------
+def test_a_founder_that_votes_and_never_serves_goes_once_the_mended_one_serves() -> None:
+    cluster = Cluster.standing(1, 0)
+    cluster.settled, cluster.completed, cluster.passed = (), 0, {}
+    cluster.apply(CP)
+    cluster.settled, cluster.completed = (), 0
+    cluster.lives["cp-a"] = replace(cluster.lives["cp-a"], ready_at_unix=None)
+    cluster.nodes.pop("cp-a")
+    assert opened(cluster) == []
+    cluster.serve("cp-x").of_release("cp-x")
+    assert opened(cluster) == [("cp-a", "rollout")]
+
+
+def test_workers_that_were_never_ready_make_room_for_those_that_are() -> None:
+    cluster = Cluster.standing(3, 3).apply(W)
+    cluster.passed[ReleaseId("r-w-new")] = ("tried",)
+    for name in ("w-a", "w-b", "w-c"):
+        cluster.lives[name] = replace(cluster.lives[name], ready_at_unix=None)
+        cluster.nodes[name] = replace(cluster.nodes[name], ready=False)
+    cluster.serve("w-x").of_release("w-x")
+    assert [reason for _, reason in opened(cluster)] == ["rollout"]
+
+
+def test_a_leader_that_does_not_serve_goes_before_followers_that_do() -> None:
+    cluster = Cluster.standing(3, 0).apply(CP).serve("cp-x").of_release("cp-x")
+    cluster.passed[ReleaseId("r-cp-new")] = ("tried",)
+    leader = next(name for name, member in cluster.members.items() if member.leader)
+    cluster.nodes[leader] = replace(cluster.nodes[leader], ready=False)
+    assert opened(cluster) == [(leader, "rollout")]
+
+
+# --- pools that come, go and are empty ----------------------------------------------------------------------
+def autoscaled(cluster: Cluster, least: int, most: int) -> Cluster:
+    spec = cluster.revision.spec
+    pools = tuple(
+        replace(one, replicas=least, max_replicas=most) if one.name == W else one for one in spec.pools
+    )
+    cluster.revision = replace(cluster.revision, spec=replace(spec, pools=pools))
+    return cluster
+
+
+def test_the_release_of_an_empty_pool_has_passed_nothing_and_its_first_instance_tries_it() -> None:
+    cluster = autoscaled(Cluster.standing(3, 0).apply(W), 0, 5)
+    (step,) = cluster.steps(CompleteRevision)
+    assert isinstance(step, CompleteRevision)
+    assert [(one.pool, one.release) for one in step.releases] == [("cp", "r-cp"), ("w", "r-w")]
+    cluster.completed, cluster.settled = step.revision, step.releases
+    assert cluster.steps(CompleteRevision) == []
+    cluster.scaled[W] = 2
+    assert [step.birth.release for step in cluster.steps(WriteBirth)] == ["r-w", "r-w"]  # type: ignore[attr-defined]
+    cluster.serve("w-a").serve("w-b")
+    assert [step.birth.release for step in cluster.steps(WriteBirth)] == ["r-w-new"]  # type: ignore[attr-defined]
+
+
+def test_a_pool_under_another_name_is_ended_once_the_new_one_serves() -> None:
+    cluster = Cluster.standing(3, 2)
+    spec = cluster.revision.spec
+    renamed = PoolName("x")
+    pools = tuple(replace(one, name=renamed) if one.name == W else one for one in spec.pools)
+    releases = tuple(
+        replace(one, pool=renamed) if one.pool == W else one for one in cluster.revision.releases
+    )
+    cluster.revision = replace(cluster.revision, number=2, spec=replace(spec, pools=pools), releases=releases)
+    assert opened(cluster) == []
+    assert "x to serve before the instances of w are ended" in [
+        one.for_what for one in cluster.plan().waiting
+    ]
+    cluster.serve("x-a").serve("x-b")
+    assert {reason for _, reason in opened(cluster)} == {"scale-down"}
+
+
+def test_a_pool_that_came_with_what_is_gone_back_from_goes_with_it() -> None:
+    cluster = Cluster.standing(3, 2)
+    spec, new = cluster.revision.spec, PoolName("v")
+    bad = ReleaseId("r-v")
+    release = replace(cluster.revision.releases[-1], pool=new, release=bad)
+    cluster.revision = replace(
+        cluster.revision,
+        number=2,
+        spec=replace(spec, pools=(*spec.pools, PoolSpec(new, Role.WORKER, 1))),
+        releases=(*cluster.revision.releases, release),
+    )
+    cluster.serve("v-a")
+    cluster.lives["v-a"] = replace(
+        cluster.lives["v-a"], birth=replace(cluster.lives["v-a"].birth, release=bad, born_unix=BORN_UNIX)
+    )
+    cluster.orders[2] = RolloutIntent("i", 2, "abort", "jane")
+    assert opened(cluster) == [("v-a", "scale-down")]
+    cluster.orders.clear()
+    cluster.revoked[bad] = Revoked(bad, new, 2, ("gate shop: 500",), NOW.unix)
+    assert opened(cluster) == [("v-a", "scale-down")]
+
+
+# --- one that is switched off by plan -----------------------------------------------------------------------
+def test_what_a_drain_switched_off_is_no_power_cut_for_the_one_that_died_beside_it() -> None:
+    cluster = Cluster.standing(3, 3).stop("w-a", ago=30.0).stop("w-b", ago=30.0)
+    cluster.open("w-a", "rollout")
+    assert [step.instance for step in cluster.steps(PowerOn)] == []  # type: ignore[attr-defined]
+    assert opened(cluster) == [("w-b", "repair")]
+    cluster.entries.clear()
+    assert {step.instance for step in cluster.steps(PowerOn)} == {"w-a", "w-b"}  # type: ignore[attr-defined]
+
+
+def test_what_was_put_off_and_then_skipped_is_asked_for_no_more() -> None:
+    cluster = Cluster.standing(3, 2)
+    cluster.revision = replace(cluster.revision, applied_unix=NOW.unix - 500)
+    cluster.open("w-a", "replace", opened=NOW.unix - 300, closed_unix=NOW.unix - 200, outcome="put off")
+    cluster.serve("w-x")
+    assert opened(cluster) == [("w-a", "replace")]
+    first = cluster.entries["w-a-1"]
+    cluster.entries["w-a-2"] = replace(first, id="w-a-2", opened_unix=NOW.unix - 150, outcome="skipped")
+    assert ("w-a", "replace") not in opened(cluster)
