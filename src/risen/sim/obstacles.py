@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from risen.core.history import KillIntent
 from risen.core.names import InstanceName, PoolName
 from risen.core.rules.gates import silent_cause
 from risen.core.spec import ClusterSpec, Disruption, Gate, PoolSpec
@@ -89,6 +90,22 @@ def _hold(people: People, name: InstanceName) -> Deployment:
 def _budget_skipped(people: People) -> None:
     _strict(people, "skip")
     people.ending.mixed.add(WORKER)
+
+
+def _kill_draining(people: People) -> None:
+    app, nodes = _strict(people, "stop"), people.world.kubernetes.nodes
+
+    def drained() -> list[InstanceName]:
+        old = [item.name for item in people.of_release(WORKER, 1) if item.name in nodes]
+        return [name for name in old if nodes[name].unschedulable]
+
+    def kill() -> None:
+        name = drained()[0]
+        people.ending.gone.add(name)
+        people.ask(lambda key: KillIntent(key, name, "it hangs"))
+
+    people.later("kill it", lambda: bool(drained()), kill)
+    people.later("give way", people.in_seconds(2 * DRAIN_SECONDS), lambda: _give_way(people, app))
 
 
 def _budget_forced(people: People) -> None:
@@ -317,6 +334,7 @@ HINDERED: Mapping[Happening, Callable[[People], None]] = MappingProxyType(
         Happening.POOL_HELD: _pool_held,
         Happening.BUDGET_SKIPPED: _budget_skipped,
         Happening.BUDGET_FORCED: _budget_forced,
+        Happening.KILL_DRAINING: _kill_draining,
         Happening.PROTECTED: _protected,
         Happening.PROTECTED_DRAINING: _protected_draining,
         Happening.PROTECTED_FORCED: _protected_forced,

@@ -80,6 +80,8 @@ class Happening(StrEnum):
     """A budget holds the only instance of one pool until the release of another pool is tried."""
     BUDGET_SKIPPED = "budget-skipped"
     BUDGET_FORCED = "budget-forced"
+    KILL_DRAINING = "kill-draining"
+    """A budget holds a drain; a person ends that instance, and the budget's owner gives way later."""
     PROTECTED = "protected"
     """A pod asks not to be disrupted, until its owner deletes it."""
     PROTECTED_DRAINING = "protected-draining"
