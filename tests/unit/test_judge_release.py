@@ -106,6 +106,9 @@ def test_a_death_before_its_revision_was_applied_does_not_count_for_it() -> None
     assert revoked(cluster) == ["w-x died in its soak"]
     cluster.revision = replace(cluster.revision, applied_unix=NOW.unix - 20)
     assert (revoked(cluster), passed(cluster)) == ([], [])
+    entry = cluster.entries["w-x-1"]
+    cluster.entries["w-x-1"] = replace(entry, closed_unix=NOW.unix - 25, outcome="recovered")
+    assert passed(cluster) == ["w-x served for 10 s without load"]
 
 
 # --- a control plane's, at the endpoint --------------------------------------------------------------------

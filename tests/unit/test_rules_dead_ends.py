@@ -20,6 +20,8 @@ from risen.core.step import (
     WriteBirth,
 )
 
+NEW = ReleaseId("r-x")
+
 
 def opened(cluster: Cluster) -> list[tuple[str, str]]:
     return [(step.subject, step.reason) for step in cluster.steps(OpenEntry)]  # type: ignore[attr-defined]
@@ -74,6 +76,26 @@ def test_what_came_back_and_never_serves_is_ended_when_a_person_says_so() -> Non
     assert [step.instance for step in cluster.steps(Destroy)] == ["w-a"]  # type: ignore[attr-defined]
 
 
+def handing_over(control_plane: int) -> Cluster:
+    """An old control-plane instance is being drained beside the new one, which serves."""
+    cluster = Cluster.standing(control_plane, 2).apply(CP).serve("cp-x").of_release("cp-x")
+    cluster.passed[ReleaseId("r-cp-new")] = ("tried",)
+    return cluster.open("cp-a", "rollout", opened=NOW.unix - 10)
+
+
+def test_a_kill_that_may_not_be_done_lets_the_handover_go_on() -> None:
+    solo, three = handing_over(1).kill("cp-a"), handing_over(3).kill("cp-a")
+    assert solo.steps(CloseEntry) == [], "of two voters both are needed"
+    assert three.steps(CloseEntry) == [CloseEntry("cp-a-1", "called off")]
+
+
+def test_what_was_to_go_beside_a_spare_stays_once_that_is_gone() -> None:
+    cluster = handing_over(3)
+    assert cluster.steps(CloseEntry) == []
+    cluster.bury("cp-x").open("cp-x", "repair")
+    assert CloseEntry("cp-a-1", "called off") in cluster.steps(CloseEntry)
+
+
 # --- what never served --------------------------------------------------------------------------------------
 def test_a_founder_that_votes_and_never_serves_goes_once_the_mended_one_serves() -> None:
     cluster = Cluster.standing(1, 0)
@@ -95,6 +117,14 @@ def test_workers_that_were_never_ready_make_room_for_those_that_are() -> None:
         cluster.nodes[name] = replace(cluster.nodes[name], ready=False)
     cluster.serve("w-x").of_release("w-x")
     assert [reason for _, reason in opened(cluster)] == ["rollout"]
+
+
+def test_while_a_release_is_tried_nobody_is_taken_for_booting_before_its_first_instance_serves() -> None:
+    cluster = Cluster.standing(3, 2).apply(W).serve("w-x").of_release("w-x")
+    for name in ("w-a", "w-x"):
+        cluster.lives[name] = replace(cluster.lives[name], ready_at_unix=None)
+        cluster.nodes[name] = replace(cluster.nodes[name], ready=False)
+    assert opened(cluster) == []
 
 
 def test_a_leader_that_does_not_serve_goes_before_followers_that_do() -> None:
@@ -129,20 +159,58 @@ def test_the_release_of_an_empty_pool_has_passed_nothing_and_its_first_instance_
 
 
 def test_a_pool_under_another_name_is_ended_once_the_new_one_serves() -> None:
-    cluster = Cluster.standing(3, 2)
-    spec = cluster.revision.spec
-    renamed = PoolName("x")
-    pools = tuple(replace(one, name=renamed) if one.name == W else one for one in spec.pools)
-    releases = tuple(
-        replace(one, pool=renamed) if one.pool == W else one for one in cluster.revision.releases
-    )
-    cluster.revision = replace(cluster.revision, number=2, spec=replace(spec, pools=pools), releases=releases)
+    cluster = renamed()
     assert opened(cluster) == []
     assert "x to serve before the instances of w are ended" in [
         one.for_what for one in cluster.plan().waiting
     ]
-    cluster.serve("x-a").serve("x-b")
+    for name in ("x-a", "x-b"):
+        cluster.serve(name)
+        life = cluster.lives[name]
+        cluster.lives[name] = replace(life, birth=replace(life.birth, release=NEW))
+    assert opened(cluster) == [], "its release has not passed"
+    cluster.passed[NEW] = ("tried",)
     assert {reason for _, reason in opened(cluster)} == {"scale-down"}
+    cluster.orders[2] = RolloutIntent("i", 2, "abort", "jane")
+    assert not {name for name, _ in opened(cluster)} & {"w-a", "w-b"}, "it is gone back to"
+
+
+def renamed() -> Cluster:
+    """Revision 2 calls the workers' pool `x`, with a release that nobody has tried."""
+    cluster, name = Cluster.standing(3, 2), PoolName("x")
+    spec = cluster.revision.spec
+    pools = tuple(replace(one, name=name) if one.name == W else one for one in spec.pools)
+    releases = tuple(
+        replace(one, pool=name, release=NEW) if one.pool == W else one for one in cluster.revision.releases
+    )
+    cluster.revision = replace(cluster.revision, number=2, spec=replace(spec, pools=pools), releases=releases)
+    return cluster
+
+
+def test_a_pool_under_another_name_makes_room_where_the_provider_has_none() -> None:
+    cluster = renamed()
+    cluster.lives["x-a"] = life_of("x-a", launched_at_unix=None, refused="NoCapacity")
+    assert {reason for _, reason in opened(cluster)} == {"scale-down"}
+
+
+def test_a_pool_whose_release_passed_is_kept_though_its_revision_never_stood_whole() -> None:
+    """It came with a revision that stood but for a protected pod; a later one of another pool is bad."""
+    cluster = Cluster.standing(3, 2)
+    spec, new, good, bad = cluster.revision.spec, PoolName("v"), ReleaseId("r-v"), ReleaseId("r-w-new")
+    cluster.apply(W)
+    cluster.revision = replace(
+        cluster.revision,
+        number=3,
+        spec=replace(spec, pools=(*spec.pools, PoolSpec(new, Role.WORKER, 1))),
+        releases=(*cluster.revision.releases, replace(cluster.revision.releases[-1], pool=new, release=good)),
+    )
+    cluster.serve("v-a")
+    cluster.lives["v-a"] = replace(
+        cluster.lives["v-a"], birth=replace(cluster.lives["v-a"].birth, release=good)
+    )
+    cluster.passed[good] = ("tried",)
+    cluster.revoked[bad] = Revoked(bad, W, 3, ("never Ready",), NOW.unix)
+    assert opened(cluster) == []
 
 
 def test_a_pool_that_came_with_what_is_gone_back_from_goes_with_it() -> None:
@@ -173,6 +241,9 @@ def test_what_a_drain_switched_off_is_no_power_cut_for_the_one_that_died_beside_
     cluster.open("w-a", "rollout")
     assert [step.instance for step in cluster.steps(PowerOn)] == []  # type: ignore[attr-defined]
     assert opened(cluster) == [("w-b", "repair")]
+    cluster.pods = [pod_of("web", "w-a")]
+    assert [step.instance for step in cluster.steps(PowerOn)] == ["w-b"], "nobody pressed its button"  # type: ignore[attr-defined]
+    cluster.pods = []
     cluster.entries.clear()
     assert {step.instance for step in cluster.steps(PowerOn)} == {"w-a", "w-b"}  # type: ignore[attr-defined]
 
@@ -186,3 +257,13 @@ def test_what_was_put_off_and_then_skipped_is_asked_for_no_more() -> None:
     first = cluster.entries["w-a-1"]
     cluster.entries["w-a-2"] = replace(first, id="w-a-2", opened_unix=NOW.unix - 150, outcome="skipped")
     assert ("w-a", "replace") not in opened(cluster)
+
+
+def test_a_reboot_of_the_host_in_a_drain_ends_no_pod_that_asks_to_stay() -> None:
+    cluster = Cluster.standing(3, 3).stop("w-a").open("w-a", "rollout")
+    cluster.pods = [pod_of("batch", "w-a", protected=True)]
+    cluster.host_boot = "boot-2"
+    assert "w-a" in {step.instance for step in cluster.steps(PowerOn)}  # type: ignore[attr-defined]
+    assert [step.instance for step in cluster.steps(Destroy)] == []  # type: ignore[attr-defined]
+    cluster.pods = []
+    assert [step.instance for step in cluster.steps(Destroy)] == ["w-a"]  # type: ignore[attr-defined]

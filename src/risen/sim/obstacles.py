@@ -14,7 +14,7 @@ from risen.core.spec import ClusterSpec, Disruption, Gate, PoolSpec
 from risen.sim.images import Behaviour
 from risen.sim.people import People, with_pool
 from risen.sim.rolling import last, roll, roll_all, victim
-from risen.sim.scenario import BATCH, WORKER, Happening, release
+from risen.sim.scenario import BATCH, CONTROL_PLANE, WORKER, Happening, release
 from risen.sim.workloads import Deployment, Kind, of
 
 DRAIN_SECONDS = 60.0
@@ -275,6 +275,20 @@ def _gate_not_pulled(people: People) -> None:
     people.later("push the image", when, lambda: unpulled.discard(JOB.name))
 
 
+def _lose_spare(people: People) -> None:
+    nodes = people.world.kubernetes.nodes
+    roll(people, CONTROL_PLANE)
+
+    def is_drained() -> bool:
+        old = {one.name for one in people.of_release(CONTROL_PLANE, 1)}
+        return any(nodes[name].unschedulable for name in sorted(old & nodes.keys()))
+
+    def lose() -> None:
+        people.world.instances.lose(people.of_release(CONTROL_PLANE, 2)[0].name)
+
+    people.later("lose the new one", is_drained, lose)
+
+
 def _canary_lost(people: People) -> None:
     """It may have died of its release: nobody can tell, and it is gone back from."""
     before = people.ending
@@ -352,6 +366,7 @@ HINDERED: Mapping[Happening, Callable[[People], None]] = MappingProxyType(
         Happening.RESUME_HALTED: _resume_halted,
         Happening.JOBS_COME_AND_GO: _jobs_come_and_go,
         Happening.GATE_NOT_PULLED: _gate_not_pulled,
+        Happening.LOSE_SPARE: _lose_spare,
         Happening.CANARY_LOST: _canary_lost,
         Happening.OVERRIDDEN: _overridden,
         Happening.SKIPPED_THEN_BAD: _skipped_then_bad,

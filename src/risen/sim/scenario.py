@@ -112,6 +112,8 @@ class Happening(StrEnum):
     """A Job every minute and one that is the gate, while a release has to serve for a minute."""
     GATE_NOT_PULLED = "gate-not-pulled"
     """The image of the gate's Job can be pulled only a while after the rollout was halted for it."""
+    LOSE_SPARE = "lose-spare"
+    """The provider loses the new control-plane instance while the first old one is being drained."""
     CANARY_LOST = "canary-lost"
     """The provider loses the first instance of a release while it is tried."""
     OVERRIDDEN = "overridden"

@@ -79,19 +79,13 @@ def _taken_out(facts: Facts, trial: Trial) -> ReleaseVerdict | None:
     """What repair concluded of it in this revision counts; what people asked for does not, and of that nothing that let
     it live."""
     life = trial.life
-    entries = [
-        entry
-        for entry in facts.history.entries.values()
-        if entry.subject == life.birth.instance
-        and (entry.reason in (REPAIR, NEVER_JOINED) or entry.outcome not in LET_LIVE)
-    ]
+    entries = [one for one in facts.history.entries.values() if one.subject == life.birth.instance]
     for entry in entries:
         if entry.reason in (REPAIR, NEVER_JOINED) and entry.opened_unix >= trial.applied_unix:
             when = "in its soak" if life.ready_at_unix is not None else "before it was Ready"
             return Bad((f"{life.birth.instance} died {when}", *entry.evidence))
-    if entries:
-        return NotYet(f"{life.birth.instance} to be gone ({entries[-1].reason})")
-    return None
+    going = [entry for entry in entries if entry.outcome not in LET_LIVE]
+    return NotYet(f"{life.birth.instance} to be gone ({going[-1].reason})") if going else None
 
 
 def _boots(facts: Facts, verdicts: Verdicts, life: Life) -> ReleaseVerdict:

@@ -18,7 +18,7 @@ from risen.core.rules.balancers import leave_balancers
 from risen.core.rules.drainable import called_off, may_force, pods_to_move, protected
 from risen.core.rules.repair import open_entry
 from risen.core.rules.rollout import most_surge
-from risen.core.rules.target import is_tried, outdated
+from risen.core.rules.target import going_back, has_passed, is_tried, outdated, target
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.safety.budget import budget_blocks
 from risen.core.safety.claims import MOST_IN_FLIGHT
@@ -33,6 +33,7 @@ from risen.core.step import (
     EvictPod,
     ForceDrain,
     OpenEntry,
+    PowerOn,
     PressPowerButton,
     Step,
     UncordonNode,
@@ -71,7 +72,8 @@ def _surplus(view: View) -> list[tuple[PoolSpec, int]]:
     pools = {pool.name: pool for pool in view.pools}
     for life in view.facts.lives.values():
         birth = life.birth
-        pools.setdefault(birth.pool, PoolSpec(birth.pool, birth.role, 0))
+        if not _is_gone_back_to(view, birth.pool):
+            pools.setdefault(birth.pool, PoolSpec(birth.pool, birth.role, 0))
     counted: list[tuple[PoolSpec, int]] = []
     for name, pool in sorted(pools.items()):
         if pool.role is Role.CONTROL_PLANE:
@@ -87,9 +89,7 @@ def _waits(view: View, pool: PoolSpec) -> RuleOutput | None:
     that takes its pods."""
     if view.pool(pool.name) is not None:
         return None
-    short = [
-        other for other in view.pools if other.role is pool.role and _serving(view, other) < other.replicas
-    ]
+    short = [other for other in view.pools if other.role is pool.role and _is_awaited(view, other)]
     if not short:
         return None
     for_what = (
@@ -98,8 +98,20 @@ def _waits(view: View, pool: PoolSpec) -> RuleOutput | None:
     return RuleOutput(waiting=(Waiting(pool.name, for_what, view.facts.now.boot),))
 
 
-def _serving(view: View, pool: PoolSpec) -> int:
-    return sum(view.verdict(life.birth.instance) is Verdict.HEALTHY for life in view.staying(pool.name))
+def _is_awaited(view: View, pool: PoolSpec) -> bool:
+    """Whether a pool is to have more that serve, or its release is still tried. What the provider refuses may need the
+    very room that others take."""
+    wanted, staying = target(view, pool.name), view.staying(pool.name)
+    if any(life.refused for life in staying):
+        return False
+    serving = sum(view.verdict(life.birth.instance) is Verdict.HEALTHY for life in staying)
+    return serving < pool.replicas or (wanted is not None and not has_passed(view, wanted.release))
+
+
+def _is_gone_back_to(view: View, pool: PoolName) -> bool:
+    """Whether a pool that the revision does without stood before it, and the revision is gone back from."""
+    known = view.facts.history.settled_release(pool) is not None
+    return known and view.pool(pool) is None and going_back(view) is not None
 
 
 def _choose(view: View, pool: PoolSpec, count: int) -> RuleOutput:
@@ -144,6 +156,8 @@ def _drain(view: View, life: Life) -> RuleOutput:
     if state is None:
         return RuleOutput(waiting=(Waiting(name, "the provider's word on it", since),))
     node = facts.nodes.get(name)
+    if state is InstanceState.STOPPED and _was_cut_short(view, name):
+        return RuleOutput(steps=(PowerOn(name, facts.ours[name].provider_id),))
     if state is InstanceState.STOPPED or node is None:
         return RuleOutput(steps=(destroy(view, name),))
     outcome = called_off(view, entry)
@@ -152,6 +166,13 @@ def _drain(view: View, life: Life) -> RuleOutput:
     if not node.unschedulable:
         return RuleOutput(steps=(CordonNode(name, node.uid),))
     return move_pods(view, entry) or leave_balancers(view, node) or _power_off(view, name)
+
+
+def _was_cut_short(view: View, name: InstanceName) -> bool:
+    """Whether the host's power was cut amid a drain that a pod held up which asks not to be disrupted."""
+    seen, provider = view.facts.ours[name], view.facts.provider
+    rebooted = provider is not None and seen.host_boot != provider.host_boot
+    return rebooted and protected(view, name) is not None
 
 
 def let_live(view: View, entry: Entry, outcome: str) -> RuleOutput:

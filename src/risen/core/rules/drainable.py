@@ -13,10 +13,12 @@ from risen.core.history import Entry, Life
 from risen.core.judge.evictions import Budgets
 from risen.core.names import InstanceName, PoolName, Role
 from risen.core.picture import InstanceState, PodSeen
-from risen.core.reasons import CALLED_OFF, PUT_OFF, ROLLBACK, ROLLING, SCALE_DOWN, SKIPPED
+from risen.core.reasons import CALLED_OFF, PLANNED, PUT_OFF, ROLLBACK, ROLLING, SCALE_DOWN, SKIPPED
 from risen.core.rules.target import Outdated, is_paused, outdated, wanted_again
 from risen.core.rules.view import View, once
+from risen.core.safety.invariants import accepts_data_loss
 from risen.core.safety.protection import asked_by, protected_pods
+from risen.core.safety.quorum import blocks_loss
 from risen.core.step import PressPowerButton
 
 MOST_ROUNDS = 3
@@ -130,11 +132,27 @@ def called_off(view: View, entry: Entry) -> str | None:
     seen = view.facts.ours.get(entry.subject)
     if seen is None or seen.power_pressed_at is not None or _is_being_pressed(view, entry.subject):
         return None
-    if wanted_again(view, entry) or view.facts.is_asked_to_end(entry.subject):
+    if wanted_again(view, entry) or _is_killed(view, entry.subject) or _lost_its_spare(view, entry):
         return CALLED_OFF
     if _may_be_skipped(view, entry):
         return SKIPPED
     return PUT_OFF if is_put_off(view, entry) else None
+
+
+def _is_killed(view: View, name: InstanceName) -> bool:
+    """Whether a person wants it ended now, and that loses nothing. Else its drain goes on: it is the safe way."""
+    life = view.facts.lives.get(name)
+    if life is None or not view.facts.is_asked_to_end(name):
+        return False
+    return blocks_loss(view.facts, life, accepts_data_loss(view.facts, name)) is None
+
+
+def _lost_its_spare(view: View, entry: Entry) -> bool:
+    """Whether the control-plane instance beside which it was to go is gone itself: nobody may go then, and while this
+    one counts as there no other is launched."""
+    life = view.facts.lives.get(entry.subject)
+    pool = view.pool(life.birth.pool) if life is not None and life.birth.role is Role.CONTROL_PLANE else None
+    return pool is not None and entry.reason in PLANNED and len(view.staying(pool.name)) < pool.replicas
 
 
 def _is_being_pressed(view: View, name: InstanceName) -> bool:

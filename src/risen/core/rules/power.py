@@ -18,6 +18,7 @@ from risen.core.judge.verdict import Verdict, node_is_late
 from risen.core.names import InstanceName, PoolName, may_hold_etcd
 from risen.core.picture import InstanceState, Seen
 from risen.core.reasons import PLANNED
+from risen.core.rules.drainable import pods_to_move
 from risen.core.rules.view import View
 from risen.core.safety.quorum import may_lose_with_quorum, quorum_of
 
@@ -152,7 +153,7 @@ def _together(out: int, there: int, group: str) -> str | None:
 def _is_out(view: View, life: Life, blind: bool) -> bool:
     facts, name = view.facts, life.birth.instance
     if facts.state(name) is InstanceState.STOPPED:
-        return not _is_switched_off_by_plan(facts, name)
+        return not _is_switched_off_by_plan(view, name)
     if life.ready_at_unix is None or name in facts.entries:
         return False
     if blind and view.verdict(name) is Verdict.UNKNOWN:
@@ -161,9 +162,11 @@ def _is_out(view: View, life: Life, blind: bool) -> bool:
     return node is not None and node_is_late(facts, node)
 
 
-def _is_switched_off_by_plan(facts: Facts, name: InstanceName) -> bool:
-    """Whether its power button was pressed for a planned change, and no reboot of the host has struck it since."""
+def _is_switched_off_by_plan(view: View, name: InstanceName) -> bool:
+    """Whether its power button was pressed for a planned change, which is once it is empty, and no reboot of the host
+    has struck it since."""
+    facts = view.facts
     entry, seen = facts.entries.get(name), facts.ours.get(name)
     if entry is None or entry.reason not in PLANNED or seen is None or facts.provider is None:
         return False
-    return seen.host_boot == facts.provider.host_boot
+    return seen.host_boot == facts.provider.host_boot and not pods_to_move(view, name)

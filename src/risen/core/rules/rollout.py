@@ -180,7 +180,7 @@ def _choose_workers(view: View, roll: PoolRoll) -> RuleOutput:
         if len(steps) >= places:
             break
         name = one.life.birth.instance
-        cost = _cost(view, roll.pool, one, free)
+        cost = _cost(view, roll, one, free)
         if cost is None or cost > max(free, 0):
             continue
         refusal = protected(view, name)
@@ -211,14 +211,14 @@ def _canary_places(view: View, roll: PoolRoll) -> int:
     return 0 if surges or wanted is None or not may_expose(view, wanted.release) else 1
 
 
-def _cost(view: View, pool: PoolSpec, one: Outdated, free: int) -> int | None:
+def _cost(view: View, roll: PoolRoll, one: Outdated, free: int) -> int | None:
     """How many available ones it takes: none where it does not count as one. None: it may not be taken now."""
-    if has_served(view, one.life, pool.strategy.min_ready_seconds):
+    if has_served(view, one.life, roll.pool.strategy.min_ready_seconds):
         return 1
     match view.verdict(one.life.birth.instance):
         case Verdict.HEALTHY | Verdict.STARTING | Verdict.SUSPECT | Verdict.SICK:
             bad = one.life.birth.release in view.facts.history.revoked
-            never_served = one.life.ready_at_unix is None
+            never_served = roll.passed and one.life.ready_at_unix is None
             return 0 if free >= 0 or bad or never_served else None
         case _:
             return None

@@ -41,10 +41,10 @@ def complete(view: View) -> RuleOutput:
             return RuleOutput()
         stays += [f"{name}: {why}" for name, why in kept.items()]
     history, releases = view.facts.history, _tried(view)
-    stood = history.completed >= revision.number
-    if stays and (stood or is_paused(view)):
+    if stays and is_paused(view):
         return RuleOutput()
-    if stood and not history.completed_but and set(history.settled) == set(releases):
+    told = history.completed >= revision.number and set(history.settled) == set(releases)
+    if told and (stays or not history.completed_but):
         return RuleOutput()
     step = CompleteRevision(revision.number, releases, revision.addons, tuple(sorted(stays)))
     return RuleOutput(steps=(step,))

@@ -75,10 +75,12 @@ class View:
 
     def _scaled(self, pool: PoolSpec) -> PoolSpec:
         """Where an autoscaler owns the number it is what was asked for last, between its bounds. A pool that came with a
-        revision that is gone back from has nothing to go back to: none of it are wanted."""
+        revision that is gone back from, and whose release did not pass, has nothing to go back to: none are wanted."""
         history = self.facts.history
         if why_gone_back(history, self.revision) and history.settled_release(pool.name) is None:
-            return replace(pool, replicas=0, max_replicas=None)
+            brought = {one.release for one in self.revision.releases if one.pool == pool.name}
+            if not brought & history.passed.keys():
+                return replace(pool, replicas=0, max_replicas=None)
         asked = self.facts.history.scaled.get(pool.name)
         if pool.max_replicas is None or asked is None:
             return pool
