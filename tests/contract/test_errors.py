@@ -123,7 +123,7 @@ async def corrupt(parts: Parts) -> None:
 
 async def too_new(parts: Parts) -> None:
     await parts.store.put("cluster", b"uid")
-    parts.change_stored(b"risen-object 1 ", b"risen-object 2 ")
+    parts.change_stored(b"risen-object 2 ", b"risen-object 3 ")
     await parts.store.get("cluster")
 
 

@@ -113,9 +113,9 @@ async def test_an_object_of_a_newer_format_is_too_new_to_be_read_or_overwritten(
 ) -> None:
     await store.put("cluster", b"uid")
     file = tmp_path / "store/objects/cluster.OBJECT"
-    newer = file.read_bytes().replace(b"risen-object 1 ", b"risen-object 2 ")
+    newer = file.read_bytes().replace(b"risen-object 2 ", b"risen-object 3 ")
     file.write_bytes(newer)
-    with pytest.raises(TooNew, match=r"cluster\.OBJECT.*format 2, this one knows 1"):
+    with pytest.raises(TooNew, match=r"cluster\.OBJECT.*format 3, this one knows 2"):
         await store.get("cluster")
     with pytest.raises(TooNew):
         await store.put("cluster", b"other")
@@ -223,7 +223,7 @@ async def test_a_full_disk_leaves_the_old_object_whole(small_disk: Path) -> None
     assert found is not None and (found.data, found.version) == (b"o" * 4096, version)
     assert await store.append("events", b"after") == 2
     assert await store.read("events") == ((1, b"before"), (2, b"after"))
-    assert not (small_disk / "writing").exists()
+    assert not [name for name in os.listdir(small_disk) if name.startswith("writing")]
 
 
 async def test_on_a_full_disk_what_is_there_stays_and_what_is_absent_is_deleted_already(

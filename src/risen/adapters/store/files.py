@@ -11,12 +11,27 @@ import errno
 import fcntl
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
-from risen.interfaces.errors import Denied, InterfaceError, Invalid, NoCapacity, OutcomeUnknown, Unreachable
+from risen.interfaces.errors import (
+    Denied,
+    InterfaceError,
+    Invalid,
+    Later,
+    NoCapacity,
+    OutcomeUnknown,
+    Unreachable,
+)
+
+T = TypeVar("T")
+LOCK_SECONDS = 10.0
+_POLL_SECONDS = 0.002
 
 REMOTE_FILE_SYSTEMS = MappingProxyType({
     0x6969: "NFS", 0x517B: "SMB", 0xFE534D42: "SMB 2", 0xFF534D42: "CIFS", 0x01021997: "9P", 0x00C36400: "Ceph",
@@ -158,3 +173,25 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def under_lock(path: Path, act: Callable[[], T], let_go: threading.Event) -> T:
+    """What `act` returns, done while this thread holds the lock file. Blocks: only for threads.
+
+    Raises Later when another holds it for 10 s, or `let_go` is set before it is free; else what `act` raises.
+    """
+    descriptor = open_lock(path)
+    try:
+        began = time.monotonic()
+        while not try_lock(descriptor):
+            if let_go.wait(_POLL_SECONDS):
+                break
+            if time.monotonic() - began >= LOCK_SECONDS:
+                raise Later(
+                    f"{path.parent}: another program has held the store's lock for {LOCK_SECONDS:.0f} s"
+                )
+        if let_go.is_set():
+            raise Later(f"{path.parent}: nobody waits for this write any more")
+        return act()
+    finally:
+        os.close(descriptor)
