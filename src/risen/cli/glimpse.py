@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from risen.bootstrap import CLOCK, ENTROPY, Cluster, Sights, heartbeat_of, look_at, store_trouble
 from risen.cli.consoles import Consoles, read_consoles
-from risen.codec import records
 from risen.core.blocked import Blocked
 from risen.core.deciding import decide
 from risen.core.history import History
@@ -16,6 +15,7 @@ from risen.core.plan import Now, Plan, Supplies
 from risen.core.spec import Revision
 from risen.engine.observe import Eyes
 from risen.engine.past import Past, load_past
+from risen.engine.record import read_intents
 
 LOOK_SECONDS = 3.0
 
@@ -38,6 +38,8 @@ class Glimpse:
     """When the controller last went about its work, whoever leads; None where none has since the boot."""
     store_trouble: str = ""
     """Why the store cannot be written; empty where it can."""
+    unread: tuple[Blocked, ...] = ()
+    """What people asked for and cannot be read: no controller will ever take it in."""
 
     @property
     def settled(self) -> bool:
@@ -78,6 +80,7 @@ class Looker:
         self.eyes = Eyes(sights)
         self._past: Past | None = None
         self._orders = 0
+        self._unread: tuple[Blocked, ...] = ()
 
     @classmethod
     async def open(cls, cluster: Cluster, addon_poll_seconds: float | None = None) -> Looker:
@@ -96,7 +99,8 @@ class Looker:
     async def _history(self) -> History:
         """Read whole at the first look, followed after that. Orders are counted before: one that is taken in
         meanwhile is in the history."""
-        self._orders = len(await self.cluster.store.list(records.INTENTS))
+        intents, self._unread = await read_intents(self.cluster.store)
+        self._orders = len(intents)
         if self._past is None:
             self._past = await load_past(self.cluster.store)
             return self._past.history
@@ -121,6 +125,7 @@ class Looker:
             self._orders,
             heartbeat_of(self.sights.settings).seen_unix(),
             store_trouble(self.cluster.host, self.cluster.name),
+            self._unread,
         )
 
     async def look_once(self, bound_seconds: float = LOOK_SECONDS) -> Glimpse:

@@ -145,7 +145,7 @@ def _wrong(glimpse: Glimpse) -> list[str]:
         wrong.append(
             f"the store cannot be written ({glimpse.store_trouble}): nothing is recorded, so nothing is done"
         )
-    wrong += [blocked_words(item) for item in glimpse.plan.blocked]
+    wrong += [blocked_words(item) for item in (*glimpse.unread, *glimpse.plan.blocked)]
     wrong += [
         f"{name} never joined; its console ends with: {said or 'nothing of join'}"
         for name, said in glimpse.consoles.given_up.items()
@@ -245,7 +245,7 @@ def _plain(glimpse: Glimpse) -> dict[str, object]:
         "etcd": _plain_etcd(glimpse.picture.etcd),
         "steps": [step_words(step) for step in glimpse.plan.steps],
         "waiting": [asdict(item) for item in glimpse.plan.waiting],
-        "blocked": [asdict(item) for item in glimpse.plan.blocked],
+        "blocked": [asdict(item) for item in (*glimpse.unread, *glimpse.plan.blocked)],
         "entries": [asdict(entry) for entry in glimpse.history.open_entries],
         "consoles": asdict(glimpse.consoles),
     }

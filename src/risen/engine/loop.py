@@ -147,7 +147,7 @@ class Engine:
     def _say(self, plan: Plan) -> None:
         """Tell of each refusal and wait once, when it appears."""
         present: dict[tuple[str, str, str], Blocked | Waiting] = {}
-        for blocked in plan.blocked:
+        for blocked in (*self.records.unread, *plan.blocked):
             present["blocked", blocked.name, blocked.subject] = blocked
         for waiting in plan.waiting:
             present["waiting", waiting.subject, waiting.for_what] = waiting

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from risen.codec import records
+from risen.core.blocked import Blocked
 from risen.core.events import (
     BootstrapWritten,
     Born,
@@ -58,7 +59,7 @@ from risen.core.step import (
 )
 from risen.engine.past import Past, load_past
 from risen.interfaces.clock import Clock
-from risen.interfaces.errors import Conflict, InterfaceError, NotFound
+from risen.interfaces.errors import Conflict, Corrupt, InterfaceError, NotFound, TooNew
 from risen.interfaces.store import IfAbsent, Store
 
 T = TypeVar("T")
@@ -81,6 +82,8 @@ class Records(Past):
     """Since when it was not shut, as far as is known here."""
     written_at: float = -math.inf
     """When the last write that it took was sent, in boot seconds."""
+    unread: tuple[Blocked, ...] = ()
+    """Intents that cannot be read."""
 
     @classmethod
     async def load(cls, store: Store, clock: Clock) -> Records:
@@ -216,13 +219,11 @@ class Records(Past):
         self.written_at = sent_at
 
     async def _take_intents(self) -> None:
-        """Each intent becomes an event; then its object has done its work."""
-        for key in await self.store.list(records.INTENTS):
-            there = await self.store.get(key)
-            if there is not None:
-                intent = records.decode_intent(there.data, key)
-                await self.append(_asked(intent, self.clock.unix()))
-                await self.store.delete(key)
+        """Each intent becomes an event; then its object has done its work. One that cannot be read stays."""
+        intents, self.unread = await read_intents(self.store)
+        for key, intent in intents.items():
+            await self.append(_asked(intent, self.clock.unix()))
+            await self.store.delete(key)
 
     async def _read_revision(self) -> None:
         newest = await newest_revision_key(self.store)
@@ -249,6 +250,21 @@ def _asked(intent: Intent, unix: float) -> Event:
             return PoolScaled(unix, key, pool, replicas, by, reason)
         case LiftIntent(id=key, release=release, by=by, reason=reason):
             return RevocationLifted(unix, key, release, by, reason)
+
+
+async def read_intents(store: Store) -> tuple[dict[str, Intent], tuple[Blocked, ...]]:
+    """What people asked for and is not taken in yet, by key; and what cannot be read, which holds up none of it."""
+    found: dict[str, Intent] = {}
+    unread: list[Blocked] = []
+    for key in await store.list(records.INTENTS):
+        try:
+            there = await store.get(key)
+            if there is not None:
+                found[key] = records.decode_intent(there.data, key)
+        except Corrupt as error:
+            spoilt = "" if isinstance(error, TooNew) else "; ask for it anew and delete this object's file"
+            unread.append(Blocked("store", key, f"not taken in and left where it is: {error}{spoilt}"))
+    return found, tuple(unread)
 
 
 async def newest_revision_key(store: Store) -> str | None:
