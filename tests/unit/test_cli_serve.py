@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from click.testing import CliRunner
 
 from risen.adapters.local.heartbeat import Heartbeat
-from risen.cli.serve import COLLECT_EVERY, _until_stopped, serve
+from risen.cli.serve import COLLECT_EVERY, _ended_early, _note, _until_stopped, serve
 
 
 def test_the_controller_collects_garbage_as_often_as_python_does_though_short_commands_do_not(
@@ -62,3 +63,34 @@ def test_a_controller_that_cannot_show_it_goes_on(tmp_path: Path) -> None:
     heart = Heartbeat(tmp_path / "run" / "controller")
     heart.beat()
     assert heart.seen_unix() is None
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """Under the log: nothing that is written there is taken."""
+    # The last line's rest is not taken either, at the end.
+    with contextlib.suppress(OSError), Path("/dev/full").open("w") as log, contextlib.redirect_stdout(log):
+        yield
+
+
+def test_a_log_line_that_cannot_be_written_is_dropped() -> None:
+    written = 0
+    with full_disk():
+        for number in range(200):
+            _note(f"line {number} of a long night")
+            written += 1
+    assert written == 200
+
+
+async def test_a_duty_that_ended_ends_the_controller_whatever_becomes_of_its_line() -> None:
+    stopping, faults = asyncio.Event(), list[str]()
+
+    async def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    duty = asyncio.create_task(fail())
+    await asyncio.wait({duty})
+    with full_disk():
+        _ended_early(stopping, faults, duty)
+    assert stopping.is_set()
+    assert "No space left" in faults[0]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from functools import partial
 
 import click
@@ -66,7 +66,7 @@ async def _keep(cluster: Cluster, clients: Clients, stopping: asyncio.Event) -> 
         return
     heartbeat = heartbeat_of(clients.settings)
     heartbeat.beat()
-    async with AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(engine.lead.release)
         site = local_site(clients.settings)
         await site.prepare()
@@ -111,13 +111,14 @@ def _ended_early(stopping: asyncio.Event, faults: list[str], duty: asyncio.Task[
     if duty.cancelled() or stopping.is_set():
         return
     faults.append(f"{duty.get_coro()!r} ended: {duty.exception()!r}; the controller ends")
-    _note(faults[0])
     stopping.set()
+    _note(faults[0])
 
 
 def _print_line(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # the log's disk is full: the cluster is kept without its log
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 def _note(line: str) -> None:
