@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from risen.transport.tls import TlsIdentity
 
 ENGINE_HOURS = 12.0
+RENEW_SECONDS = 3600.0
 JOIN_PORT = 9443
 
 
@@ -91,10 +92,16 @@ class Clients(Sights):
     """The same of who keeps the cluster, for which it needs the authorities."""
 
     authorities: Authorities
+    made_unix: float
 
-    def renew(self) -> None:
-        """Take new certificates for the engine; to be called well before they end."""
+    def renew_if_due(self) -> None:
+        """Take new certificates for the engine where those in use were made an hour ago, or are yet to be made: by the
+        wall clock, which they begin and end by, and which jumps when the host wakes or its time is set."""
+        now = self.clock.unix()
+        if 0 <= now - self.made_unix < RENEW_SECONDS:
+            return
         api, etcd = _engine_identities(self.authorities)
+        self.made_unix = now
         self.etcd.renew(_tls(etcd))
         self.kubernetes.renew(_api_at(self.settings, api))
 
@@ -103,6 +110,7 @@ async def connect(cluster: Cluster) -> Clients:
     """Clients under certificates of hours. Opens no connection yet."""
     authorities = await open_authorities(cluster)
     settings = local_settings(cluster, authorities)
+    made_unix = CLOCK.unix()
     seen = _sights(cluster, settings, *_engine_identities(authorities))
     return Clients(
         seen.settings,
@@ -113,6 +121,7 @@ async def connect(cluster: Cluster) -> Clients:
         seen.ports,
         CLOCK,
         authorities,
+        made_unix,
     )
 
 

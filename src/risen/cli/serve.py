@@ -29,7 +29,8 @@ from risen.engine.loop import Engine, lead_and_load
 from risen.services.signer import Signer
 from risen.services.site_keeper import SiteKeeper
 
-RENEW_SECONDS = 3600.0
+CERTIFICATES_SECONDS = 60.0
+"""How often it is looked whether the controller's own certificates are to be renewed."""
 COLLECT_EVERY = (700, 10, 10)
 """Python's own pace, which short commands slow down: the controller lives for months and stays small."""
 
@@ -102,8 +103,8 @@ async def _until_stopped(engine: Engine, beat: Callable[[], None], stopping: asy
 
 async def _renew(clients: Clients) -> None:
     while True:
-        await CLOCK.sleep(RENEW_SECONDS)
-        clients.renew()
+        await CLOCK.sleep(CERTIFICATES_SECONDS)
+        clients.renew_if_due()
 
 
 def _ended_early(stopping: asyncio.Event, faults: list[str], duty: asyncio.Task[None]) -> None:
