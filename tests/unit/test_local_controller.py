@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from risen.adapters.local.controller import DetachedController, start_detached, unit_seen
+from risen.adapters.local.controller import (
+    LOG_KEPT_BYTES,
+    LOG_LIMIT_BYTES,
+    DetachedController,
+    bound_log,
+    start_detached,
+    unit_seen,
+)
 
 
 def until(true: Callable[[], bool]) -> bool:
@@ -74,3 +81,18 @@ def test_a_unit_is_off_only_when_it_neither_runs_nor_is_about_to(
 def test_of_units_on_their_way_only_one_that_failed_and_waits_has_fallen(state: str, fell: bool) -> None:
     shown = f"ActiveState=activating\nSubState={state}\nNRestarts=1\nJob=\n"
     assert (unit_seen(shown).off, unit_seen(shown).fell) == (False, fell)
+
+
+def test_a_log_that_has_grown_too_long_keeps_the_lines_at_its_end_and_is_added_to(tmp_path: Path) -> None:
+    log = tmp_path / "controller.log"
+    bound_log(log)
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"".join(b"%099d\n" % number for number in range(LOG_LIMIT_BYTES // 100)))
+        bound_log(log)
+        whole = log.stat().st_size
+        writer.write(b"the last\n" * 10)
+        bound_log(log)
+        writer.write(b"and one more\n")
+    lines = log.read_bytes().splitlines()
+    assert whole > LOG_KEPT_BYTES >= log.stat().st_size - 100
+    assert (len(lines[0]), lines[-2:]) == (99, [b"the last", b"and one more"])

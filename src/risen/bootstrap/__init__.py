@@ -38,6 +38,7 @@ from risen.bootstrap.place import (
     store_trouble,
 )
 from risen.bootstrap.site import (
+    bound_controller_log,
     destroy_all,
     local_site,
     mend_site,
@@ -56,6 +57,7 @@ __all__ = [
     "Recipe",
     "Sights",
     "bake_request",
+    "bound_controller_log",
     "connect",
     "create_cluster",
     "destroy_all",

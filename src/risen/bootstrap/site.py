@@ -22,6 +22,14 @@ def local_site(settings: LocalSettings) -> LocalSite:
     return LocalSite(settings)
 
 
+def bound_controller_log(settings: LocalSettings) -> None:
+    """Keep the end of a controller's log that has grown too long. One that cannot be cut is left for the next time."""
+    from risen.adapters.local.controller import bound_log
+
+    with contextlib.suppress(OSError):
+        bound_log(settings.folder / "controller.log")
+
+
 def site_on_host(host: Host, name: str) -> LocalSite:
     """The surroundings of a cluster as an earlier start kept them. Raises NotFound, Corrupt."""
     from risen.adapters.local.records import read_site

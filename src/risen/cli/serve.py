@@ -17,6 +17,7 @@ from risen.bootstrap import (
     CLOCK,
     Clients,
     Cluster,
+    bound_controller_log,
     connect,
     engine_world,
     heartbeat_of,
@@ -29,8 +30,8 @@ from risen.engine.loop import Engine, lead_and_load
 from risen.services.signer import Signer
 from risen.services.site_keeper import SiteKeeper
 
-CERTIFICATES_SECONDS = 60.0
-"""How often it is looked whether the controller's own certificates are to be renewed."""
+OWN_SECONDS = 60.0
+"""How often the controller looks after its own: certificates and log."""
 COLLECT_EVERY = (700, 10, 10)
 """Python's own pace, which short commands slow down: the controller lives for months and stays small."""
 
@@ -78,7 +79,7 @@ async def _keep(cluster: Cluster, clients: Clients, stopping: asyncio.Event) -> 
         signer = Signer(clients.kubernetes.signing, clients.authorities.cluster, CLOCK, _note)
         keeper = SiteKeeper(site, clients.endpoint, CLOCK, _note)
         faults: list[str] = []
-        for work in (_renew(clients), signer.run(), keeper.run()):
+        for work in (_keep_own(clients), signer.run(), keeper.run()):
             duty = asyncio.create_task(work)
             duty.add_done_callback(partial(_ended_early, stopping, faults))
             stack.callback(duty.cancel)
@@ -101,9 +102,10 @@ async def _until_stopped(engine: Engine, beat: Callable[[], None], stopping: asy
     await keeping
 
 
-async def _renew(clients: Clients) -> None:
+async def _keep_own(clients: Clients) -> None:
     while True:
-        await CLOCK.sleep(CERTIFICATES_SECONDS)
+        bound_controller_log(clients.settings)
+        await CLOCK.sleep(OWN_SECONDS)
         clients.renew_if_due()
 
 

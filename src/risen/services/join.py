@@ -13,6 +13,7 @@ import ssl
 from dataclasses import dataclass, field
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from risen.authority.certificates import MAX_CSR_BYTES
 from risen.authority.grant import JoinRequest, Later, Refusal
@@ -112,7 +113,7 @@ class JoinService:
 
 
 async def read_form(request: web.Request) -> JoinRequest:
-    """The fields of a multipart form. Raises NotARequest."""
+    """The fields of a multipart form. Raises NotARequest, also where its sender hung up."""
     fields: dict[str, bytes] = {}
     try:
         form = await request.multipart()
@@ -122,7 +123,7 @@ async def read_form(request: web.Request) -> JoinRequest:
             if len(fields) >= MAX_FIELDS:
                 raise NotARequest(f"more than {MAX_FIELDS} fields")
             fields[part.name] = await _read_part(part)
-    except (ValueError, AssertionError, web.HTTPException) as error:
+    except (ValueError, AssertionError, OSError, HttpProcessingError, web.HTTPException) as error:
         raise NotARequest(f"not a multipart form: {error}") from error
     instance, ticket = (_one_line(fields.pop(name, b""), name) for name in ("instance", "ticket"))
     strangers = sorted(name for name in fields if not name.startswith(_CSR))

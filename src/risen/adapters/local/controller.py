@@ -10,8 +10,12 @@ from pathlib import Path
 
 from risen.adapters.local.boot_unit import keep_boot_unit, unit_name
 from risen.adapters.local.host import is_systemd_host, run
+from risen.adapters.local.launcher import console_tail
 from risen.adapters.local.settings import LocalSettings
 from risen.interfaces.provider import StartedController
+
+LOG_LIMIT_BYTES = 16 << 20
+LOG_KEPT_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,17 @@ def start_detached(argv: Sequence[str], log: Path) -> DetachedController:
             argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/"
         )
     return DetachedController(process)
+
+
+def bound_log(log: Path) -> None:
+    """Keep the log's end, from a whole line on, when it has grown beyond its bound. Its writers append, so it may be
+    cut under them. Raises OSError."""
+    if not log.exists() or log.stat().st_size <= LOG_LIMIT_BYTES:
+        return
+    tail = console_tail(log, LOG_KEPT_BYTES)
+    with log.open("r+b") as file:
+        file.truncate(0)
+        file.write(tail[tail.find(b"\n") + 1 :])
 
 
 @dataclass(frozen=True, slots=True)
