@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risen.adapters.store.directory import DirectoryStore
-from risen.adapters.store.streams import START, append_record, nearest, read_stream, remembered, render_record
+from risen.adapters.store.streams import (
+    START,
+    append_record,
+    nearest,
+    read_stream,
+    remembered,
+    render_record,
+    scan,
+)
 from risen.interfaces.errors import Corrupt
 
 
@@ -133,6 +141,17 @@ async def test_a_record_larger_than_what_is_read_at_once_is_read(store: Director
         await store.append("events", data)
     assert await store.read("events") == ((1, b"before"), (2, large), (3, b"behind"))
     assert await store.read("events", after=1, most=1) == ((2, large),)
+
+
+def test_a_last_record_with_zeros_from_any_byte_on_is_torn_and_with_a_record_behind_it_corrupt() -> None:
+    """A file grows before its bytes reach the disk: what a power cut leaves of them is zeros."""
+    first, last, behind = (render_record(seq, b"x" * 300) for seq in (1, 2, 3))
+    for cut in range(len(last)):
+        torn = first + last[:cut] + b"\0" * (len(last) - cut)
+        found, end = scan(torn, Path("events"))
+        assert (len(found), end.offset) == (1, len(first)), cut
+        with pytest.raises(Corrupt):
+            scan(torn + behind, Path("events"))
 
 
 async def test_a_spoiled_length_is_not_taken_for_a_torn_end_so_that_nothing_behind_it_is_cut_off(

@@ -1,8 +1,8 @@
 """Streams of the directory store: one append-only file each, every record with its number and checksum.
 
-A record is `risen-record SEQ LENGTH SHA256\\n`, the bytes, `\\n`. A tail that a crash tore off is ignored by
-readers and cut off by the next writer; anything else that does not check is Corrupt. Who appends holds the lock.
-Readers hold none: they begin at the end of a whole record seen before, which no writer ever cuts off.
+A record is `risen-record SEQ LENGTH SHA256\\n`, the bytes, `\\n`. A tail that a crash tore off, or left zeros in, is
+ignored by readers and cut off by the next writer; anything else that does not check is Corrupt. Who appends holds the
+lock. Readers hold none: they begin at the end of a whole record seen before, which no writer ever cuts off.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def scan(
         data = content[body:end]
         whole = content[end : end + 1] == b"\n"
         if not whole or hashlib.sha256(b"%d\n" % (seq + 1) + data).hexdigest().encode() != digest:
-            if end + 1 == len(content) and data.endswith(b"\0"):
+            if end + 1 == len(content) and (data.endswith(b"\0") or content.endswith(b"\0")):
                 break
             raise Corrupt(f"{path}: record {seq + 1} is not what was written")
         seq += 1
@@ -175,5 +175,5 @@ def _header(line: bytes, seq: int, path: Path) -> tuple[int, bytes]:
 
 
 def _is_torn(tail: bytes) -> bool:
-    """Whether a tail without a header's end is what a crash leaves: the start of one, or zeros."""
-    return len(tail) < _MAX_HEADER or not tail.strip(b"\0")
+    """Whether a tail without a header's end is what a crash leaves: the start of one, and zeros."""
+    return len(tail.rstrip(b"\0")) < _MAX_HEADER
