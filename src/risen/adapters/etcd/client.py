@@ -27,7 +27,7 @@ from risen.adapters.etcd.answers import (
 )
 from risen.core.names import MemberId
 from risen.core.picture import EtcdSeen
-from risen.interfaces.errors import Corrupt, Denied, InterfaceError, Later, Unreachable
+from risen.interfaces.errors import Corrupt, Denied, InterfaceError, Later, NoCapacity, Unreachable
 from risen.transport.session import Request, Session
 from risen.transport.tls import TlsIdentity
 
@@ -137,7 +137,8 @@ class EtcdClient:
         return int((await self._ask(self._where(member), call)).header.revision)
 
     async def snapshot(self, member: MemberId, write: Callable[[bytes], object]) -> None:
-        """A snapshot of this member's data, piece by piece, its checksum at the end. Source: rpc.proto, Snapshot."""
+        """A snapshot of this member's data, piece by piece, its checksum at the end. Raises NoCapacity where `write`
+        raises OSError. Source: rpc.proto, Snapshot."""
         url = f"https://{_with_port(self._where(member))}/v3/maintenance/snapshot"
         request = Request("POST", url, b"{}", read=True)
         remaining = "unknown"
@@ -265,11 +266,15 @@ def _write_part(line: bytes, write: Callable[[bytes], object], what: str) -> str
     """How many bytes are to come after this piece."""
     try:
         said = msgspec.json.decode(line, type=SnapshotLine)
-        if said.result is not None:
-            write(base64.b64decode(said.result.blob, validate=True))
-            return said.result.remaining_bytes
+        piece = b"" if said.result is None else base64.b64decode(said.result.blob, validate=True)
     except ValueError as error:
         raise Corrupt(f"{what}: a piece that cannot be read: {error}") from error
+    if said.result is not None:
+        try:
+            write(piece)
+        except OSError as error:  # the disk's here, not a connection's
+            raise NoCapacity(f"{what}: what came cannot be kept: {error.strerror or error}") from error
+        return said.result.remaining_bytes
     refused = refusal(200, bytes(said.error), what)
     raise refused
 

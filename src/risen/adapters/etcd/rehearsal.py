@@ -96,12 +96,15 @@ class Rehearsals:
         return TaskAnswer(True, text)
 
     async def _take(self, member: MemberId, file: Path) -> int:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb", buffering=2**20) as opened:
-            await self.client.snapshot(member, opened.write)
-            opened.flush()
-            await asyncio.to_thread(os.fsync, opened.fileno())
-            return opened.tell()
+        try:
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb", buffering=2**20) as opened:
+                await self.client.snapshot(member, opened.write)
+                opened.flush()
+                await asyncio.to_thread(os.fsync, opened.fileno())
+                return opened.tell()
+        except OSError as error:
+            raise NoCapacity(f"{file}: {error.strerror or error}") from error
 
     async def compare(self, seen: EtcdSeen, restored: KvHash) -> tuple[str, ...] | None:
         """Names of voters that hold something else at that revision; None where compact revisions differ.
