@@ -163,6 +163,25 @@ def test_once_its_name_is_typed_what_is_left_of_it_goes(ground: Ground, mounted:
     assert [path.name for path in ground.home.iterdir()] == []
 
 
+@pytest.mark.parametrize("stored", [False, True])
+def test_down_ends_instances_before_it_deletes_what_they_live_on_or_deletes_nothing(
+    ground: Ground, stored: bool
+) -> None:
+    """Without site.json nothing tells whose they are: the store does, or down is refused."""
+    ground.cluster()
+    folder = ground.home / "clusters" / "lab"
+    record = folder / "instances" / "w-a" / "instance.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    if not stored:
+        (folder / "store").rename(ground.home.parent / "away")
+    ground.patch.setattr(os, "geteuid", lambda: 0)
+    told = ground.risen("down", "-c", "lab", "--yes", typed="lab\n")
+    assert (told.code, (folder / "site.json").exists()) == (1, stored)
+    assert stored or "nothing was deleted" in told.err
+    assert record.exists() and (ground.home / "keys" / "lab.key").exists()
+
+
 def test_a_cluster_that_was_never_finished_goes_without_its_name(ground: Ground) -> None:
     ground.cluster()
     for record in ("cluster", "revisions/00000001"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from risen.bootstrap.place import Host, local_settings, open_cluster
 from risen.core.names import InstanceName
-from risen.interfaces.errors import Corrupt, InterfaceError
+from risen.interfaces.errors import Corrupt, InterfaceError, NotFound
 from risen.interfaces.provider import PowerResult
 
 if TYPE_CHECKING:
@@ -38,14 +38,32 @@ def site_on_host(host: Host, name: str) -> LocalSite:
 
 
 async def mend_site(host: Host, name: str) -> None:
-    """Write a site.json that cannot be read anew, from the store, where that can tell what was in it."""
+    """Write a site.json that cannot be read, or is away though instances are there, anew from the store, where that
+    can tell what was in it."""
     from risen.adapters.local.records import read_site, write_site
 
     with contextlib.suppress(InterfaceError):
         try:
             read_site(host.home, name)
-        except Corrupt:
-            write_site(local_settings(await open_cluster(host, name)))
+        except (Corrupt, NotFound) as error:
+            if isinstance(error, Corrupt) or _holds_instances(host, name):
+                write_site(local_settings(await open_cluster(host, name)))
+
+
+def lost_site(host: Host, name: str) -> str:
+    """Why what instances there are cannot be ended; empty where they can, or there are none."""
+    site = host.folder(name) / "site.json"
+    if site.exists() or not _holds_instances(host, name):
+        return ""
+    return (
+        f"{site} is away, so nothing tells which instances are this cluster's, and some may live: put {site} or "
+        f"{host.folder(name) / 'store'} back; or end those that `machinectl list` shows and delete "
+        f"{host.folder(name) / 'instances'}, then say this again"
+    )
+
+
+def _holds_instances(host: Host, name: str) -> bool:
+    return any((host.folder(name) / "instances").glob("*/instance.json"))
 
 
 def rose_on_host(host: Host, name: str) -> bool:

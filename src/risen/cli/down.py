@@ -7,7 +7,7 @@ import shutil
 
 import click
 
-from risen.bootstrap import Host, destroy_all, mend_site, open_cluster, rose_on_host, site_on_host
+from risen.bootstrap import Host, destroy_all, lost_site, mend_site, open_cluster, rose_on_host, site_on_host
 from risen.cli.context import ask, chosen, cluster_option, host, need_root, no_answer, run, yes_option
 from risen.cli.leading import take_lead
 from risen.interfaces.errors import InterfaceError, NotFound
@@ -39,6 +39,9 @@ def down(name: str | None, yes: bool) -> None:
         _ask_for_name(protected, cluster)
     elif not yes:
         ask("delete all of it?")
+    lost = lost_site(place, cluster)
+    if lost:
+        raise click.ClickException(f"nothing was deleted: {lost}")
     run(_delete(place, cluster))
     click.echo(f"gone    {cluster}")
     click.echo(
