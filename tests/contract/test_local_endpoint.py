@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from local_ground import NET, Ground, end_ground, haproxy_pids, make_authority, make_ground, serving, until
 
-from risen.adapters.local.haproxy import SLOTS, read_slots, shown_slots
+from risen.adapters.local import haproxy
+from risen.adapters.local.haproxy import BACKEND, SLOTS, Slot, leaving, read_slots, shown_slots, write_slots
 from risen.core.names import InstanceName
 from risen.core.picture import BackendSeen
 from risen.interfaces.errors import NoCapacity, OutcomeUnknown, Unreachable
@@ -187,6 +188,29 @@ async def test_removing_ends_its_connections_at_once(ground: Ground, tmp_path: P
             await ground.endpoint.remove(A)
             await ground.endpoint.remove(A)
             assert (ask(link), await ground.endpoint.list()) == ("", ())
+
+
+@pytest.mark.parametrize("told", [(), ("state maint",)])
+async def test_a_removal_that_was_cut_short_is_seen_and_done_again(
+    ground: Ground, told: tuple[str, ...]
+) -> None:
+    await ground.endpoint.add(A, AT_A)
+    (slot,) = read_slots(ground.settings)
+    write_slots(ground.settings, (leaving(slot),))
+    for words in told:
+        haproxy.ask(ground.settings, f"set server {BACKEND}/{slot.server} {words}")
+    seen = await ground.endpoint.list()
+    await ground.endpoint.remove(A)
+    assert [(one.name, one.address, one.up, one.draining) for one in seen] == [(A, AT_A, False, True)]
+    assert (await ground.endpoint.list(), read_slots(ground.settings)) == ((), ())
+
+
+async def test_an_adding_that_was_cut_short_is_seen_and_done_again(ground: Ground) -> None:
+    write_slots(ground.settings, (Slot(1, A, AT_A),))
+    before = await seen_of(ground, A)
+    await ground.endpoint.add(A, AT_A)
+    after = await seen_of(ground, A)
+    assert [(one.up, one.draining) for one in (before, after)] == [(False, True), (False, False)]
 
 
 async def test_a_dead_backend_loses_its_connections_within_two_checks(ground: Ground, tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ class LocalEndpoint:
     settings: LocalSettings
 
     async def list(self) -> tuple[BackendSeen, ...]:
-        """Backends that HAProxy has in rotation or drains."""
+        """Backends that HAProxy has in rotation or drains; as draining also those whose adding or removal was cut
+        short: either is to be done again."""
         return await asyncio.to_thread(self._list)
 
     async def add(self, instance: InstanceName, address: str) -> None:
@@ -62,11 +63,8 @@ class LocalEndpoint:
         seen = []
         for slot in read_slots(self.settings):
             shown = by_server.get(slot.server)
-            if shown is not None and _serves(slot, shown):
-                up = shown.up and shown.checked
-                name = InstanceName(slot.instance)
-                silent, down = shown.silent and not up, 0.0 if up else shown.changed_seconds
-                seen.append(BackendSeen(name, slot.address, up, shown.draining, silent, down))
+            if shown is not None:
+                seen.append(_backend(slot, shown))
         return tuple(sorted(seen, key=lambda backend: backend.name))
 
     def _slot_of(self, instance: InstanceName) -> Slot | None:
@@ -124,6 +122,15 @@ class LocalEndpoint:
             answer = ask(self.settings, command).strip()
             if "No such server" in answer or "Unknown command" in answer or "Require" in answer:
                 raise OutcomeUnknown(f"HAProxy refused `{command}`: {answer}")
+
+
+def _backend(slot: Slot, shown: Shown) -> BackendSeen:
+    name = InstanceName(slot.instance)
+    if not _serves(slot, shown):  # nothing is sent to it, and nobody asks whether it is there
+        return BackendSeen(name, slot.address, up=False, draining=True, silent=True)
+    up = shown.up and shown.checked
+    silent, down = shown.silent and not up, 0.0 if up else shown.changed_seconds
+    return BackendSeen(name, slot.address, up, shown.draining or slot.leaving, silent, down)
 
 
 def _serves(slot: Slot, shown: Shown) -> bool:
