@@ -82,6 +82,14 @@ async def look_at_what_drains_and_is_down(desk: Desk) -> None:
     await look_at_what_drains(desk)
 
 
+async def look_at_what_an_earlier_controller_began_to_remove(desk: Desk) -> None:
+    """Its order arrives after this one's."""
+    name = next(iter(desk.world.endpoint.backends))
+    await desk.endpoint.add(name, desk.world.endpoint.backends[name].address)
+    desk.world.endpoint.drain(name)
+    await desk.endpoint.list()
+
+
 # --- etcd ---------------------------------------------------------------------------------------------------
 async def add_what_is_a_member(desk: Desk) -> None:
     desk.etcd.addresses = desk.addresses
@@ -327,6 +335,7 @@ RARE: dict[str, Asked] = {
     "leadership.leader  ok  something": ask_who_leads,
     "endpoint.add  NoCapacity": add_beyond_the_last_slot,
     "endpoint.list  order  drain shown": look_at_what_drains,
+    "endpoint.list  order  add not shown yet": look_at_what_an_earlier_controller_began_to_remove,
     "endpoint.list  shows  up draining": look_at_what_drains,
     "endpoint.list  shows  down draining": look_at_what_drains_and_is_down,
     "etcd.add_learner  Conflict": add_what_is_a_member,
