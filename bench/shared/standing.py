@@ -60,7 +60,7 @@ def new_cluster(folder: Path) -> Cluster:
 
 def down(cluster: Cluster) -> None:
     """Delete it; fails when something of it is left."""
-    cluster.run("down", "-c", NAME, "--yes", bound_seconds=300)
+    cluster.clear()
     left = leftovers(NAME)
     assert left == [], f"left after `risen down`: {left}"
 

@@ -100,7 +100,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, host_before: dict[str, str
     """Three control-plane instances and two workers, started by `risen up`."""
     folder = tmp_path_factory.mktemp("cluster")
     found = Cluster(NAME, folder, SUBNET_HEAD)
-    found.run("down", "-c", NAME, "--yes", bound_seconds=300)
+    found.clear()
     assert leftovers(NAME) == [], "an earlier run's pieces are still there after `risen down`"
     host_before.update(host_facts())
     found.risen(
@@ -111,7 +111,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, host_before: dict[str, str
     try:
         yield found
     finally:
-        found.run("down", "-c", NAME, "--yes", bound_seconds=300)
+        found.clear()
 
 
 @pytest.fixture(scope="session")

@@ -75,6 +75,10 @@ class Cluster:
             capture_output=True, timeout=bound_seconds, check=False,
         )  # fmt: skip
 
+    def clear(self) -> None:
+        """Delete it, whatever an earlier run left: one that was killed may have left a cluster whose store is gone."""
+        self.run("down", "-c", self.name, "--yes", stdin=f"{self.name}\n")
+
     def risen(self, *words: str, bound_seconds: float = 300) -> str:
         """Run `risen WORDS`; fail with all it printed unless it exits 0."""
         done = self.run(*words, bound_seconds=bound_seconds)

@@ -17,7 +17,7 @@ REPLICAS = 4
 def standing(folder: Path) -> Iterator[Cluster]:
     """The cluster, up; what an earlier run left of it goes first, and all of it at the end."""
     cluster = Cluster(NAME, folder, SUBNET_HEAD)
-    cluster.run("down", "-c", NAME, "--yes")
+    cluster.clear()
     assert leftovers(NAME) == []
     subnet = f"{SUBNET_HEAD}.0/24"
     cluster.risen("init", "--name", NAME, "--subnet", subnet, "--control-plane", "3", "--workers", "2")
@@ -28,7 +28,7 @@ def standing(folder: Path) -> Iterator[Cluster]:
         wait_for("the app is ready", lambda: served(cluster), 120)
         yield cluster
     finally:
-        cluster.run("down", "-c", NAME, "--yes")
+        cluster.clear()
 
 
 def served(cluster: Cluster) -> bool:

@@ -35,7 +35,7 @@ while the host was busy may have gone by."""
 def assassin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assassin]:
     """Three control-plane instances and a worker, not raised yet."""
     cluster = Cluster(NAME, tmp_path_factory.mktemp("killed"), SUBNET_HEAD)
-    cluster.run("down", "-c", NAME, "--yes")
+    cluster.clear()
     assert leftovers(NAME) == []
     cluster.risen(
         "init", "--name", NAME, "--subnet", f"{SUBNET_HEAD}.0/24", "--control-plane", "3", "--workers", "1"
@@ -46,7 +46,7 @@ def assassin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assassin]:
     try:
         yield Assassin(cluster)
     finally:
-        cluster.run("down", "-c", NAME, "--yes")
+        cluster.clear()
 
 
 def assert_whole(cluster: Cluster) -> None:

@@ -55,7 +55,7 @@ def before() -> dict[str, str]:
 def small(tmp_path_factory: pytest.TempPathFactory, before: dict[str, str]) -> Iterator[Cluster]:
     """One control-plane instance and one worker, not raised yet, on a host that drops what it can."""
     cluster = Cluster(NAME, tmp_path_factory.mktemp("small"), SUBNET_HEAD)
-    cluster.run("down", "-c", NAME, "--yes")
+    cluster.clear()
     assert leftovers(NAME) == []
     subnet = f"{SUBNET_HEAD}.0/24"
     cluster.risen("init", "--name", NAME, "--subnet", subnet, "--control-plane", "1", "--workers", "1")
@@ -65,7 +65,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, before: dict[str, str]) -> I
         try:
             yield cluster
         finally:
-            cluster.run("down", "-c", NAME, "--yes")
+            cluster.clear()
 
 
 def names(cluster: Cluster, pool: str = "") -> list[str]:
