@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from host import leftovers
+from host import HOME, leftovers
 from pieces import WEB, Cluster, add_test_image, wait_for
 
 NAME, SUBNET_HEAD = "risen-e2e", "10.81.0"
@@ -39,6 +40,13 @@ def served(cluster: Cluster) -> bool:
 def names(cluster: Cluster, pool: str = "") -> list[str]:
     """Its instances, of one pool if named."""
     return sorted(one["name"] for one in cluster.status()["instances"] if pool in ("", one["pool"]))
+
+
+def births(cluster: Cluster) -> list[dict[str, str]]:
+    """The records of all births, oldest first. A controller that is killed behind a record tells no event of it."""
+    files = (HOME / "clusters" / cluster.name / "store" / "births").glob("*.OBJECT")
+    found = [json.loads(file.read_bytes().split(b"\n", 1)[1]) for file in files]
+    return sorted(found, key=lambda one: one["born_unix"])
 
 
 def whole(cluster: Cluster) -> bool:

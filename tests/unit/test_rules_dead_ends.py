@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builders import BORN_UNIX, CP, NOW, Cluster, W, birth_of, life_of, pod_of
-from risen.core.history import Revoked, RolloutIntent
-from risen.core.names import PoolName, ReleaseId, Role
+from risen.core.history import ReplaceIntent, Revoked, RolloutIntent
+from risen.core.names import InstanceName, PoolName, ReleaseId, Role
 from risen.core.picture import BudgetSeen
 from risen.core.spec import PoolSpec
 from risen.core.step import (
@@ -94,6 +94,40 @@ def test_what_was_to_go_beside_a_spare_stays_once_that_is_gone() -> None:
     assert cluster.steps(CloseEntry) == []
     cluster.bury("cp-x").open("cp-x", "repair")
     assert CloseEntry("cp-a-1", "called off") in cluster.steps(CloseEntry)
+
+
+def hung(name: str) -> Cluster:
+    """A person asked for another in place of a control-plane instance whose etcd hangs."""
+    cluster = Cluster.standing(3, 2)
+    cluster.members[name] = replace(cluster.members[name], healthy=False, leader=False)
+    cluster.nodes[name] = replace(cluster.nodes[name], ready=False)
+    cluster.replaces.append(ReplaceIntent("asked-1", InstanceName(name), "jane"))
+    return cluster
+
+
+def test_what_votes_no_more_goes_without_a_spare_and_is_not_let_live_for_want_of_one() -> None:
+    cluster = hung("cp-a")
+    assert opened(cluster) == [("cp-a", "replace")]
+    cluster.replaces.clear()
+    assert cluster.open("cp-a", "replace", opened=NOW.unix - 10).steps(CloseEntry) == []
+
+
+def test_what_does_not_serve_and_votes_on_awaits_its_spare() -> None:
+    cluster = hung("cp-a")
+    cluster.members["cp-a"] = replace(cluster.members["cp-a"], healthy=True)
+    assert opened(cluster) == []
+    assert "of 3 wanted it is 1" in cluster.blocked()["fault-tolerance"]
+    assert len(cluster.steps(WriteBirth)) == 1
+    cluster.serve("cp-x")
+    assert opened(cluster) == [("cp-a", "replace")]
+
+
+def test_what_lost_its_spare_is_asked_for_still() -> None:
+    cluster = Cluster.standing(3, 2).open("cp-a", "replace", opened=NOW.unix - 60)
+    cluster.entries["cp-a-1"] = replace(
+        cluster.entries["cp-a-1"], closed_unix=NOW.unix - 10, outcome="called off"
+    )
+    assert len(cluster.steps(WriteBirth)) == 1
 
 
 # --- what never served --------------------------------------------------------------------------------------

@@ -316,6 +316,17 @@ class Instances:
         """Its init ends: it is off, its disk lives."""
         self._stop(self.all[InstanceName(name)])
 
+    def hang(self, name: str) -> None:
+        """Its etcd stands still, and so does its apiserver; all else of it runs."""
+        item = self.all[InstanceName(name)]
+        item.apiserver, item.etcd_since = False, None
+        self.world.etcd.member_down(item.member)
+        self.world.endpoint.look_soon()
+
+    def silence(self, name: str) -> None:
+        """Its kubelet dies; all else of it runs."""
+        self.all[InstanceName(name)].kubelet = False
+
     def lose(self, name: str) -> None:
         """It is gone with its disk."""
         item = self.all[InstanceName(name)]

@@ -20,6 +20,8 @@ from risen.sim.workloads import Deployment, Kind, of
 DRAIN_SECONDS = 60.0
 SOAK_SECONDS = 60.0
 GATE_SECONDS = 60.0
+SEEN_SECONDS = 90.0
+"""After so long a person has seen that something does not serve."""
 JOB = Gate("smoke", job='{"apiVersion": "batch/v1", "kind": "Job"}')
 
 
@@ -334,11 +336,20 @@ def _rolling(people: People, what: Happening) -> None:
     def dies() -> None:
         if what is Happening.POWER_CUT_ROLLING:
             people.world.instances.power_cut()
+        elif what is Happening.HUNG_LEADER_ROLLING:
+            _sick(people, people.world.instances.hang, what)
         else:
             people.world.instances.kill(victim(people.world, what))
 
     passed = release(last(people), 2).release
     people.later("strike", lambda: passed in people.world.history().passed, dies)
+
+
+def _sick(people: People, befalls: Callable[[str], None], what: Happening) -> None:
+    """A control-plane instance that runs on serves no longer; a person who sees it asks for another."""
+    name = victim(people.world, what)
+    befalls(name)
+    people.later("replace it", people.in_seconds(SEEN_SECONDS), lambda: people.replace_instance(name))
 
 
 HINDERED: Mapping[Happening, Callable[[People], None]] = MappingProxyType(
@@ -373,5 +384,12 @@ HINDERED: Mapping[Happening, Callable[[People], None]] = MappingProxyType(
         Happening.KILL_WORKER_ROLLING: lambda people: _rolling(people, Happening.KILL_WORKER_ROLLING),
         Happening.KILL_LEADER_ROLLING: lambda people: _rolling(people, Happening.KILL_LEADER_ROLLING),
         Happening.POWER_CUT_ROLLING: lambda people: _rolling(people, Happening.POWER_CUT_ROLLING),
+        Happening.HUNG_LEADER_ROLLING: lambda people: _rolling(people, Happening.HUNG_LEADER_ROLLING),
+        Happening.HUNG_LEADER: lambda people: _sick(
+            people, people.world.instances.hang, Happening.HUNG_LEADER
+        ),
+        Happening.MUTE_FOLLOWER: lambda people: _sick(
+            people, people.world.instances.silence, Happening.MUTE_FOLLOWER
+        ),
     }
 )

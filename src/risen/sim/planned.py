@@ -19,6 +19,8 @@ from risen.sim.world import World
 
 PATIENCE_SECONDS = 15.0
 """What is read may be 5 s old (`pools.py`), and a step is carried out within 10 s after it was sent."""
+SILENT_SECONDS = 45.0
+"""The longest that a kubelet goes without renewing its lease and still ends pods."""
 
 
 @dataclass(slots=True)
@@ -160,7 +162,7 @@ class Planned:
             self.world.violation(
                 Truth.IMAGES_KEPT, f"{operation} {item.name}: none other holds the image of {app.name}"
             )
-        if self.world.kubelets.serves(item.name):
+        if self._ends_pods(item.name):
             left = [pod.name for pod in self.world.kubernetes.pods.values() if _is_moved(pod, item.name)]
             if left:
                 self.world.violation(
@@ -175,6 +177,12 @@ class Planned:
                     f"{operation} {item.name}: it still holds the volumes of {held}",
                 )
         self._before_voter_goes(operation, item, removed=operation != "provider.destroy")
+
+    def _ends_pods(self, name: InstanceName) -> bool:
+        """Whether its kubelet runs and has spoken to the API lately: another ends no pod before its power goes."""
+        node = self.world.kubernetes.nodes.get(name)
+        spoke = node is not None and self.world.timeline.now - node.lease <= SILENT_SECONDS
+        return spoke and self.world.kubelets.serves(name)
 
     def before_removal(self, member_id: str) -> None:
         """A member that goes by plan leaves the fault tolerance of the wanted size."""

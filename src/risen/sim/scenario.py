@@ -123,6 +123,13 @@ class Happening(StrEnum):
     KILL_WORKER_ROLLING = "kill-worker-rolling"
     KILL_LEADER_ROLLING = "kill-leader-rolling"
     POWER_CUT_ROLLING = "power-cut-rolling"
+    # --- what runs on and does not serve: a person asks for another in its place ----------------------------
+    HUNG_LEADER = "hung-leader"
+    """The leader's etcd hangs."""
+    MUTE_FOLLOWER = "mute-follower"
+    """The kubelet of a control-plane instance dies; its etcd member votes on."""
+    HUNG_LEADER_ROLLING = "hung-leader-rolling"
+    """The leader's etcd hangs while the last pool is rolled."""
 
 
 @dataclass(frozen=True, slots=True)

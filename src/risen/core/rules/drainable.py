@@ -18,7 +18,7 @@ from risen.core.rules.target import Outdated, is_paused, outdated, wanted_again
 from risen.core.rules.view import View, once
 from risen.core.safety.invariants import accepts_data_loss
 from risen.core.safety.protection import asked_by, protected_pods
-from risen.core.safety.quorum import blocks_loss
+from risen.core.safety.quorum import blocks_less_tolerance, blocks_loss
 from risen.core.step import PressPowerButton
 
 MOST_ROUNDS = 3
@@ -149,10 +149,12 @@ def _is_killed(view: View, name: InstanceName) -> bool:
 
 def _lost_its_spare(view: View, entry: Entry) -> bool:
     """Whether the control-plane instance beside which it was to go is gone itself: nobody may go then, and while this
-    one counts as there no other is launched."""
+    one counts as there no other is launched. What votes no more, and was taken without a spare, goes all the same."""
     life = view.facts.lives.get(entry.subject)
     pool = view.pool(life.birth.pool) if life is not None and life.birth.role is Role.CONTROL_PLANE else None
-    return pool is not None and entry.reason in PLANNED and len(view.staying(pool.name)) < pool.replicas
+    if pool is None or entry.reason not in PLANNED or len(view.staying(pool.name)) >= pool.replicas:
+        return False
+    return blocks_less_tolerance(view.facts, entry.subject, pool.replicas) is not None
 
 
 def _is_being_pressed(view: View, name: InstanceName) -> bool:

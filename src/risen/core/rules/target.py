@@ -13,6 +13,7 @@ from risen.core.history import Entry, Life
 from risen.core.judge.back import PAUSE, why_gone_back
 from risen.core.names import InstanceName, PoolName, ReleaseId, Role
 from risen.core.reasons import (
+    CALLED_OFF,
     EXPIRY,
     NEVER_JOINED,
     PUT_OFF,
@@ -212,11 +213,11 @@ def outdated(view: View, pool: PoolName) -> tuple[Outdated, ...]:
 
 
 def _asked(view: View) -> dict[InstanceName, str]:
-    """Those that people asked another for, with their words. What was put off is asked for still."""
+    """Those that people asked another for, with their words. What was put off or called off is asked for still."""
     history = view.facts.history
     last = {one.subject: one for one in sorted(history.entries.values(), key=lambda one: one.opened_unix)}
-    put_off = [one for one in last.values() if one.reason == REPLACE and one.outcome == PUT_OFF]
-    asked = {entry.subject: "; ".join(entry.evidence) for entry in put_off}
+    stayed = (one for one in last.values() if one.reason == REPLACE and one.outcome in (PUT_OFF, CALLED_OFF))
+    asked = {entry.subject: "; ".join(entry.evidence) for entry in stayed}
     for one in history.replaces:
         asked[one.instance] = f"asked by {one.by or 'somebody'}: {one.reason or 'no reason given'}"
     return asked
