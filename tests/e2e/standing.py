@@ -44,8 +44,8 @@ def names(cluster: Cluster, pool: str = "") -> list[str]:
 
 def births(cluster: Cluster) -> list[dict[str, str]]:
     """The records of all births, oldest first. A controller that is killed behind a record tells no event of it."""
-    files = (HOME / "clusters" / cluster.name / "store" / "births").glob("*.OBJECT")
-    found = [json.loads(file.read_bytes().split(b"\n", 1)[1]) for file in files]
+    files = (HOME / "clusters" / cluster.name / "store/objects/births").glob("*.OBJECT")
+    found = [json.loads(file.read_bytes().split(b"\n", 1)[1])["value"] for file in files]
     return sorted(found, key=lambda one: one["born_unix"])
 
 
