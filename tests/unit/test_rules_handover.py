@@ -8,7 +8,7 @@ import pytest
 
 from builders import CP, NOW, Cluster, id_of, pod_of
 from risen.core.history import Revoked, TaskResult
-from risen.core.names import InstanceName
+from risen.core.names import InstanceName, ReleaseId
 from risen.core.picture import BudgetSeen, InstanceState
 from risen.core.rules import handover
 from risen.core.rules.view import View
@@ -368,3 +368,10 @@ def test_workers_are_not_walked_here() -> None:
 
 def test_the_entry_of_a_second_one_is_not_opened() -> None:
     assert [step for step in taken().steps(OpenEntry) if step.subject != "cp-a"] == []  # type: ignore[attr-defined]
+
+
+def test_nor_is_that_of_one_that_has_gone_bad_meanwhile_tried_and_refused() -> None:
+    cluster = taken(subject="cp-c")
+    cluster.passed[ReleaseId("r-cp-new")] = ("tried",)
+    cluster.nodes["cp-a"] = replace(cluster.nodes["cp-a"], ready=False)
+    assert (cluster.steps(OpenEntry), cluster.blocked()) == ([], {})

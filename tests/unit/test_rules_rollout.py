@@ -105,7 +105,7 @@ def superseded(*pools: PoolName) -> Cluster:
 
 def test_what_an_older_revision_still_tries_is_sent_away_before_a_newer_one_tries_anything() -> None:
     cluster = superseded(CP, W)
-    assert born(cluster) == [("w", "r-w")]
+    assert (born(cluster), cluster.blocked()) == ([("w", "r-w")], {}), "nothing is tried and refused"
     cluster.serve("w-y")
     assert born(cluster) == []
     assert opened(cluster) == [("w-x", "rollout")]

@@ -63,11 +63,14 @@ def test_nor_while_it_is_paused() -> None:
     assert stands(cluster) == []
 
 
-def test_nor_on_an_instance_whose_release_never_passed() -> None:
+@pytest.mark.parametrize("pool_stood_before", [True, False])
+def test_nor_on_an_instance_whose_release_never_passed(pool_stood_before: bool) -> None:
     """It would be another trial, beside which nothing else is ever tried."""
     cluster = left_one().open("w-b", "rollout", opened=NOW.unix - 70)
     life = cluster.lives["w-b"]
     cluster.lives["w-b"] = replace(life, birth=replace(life.birth, release=ReleaseId("r-tried-once")))
+    if not pool_stood_before:
+        cluster.settled = tuple(one for one in cluster.settled if one.pool != W)
     assert stands(cluster) == []
 
 
