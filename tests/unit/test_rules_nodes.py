@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from builders import CP, GONE, NOW, UID, Cluster, W, birth_of, id_of, life_of, pod_of
+from builders import CP, GONE, NOW, Cluster, W, birth_of, id_of, life_of, pod_of
 from risen.core.names import ClusterUid, ImageDigest, InstanceName, ProviderId, ReleaseId, Role
-from risen.core.picture import InstanceSeen, NodeSeen
+from risen.core.picture import InstanceSeen
 from risen.core.rules.addons import stage_of
 from risen.core.rules.nodes import OUTDATED, UNINITIALIZED, wanted_labels, wanted_taints
 from risen.core.rules.pods import OUT_OF_SERVICE
@@ -123,15 +123,6 @@ def test_an_instance_that_still_waits_for_its_network_plugin_halts_nothing_befor
         assert bool(cluster.steps(HaltRelease)) is halted, "nor is it told as a halt"
 
 
-def test_a_node_whose_provider_id_is_not_ours_is_listed_and_left_alone() -> None:
-    cluster = Cluster.standing()
-    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], provider_id="aws:///i-1", labels=())
-    cluster.nodes["strange"] = NodeSeen(InstanceName("strange"), "uid", "aws:///i-2", True)
-    assert cluster.steps() == []
-    told = [(one.subject, one.why[-10:]) for one in cluster.plan().blocked if one.name == "foreign"]
-    assert told == [("strange", "left alone"), ("w-a", "left alone")], "nor is it tried and refused"
-
-
 def test_the_node_of_what_is_gone_is_deleted_once_its_pods_are_freed() -> None:
     cluster = Cluster.standing().lose("w-a").open("w-a")
     cluster.pods = [pod_of("web", "w-a"), pod_of("flannel", "w-a", daemon=True)]
@@ -139,31 +130,6 @@ def test_the_node_of_what_is_gone_is_deleted_once_its_pods_are_freed() -> None:
     assert cluster.steps(FreePod, DeleteNode) == [FreePod("default", "web", "uid-web", InstanceName("w-a"))]
     del cluster.pods[0]
     assert cluster.steps(FreePod, DeleteNode) == [DeleteNode(InstanceName("w-a"), "node-w-a")]
-
-
-def late_node() -> Cluster:
-    """`w-a` is gone and its entry closed; then the Node is seen that its kubelet had registered at the last moment."""
-    cluster = Cluster.standing(3, 3).lose("w-a")
-    cluster.open("w-a", "rollback", closed_unix=NOW.unix - 1, outcome="rolled")
-    cluster.instances.pop("w-a", None)
-    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], ready=False)
-    return cluster
-
-
-def test_a_node_that_registered_while_its_instance_was_ended_is_deleted_though_its_entry_is_closed() -> None:
-    cluster = late_node()
-    cluster.pods = [pod_of("flannel", "w-a", daemon=True)]
-    (step,) = cluster.steps(DeleteNode)
-    assert step == DeleteNode(InstanceName("w-a"), "node-w-a")
-    assert refusal(step, cluster.facts()) is None
-    assert "foreign" not in cluster.blocked()
-
-
-def test_a_node_of_its_name_that_is_somebody_elses_is_left_alone() -> None:
-    cluster = late_node()
-    cluster.nodes["w-a"] = replace(cluster.nodes["w-a"], provider_id="aws:///i-1")
-    assert (cluster.steps(DeleteNode), "foreign" in cluster.blocked()) == ([], True)
-    assert refusal(DeleteNode(InstanceName("w-a"), "node-w-a"), cluster.facts()) is not None
 
 
 def test_our_cordon_is_taken_back_where_nothing_is_to_go_and_a_person_s_is_not() -> None:
@@ -352,15 +318,6 @@ def test_after_its_entry_is_closed_nothing_more_is_done_about_what_is_gone() -> 
     cluster = replaced("w-a", "w-c")
     cluster.entries["w-a-1"] = replace(cluster.entries["w-a-1"], closed_unix=1.0, outcome="replaced by w-c")
     assert cluster.steps() == []
-
-
-def test_foreign_instances_are_listed_and_left_alone() -> None:
-    cluster = Cluster.standing()
-    for name, uid in (("theirs", ClusterUid("other")), ("nobodys", None), ("unborn", UID)):
-        seen = InstanceSeen(InstanceName(name), ProviderId(f"x://y/{name}"), uid, GONE)
-        cluster.instances[name] = replace(seen, state=cluster.instances["w-a"].state)
-    assert cluster.steps() == []
-    assert [one.subject for one in cluster.plan().blocked] == ["nobodys", "theirs", "unborn"]
 
 
 def test_an_empty_store_beside_living_instances_of_that_name_does_nothing_at_all() -> None:

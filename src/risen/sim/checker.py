@@ -125,10 +125,16 @@ class Checker:
     def _before_launch(self, name: InstanceName) -> None:
         if not self.world.born(name):
             self.world.violation(Truth.BIRTH_BEFORE_LAUNCH, f"launch of {name}: there is no birth record")
-        if name in self.names and name not in self.world.instances.all:
+        if name in self.names and name not in self.world.instances.all and self._was_told(name):
             self.world.violation(
                 Truth.BIRTH_BEFORE_LAUNCH, f"launch of {name}: the name was used before and is gone"
             )
+
+    def _was_told(self, name: InstanceName) -> bool:
+        """Whether any controller was told of a launch. Of one that was not, nobody can know that it was there: it has
+        not joined, for a join is recorded before it is answered."""
+        life = self.world.history().lives.get(name)
+        return life is not None and (life.launched_at_unix is not None or life.joined_at_unix is not None)
 
     def _before_harm(self, operation: str, provider_id: ProviderId) -> None:
         try:

@@ -57,6 +57,8 @@ def lacking(world: World, ending: Ending) -> str:
     """What is not yet as it must be; empty once the cluster has arrived. Cheap tests come first."""
     if ending.left_to_do:
         return ending.left_to_do
+    if world.timeline.now <= world.instances.storm_until:
+        return "the storm is not over"
     ours = [item for item in world.instances.all.values() if item.cluster == world.uid]
     for pool in ending.revision.spec.pools:
         count = sum(item.request.pool == pool.name for item in ours)

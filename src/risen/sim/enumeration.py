@@ -50,14 +50,18 @@ def enumerate_faults(
     calm, struck = branches(lambda faults: simulate(scenario, seed, faults, standing), kinds, first, every)
     yield Case(0, None, calm, calm.violations)
     for write, kind, trace in struck:
-        yield Case(write, kind, trace, judged(calm, trace))
+        yield Case(write, kind, trace, judged(calm, trace, scenario.happening))
 
 
-def judged(calm: Trace, trace: Trace) -> tuple[str, ...]:
-    """What is wrong with a run that was struck."""
+def judged(calm: Trace, trace: Trace, happening: Happening) -> tuple[str, ...]:
+    """What is wrong with a run that was struck.
+
+    Whom a storm strikes is drawn at the moment, of those that are there: it may end more at once than in the calm run,
+    and what is more than `maxUnhealthy` rightly waits for a person.
+    """
     if trace.violations:
         return trace.violations
-    if trace.asked > calm.asked:
+    if trace.asked > calm.asked and happening is not Happening.STORM:
         return (f"{Truth.ARRIVES}: a person had to ask for {trace.asked} kills, {calm.asked} without faults",)
     if trace.state != calm.state:
         missing = sorted(set(calm.state) - set(trace.state))

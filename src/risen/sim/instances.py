@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -97,6 +98,8 @@ class Instances:
     """The instance of this number, counted from 1, boots and then says nothing; 0 for none."""
     lying: Lying = field(default_factory=Lying)
     host_boot: str = "host-boot-1"
+    storm_until: float = 0.0
+    """When the last planned bad luck befalls, virtual seconds: nothing has arrived before that."""
     images_lost: set[ImageDigest] = field(default_factory=set)
     """Pruned, or their disk is gone: nothing is launched from them or powered on."""
     console_of_gone: dict[InstanceName, tuple[str, ...]] = field(default_factory=dict)
@@ -347,14 +350,25 @@ class Instances:
         """
         line = self.world.timeline
         for _ in range(line.random.randint(1, 4)):
-            line.after(line.draw(0.0, 60.0), self.strike, "kill")
-        line.after(line.draw(0.0, 60.0), self.strike, "lose")
+            self._in_the_storm(self.strike, "kill")
+        self._in_the_storm(self.strike, "lose")
         if line.chance(0.3):
-            line.after(line.draw(0.0, 60.0), self.power_cut)
+            self._in_the_storm(self.power_cut)
+
+    def _in_the_storm(self, luck: Callable[..., None], *how: str) -> None:
+        """Within the next minute."""
+        line = self.world.timeline
+        delay = line.draw(0.0, 60.0)
+        self.storm_until = max(self.storm_until, line.now + delay)
+        line.after(delay, luck, *how)
 
     def strike(self, how: str) -> None:
-        """One instance of ours, drawn at the moment."""
-        ours = [item.name for item in self.all.values() if item.cluster == self.world.uid]
+        """One instance of ours, drawn at the moment of those that were ever started."""
+        ours = [
+            item.name
+            for item in self.all.values()
+            if item.cluster == self.world.uid and item.power is not Power.HALF_MADE
+        ]
         if not ours:
             return
         name = self.world.timeline.random.choice(ours)

@@ -25,8 +25,8 @@ from typing import NamedTuple
 
 from risen import __version__
 from risen.sim.catalogue import catalogue
-from risen.sim.enumeration import CALM, enumerate_faults, standing_for
-from risen.sim.faults import FaultKind, Faults
+from risen.sim.enumeration import CALM, enumerate_faults, judged, standing_for
+from risen.sim.faults import NO_FAULTS, FaultKind, Faults
 from risen.sim.harness import simulate
 from risen.sim.scenario import Scenario
 
@@ -184,13 +184,17 @@ def soak_all(record: Record, parts: Sequence[Part], jobs: int, out: Path | None)
             sys.stdout.flush()
 
 
-def replay(scenario: Scenario, seed: int, faults: Faults) -> int:
-    """Show one run; exit status 1 when something is wrong."""
-    trace = simulate(scenario, seed, faults, standing_for(scenario, seed))
+def replay(scenario: Scenario, seed: int, named: Faults | None) -> int:
+    """Show one run; exit status 1 when something is wrong. One with named faults must end as the calm one does."""
+    standing = standing_for(scenario, seed)
+    trace = simulate(scenario, seed, random_faults(seed) if named is None else named, standing)
+    wrong = trace.violations
+    if named is not None:
+        wrong = judged(simulate(scenario, seed, NO_FAULTS, standing), trace, scenario.happening)
     print("\n".join([*map(str, trace.lines[-SHOWN_LINES:]), *trace.said[-SHOWN_LINES:], *trace.state]))
     print(f"{trace.writes} writes, {trace.crashes} crashes, {trace.seconds:.1f}s virtual, hash {trace.hash}")
-    print("\n".join(f"VIOLATION {text}" for text in trace.violations) or "no violation")
-    return 1 if trace.violations else 0
+    print("\n".join(f"VIOLATION {text}" for text in wrong) or "no violation")
+    return 1 if wrong else 0
 
 
 def commit_of(file: Path) -> str:
@@ -247,8 +251,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.replay is not None:
         if len(scenarios) != 1:
             parser.error("--replay needs one --scenario")
-        faults = parse_faults(options.faults) if options.faults else random_faults(options.replay)
-        return replay(scenarios[0], options.replay, faults)
+        return replay(scenarios[0], options.replay, parse_faults(options.faults) if options.faults else None)
     record = started("soak-enumerate" if options.enumerate else "soak-random", options.out)
     parts = parts_of(scenarios, options.seeds, options.enumerate)
     soak_all(record, parts, options.jobs, options.out)

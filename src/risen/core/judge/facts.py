@@ -140,6 +140,14 @@ class Facts:
         known = {life.provider_id if life else None, seen.provider_id if seen else None}
         return frozenset(one for one in known if one)
 
+    def is_our_node(self, node: NodeSeen) -> bool:
+        """By its providerID. Where none was ever learned of an instance that is gone, which joined and was lost before
+        anybody looked, by its name: nobody else is given credentials for that."""
+        if node.provider_id in self.provider_ids(node.name):
+            return True
+        life = self.history.lives.get(node.name)
+        return life is not None and life.provider_id is None and self.is_gone(life)
+
     def is_asked_to_end(self, name: InstanceName) -> bool:
         """Whether a person wants it ended now, and it is not gone yet."""
         return any(kill.instance == name for kill in self.history.kills)

@@ -62,7 +62,7 @@ def _left_of(facts: Facts, life: Life) -> str | None:
         if any(backend.name == name for backend in facts.backends or ()):
             return "backend"
     node = facts.nodes.get(name)
-    if node is not None and node.provider_id in facts.provider_ids(name):
+    if node is not None and facts.is_our_node(node):
         return "Node"
     return None
 

@@ -36,7 +36,7 @@ def propose(view: View) -> RuleOutput:
     blocked: list[Blocked] = []
     for name, node in facts.nodes.items():
         life = facts.lives.get(name)
-        if node.provider_id not in facts.provider_ids(name):
+        if not facts.is_our_node(node):
             blocked.append(
                 Blocked("foreign", name, f"Node with providerID {node.provider_id!r} is not ours: left alone")
             )

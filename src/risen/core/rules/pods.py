@@ -34,7 +34,7 @@ def _free(view: View, life: Life) -> tuple[Step, ...]:
     node = facts.nodes.get(name)
     if node is None or _is_out_of_service(node):
         return tuple(_free_pod(pod) for pod in pods)
-    if node.provider_id not in facts.provider_ids(name):
+    if not facts.is_our_node(node):
         return ()
     return (TaintOutOfService(name, node.uid),)
 

@@ -22,7 +22,7 @@ from risen.core.safety.invariants import accepts_data_loss
 from risen.core.step import Destroy, OpenEntry, PowerOn, Step
 
 ENDS_RUNNING = (KILL, NEVER_JOINED)
-"""Entries that end a running instance; a repaired one that came back by itself is let live."""
+"""Entries that end a running instance; a repaired one that came back by itself is let live if it can serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def _with_entry(scene: _Scene, life: Life) -> RuleOutput:
     if state is InstanceState.UNFINISHED:
         return RuleOutput(steps=_destroy(view, life))
     if state in (InstanceState.STARTING, InstanceState.RUNNING):
-        if reason in ENDS_RUNNING:
+        if reason in ENDS_RUNNING or _serves_never(view, name):
             return RuleOutput(steps=_destroy(view, life))
         return RuleOutput(waiting=(Waiting(name, "it came back: Ready, or its end", since),))
     if state is InstanceState.UNKNOWN:
@@ -163,6 +163,12 @@ def _with_entry(scene: _Scene, life: Life) -> RuleOutput:
             blocked=(Blocked("cannot-see", name, "the provider says unknown: that is not gone"),)
         )
     return RuleOutput(waiting=(Waiting(name, "the provider's word that it is gone", since),))
+
+
+def _serves_never(view: View, name: InstanceName) -> bool:
+    """It did not join in its time, or is a learner still: none is promoted that has an entry."""
+    member = view.facts.member_of(name)
+    return view.verdicts[name].never_joined or (member is not None and member.learner)
 
 
 def _stopped_with_entry(scene: _Scene, life: Life, reason: str) -> RuleOutput:

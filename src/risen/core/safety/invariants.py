@@ -154,7 +154,7 @@ def _foreign_untouched(facts: Facts, step: Step) -> Blocked | None:
         return Blocked("foreign", name, f"{provider_id} does not carry this cluster's uid")
     if isinstance(step, NODE_STEPS):
         node = facts.nodes.get(name)
-        if node is not None and node.provider_id not in facts.provider_ids(name):
+        if node is not None and not facts.is_our_node(node):
             return Blocked("foreign", name, f"the Node's providerID {node.provider_id!r} is not ours")
     return None
 
