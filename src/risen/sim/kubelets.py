@@ -82,7 +82,8 @@ class Kubelets:
         node.lease = line.now
         for pod in api.pods.values():
             if pod.node == node.name:
-                line.after(line.draw(0.3, 1.2), self.pod_started, pod.uid)
+                say = self.pod_ended if pod.terminating else self.pod_started
+                line.after(line.draw(0.3, 1.2), say, pod.uid)
         if node.ready:
             self._goes_on(item)
         line.after(line.draw(0.5, 2.0), self.become_ready, name, boot)
