@@ -44,7 +44,8 @@ SAYS: Mapping[Truth, str] = MappingProxyType(
         Truth.DATA_BEFORE_CATTLE: "every write leaves the disks of a majority of the voters",
         Truth.FOREIGN_UNTOUCHED: "no instance and no Node of somebody else is touched",
         Truth.BOOTSTRAP_ONCE: "etcd is founded once",
-        Truth.BIRTH_BEFORE_LAUNCH: "what is launched has a birth record, and a name that was never used",
+        Truth.BIRTH_BEFORE_LAUNCH: "what is launched has a birth record, and a name of no instance that a "
+        "controller was told of",
         Truth.ENTRY_BEFORE_HARM: "whatever is done to an instance, its Node, member or pods has an open entry; a Node "
         "that its kubelet registered at the last moment may have a closed one",
         Truth.POOL_BUDGET_KEPT: "a planned entry leaves a pool what its `maxUnavailable` wants; who is out for "
