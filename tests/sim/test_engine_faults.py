@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from risen.core.blocked import Blocked, Waiting
+from risen.core.history import History
 from risen.core.names import InstanceName
+from risen.core.picture import Picture
+from risen.core.plan import Plan
+from risen.core.step import Step
+from risen.engine.leader import wait_to_lead
 from risen.engine.loop import Engine, run
 from risen.engine.observe import Eyes
 from risen.engine.record import Records
@@ -73,6 +78,40 @@ def test_a_fault_of_the_program_is_told_of_once_and_the_cluster_still_rises(
     trace = ended(faulty)
     assert ear.faults == [f"{told}: {KeyError(method)!r}"]
     assert trace.violations == ()
+
+
+@dataclass
+class Doubting(Observer):
+    """Lets a write lose its answer after the first decision to do something; keeps what is sent of that."""
+
+    records: Records
+    decided: bool = False
+    sent_in_doubt: list[Step] = field(default_factory=list)
+
+    def cycle(self, picture: Picture, history: History, plan: Plan) -> None:
+        if plan.steps and not self.decided:
+            self.decided = self.records.doubtful = True
+
+    def sent(self, step: Step) -> None:
+        if self.records.doubtful:
+            self.sent_in_doubt.append(step)
+
+
+def test_what_was_decided_before_a_write_lost_its_answer_is_not_sent() -> None:
+    """A birth may be written after all: another one decided on without it would be one too many."""
+    ears: list[Doubting] = []
+
+    async def doubting(world: EngineWorld, stop: Callable[[], bool]) -> None:
+        lead = await wait_to_lead(world, stop)
+        assert lead is not None
+        records = await Records.load(world.store, world.clock)
+        ears.append(Doubting(records))
+        await Engine(replace(world, observer=ears[0]), lead, records, Eyes(world), world.clock.unix()).keep(
+            stop
+        )
+
+    assert ended(doubting).violations == ()
+    assert (ears[0].decided, ears[0].sent_in_doubt) == (True, [])
 
 
 @dataclass

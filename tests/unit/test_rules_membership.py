@@ -14,6 +14,7 @@ from risen.core.step import (
     AddBackend,
     AddLearner,
     Bootstrap,
+    Destroy,
     PromoteMember,
     RemoveBackend,
     RemoveMember,
@@ -84,6 +85,18 @@ def test_a_learner_is_kept_while_one_instance_s_address_is_not_known() -> None:
     cluster.members["cp-b"] = replace(cluster.members["cp-b"], name="", peer_url="https://10.77.0.99:2380")
     cluster.instances["cp-c"] = replace(cluster.instances["cp-c"], state=InstanceState.UNKNOWN, address=None)
     assert cluster.steps(*CHANGES) == []
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_learner_goes_before_its_instance_is_ended_for_a_promotion_may_still_be_on_its_way(
+    started: bool,
+) -> None:
+    cluster = with_learner(healthy=started)
+    cluster.members["cp-b"] = replace(cluster.members["cp-b"], name="cp-b" if started else "")
+    cluster.stop("cp-b").open("cp-b", "repair")
+    assert cluster.steps(*CHANGES, Destroy) == [RemoveMember(MemberId("102"), InstanceName("cp-b"), False)]
+    del cluster.members["cp-b"]
+    assert {type(step) for step in cluster.steps(*CHANGES, Destroy)} == {AddLearner, Destroy}
 
 
 def test_the_dead_member_is_removed_before_the_replacement_is_added() -> None:

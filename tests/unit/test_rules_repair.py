@@ -10,7 +10,17 @@ from builders import BORN_UNIX, NOW, STOPPED, Cluster, birth_of, life_of
 from risen.core.names import InstanceName
 from risen.core.picture import InstanceState
 from risen.core.spec import Repair
-from risen.core.step import CloseEntry, Destroy, OpenEntry, PowerOn, PromoteMember, WriteBirth, claims_of
+from risen.core.step import (
+    AddLearner,
+    CloseEntry,
+    Destroy,
+    OpenEntry,
+    PowerOn,
+    PromoteMember,
+    RemoveMember,
+    WriteBirth,
+    claims_of,
+)
 
 HARM = (OpenEntry, PowerOn, Destroy)
 OBSERVE = Repair(mode="observe")
@@ -249,11 +259,24 @@ def test_one_that_came_back_and_does_not_join_in_its_time_is_ended() -> None:
     assert destroyed(silent(Cluster.standing().open("w-a", "repair"), "w-a")) == ["w-a"]
 
 
-def test_one_that_came_back_as_a_learner_is_ended_for_with_an_entry_it_is_never_promoted() -> None:
+def test_one_that_came_back_as_a_learner_is_removed_and_then_ended_for_with_an_entry_it_is_never_promoted() -> (
+    None
+):
     cluster = Cluster.standing().open("cp-b", "repair")
     assert destroyed(cluster) == []
-    cluster.members["cp-b"] = replace(cluster.members["cp-b"], learner=True)
-    assert (cluster.steps(PromoteMember), destroyed(cluster)) == ([], ["cp-b"])
+    member = cluster.members["cp-b"] = replace(cluster.members["cp-b"], learner=True)
+    assert (cluster.steps(PromoteMember), destroyed(cluster)) == ([], [])
+    assert cluster.steps(RemoveMember) == [RemoveMember(member.id, InstanceName("cp-b"), voter=False)]
+    del cluster.members["cp-b"]
+    assert (cluster.steps(AddLearner), destroyed(cluster)) == ([], ["cp-b"])
+
+
+def test_while_etcd_has_no_quorum_nobody_knows_who_votes_and_none_that_came_back_is_ended() -> None:
+    cluster = Cluster.standing().open("cp-b", "repair")
+    del cluster.members["cp-b"]
+    assert destroyed(cluster) == ["cp-b"]
+    cluster.quorum_lost = True
+    assert destroyed(cluster) == []
 
 
 def test_one_that_never_joined_is_entered_after_its_bound_and_then_ended() -> None:

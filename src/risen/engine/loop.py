@@ -159,7 +159,8 @@ class Engine:
         self.said = frozenset(present)
 
     async def _send(self, picture: Picture, plan: Plan) -> None:
-        """Check again what may be sent now, and start it."""
+        """Check again what may be sent now, and start it; nothing once a write has lost its answer, since what was
+        decided does not know of it."""
         now = self.world.clock.boot()
         taken = {claim for item in self._in_flight() for claim in claims_of(item.step)}
         self.attempts = {
@@ -179,7 +180,7 @@ class Engine:
         for step, blocked in refused:
             self.world.observer.refused(step, blocked)
         for step in passed:
-            if not may_send(self.world, self.lead):
+            if self.records.doubtful or not may_send(self.world, self.lead):
                 return
             self.world.observer.sent(step)
             task = asyncio.get_running_loop().create_task(self._carry_out(step))

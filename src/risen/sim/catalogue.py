@@ -9,7 +9,14 @@ from risen.sim.rolling import ONLY_CONTROL_PLANES_TELL, ONLY_WORKERS_TELL
 from risen.sim.scenario import Happening, Scenario
 
 BRING_UPS = (Scenario(1, 1), Scenario(3, 0), Scenario(3, 2))
-OTHER_SIZES = ("1+2:roll-all", "1+1:replace-leader", "3+4:surge-0", "3+6:surge-2", "1+2:storm")
+OTHER_SIZES = (
+    "1+2:roll-all",
+    "1+1:replace-leader",
+    "3+4:surge-0",
+    "3+6:surge-2",
+    "1+2:storm",
+    "1+2:storm-rolling",
+)
 """A solo member beside which a learner soaks, and more workers at once."""
 
 

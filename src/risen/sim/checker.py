@@ -15,7 +15,7 @@ from risen.core.plan import Now
 from risen.core.safety.invariants import Violation, violations
 from risen.core.step import Step
 from risen.interfaces.errors import NotFound, Unreachable
-from risen.sim.planned import Planned
+from risen.sim.planned import PATIENCE_SECONDS, Planned
 from risen.sim.pools import Pools
 from risen.sim.truths import Truth
 from risen.sim.world import World
@@ -176,10 +176,16 @@ class Checker:
             self.world.violation(Truth.FOREIGN_UNTOUCHED, f"{operation} {name}: the Node is not ours")
 
     def _before_endpoint(self, operation: str, name: InstanceName) -> None:
-        """What requests are still sent to is taken from the endpoint by its entry; what is gone is only forgotten."""
+        """What requests are still sent to is taken from the endpoint by its entry; what is gone is only forgotten. A
+        drain that was sent before its entry was closed is taken back by whoever sees it."""
         item, backend = self.world.instances.all.get(name), self.world.endpoint.backends.get(name)
-        if item is not None and backend is not None and item.address == backend.address:
-            self._need_entry(operation, name, self.world.history())
+        if item is None or backend is None or item.address != backend.address:
+            return
+        history, since = self.world.history(), self.world.unix() - PATIENCE_SECONDS
+        closed = [entry.closed_unix for entry in history.entries.values() if entry.subject == name]
+        if operation == "endpoint.drain" and any(at is not None and at >= since for at in closed):
+            return
+        self._need_entry(operation, name, history)
 
     def _need_entry(self, operation: str, name: InstanceName, history: History) -> None:
         if not any(entry.subject == name for entry in history.open_entries):

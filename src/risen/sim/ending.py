@@ -30,6 +30,8 @@ class Ending:
     """What is in the API."""
     replicas: dict[PoolName, int] = field(default_factory=dict)
     """Where others than the revision own the number."""
+    if_ill_fated: Ending | None = None
+    """What is gone back to where a storm struck an instance of a release and that was revoked for it: right as well."""
 
     @classmethod
     def of(cls, revision: Revision) -> Ending:
@@ -52,9 +54,21 @@ class Ending:
             revoked=former.revoked | revoked,
         )
 
+    def in_force(self, world: World) -> Ending:
+        """This one, or the one that is right as well if it has come to that."""
+        if self.if_ill_fated is None:
+            return self
+        history = world.history()
+        struck = {
+            history.lives[name].birth.release for name in world.instances.struck if name in history.lives
+        }
+        revoked = struck & history.revoked.keys()
+        return self.gone_back_from(self.if_ill_fated, frozenset(revoked)) if revoked else self
 
-def lacking(world: World, ending: Ending) -> str:
+
+def lacking(world: World, wanted: Ending) -> str:
     """What is not yet as it must be; empty once the cluster has arrived. Cheap tests come first."""
+    ending = wanted.in_force(world)
     if ending.left_to_do:
         return ending.left_to_do
     if world.timeline.now <= world.instances.storm_until:

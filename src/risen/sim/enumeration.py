@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from risen.sim.branching import branches
 from risen.sim.faults import EVERY_FAULT, FaultKind
 from risen.sim.harness import brought_up, simulate
-from risen.sim.scenario import Happening, Scenario
+from risen.sim.scenario import STORMS, Happening, Scenario
 from risen.sim.trace import Trace
 from risen.sim.truths import Truth
 from risen.sim.world import World
@@ -57,13 +57,13 @@ def judged(calm: Trace, trace: Trace, happening: Happening) -> tuple[str, ...]:
     """What is wrong with a run that was struck.
 
     Whom a storm strikes is drawn at the moment, of those that are there: it may end more at once than in the calm run,
-    and what is more than `maxUnhealthy` rightly waits for a person.
+    and what is more than `maxUnhealthy` rightly waits for a person; amid a rollout it may end a release.
     """
     if trace.violations:
         return trace.violations
-    if trace.asked > calm.asked and happening is not Happening.STORM:
+    if trace.asked > calm.asked and happening not in STORMS:
         return (f"{Truth.ARRIVES}: a person had to ask for {trace.asked} kills, {calm.asked} without faults",)
-    if trace.state != calm.state:
+    if trace.state != calm.state and happening is not Happening.STORM_ROLLING:
         missing = sorted(set(calm.state) - set(trace.state))
         extra = sorted(set(trace.state) - set(calm.state))
         return (f"{Truth.ARRIVES}: another end than without faults: lacks {missing}, has {extra}",)

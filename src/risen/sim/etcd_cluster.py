@@ -62,6 +62,8 @@ class EtcdTruth:
     """Addresses where a member of another cluster answers."""
     endpoint_leases: dict[str, float] = field(default_factory=dict)
     """Until when an apiserver's address is held to be an endpoint of the Service `kubernetes`."""
+    down_at: dict[str, float] = field(default_factory=dict)
+    """When each member that ever went down last did."""
     compacted: int = 0
     """Revisions below are not kept."""
 
@@ -304,6 +306,7 @@ class EtcdTruth:
 
     def member_down(self, member_id: str) -> None:
         """Its instance has gone off."""
+        self.down_at[member_id] = self.world.timeline.now
         if member_id and member_id == self.leader:
             self.leader = ""
         self._settle()

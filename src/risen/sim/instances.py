@@ -100,6 +100,8 @@ class Instances:
     host_boot: str = "host-boot-1"
     storm_until: float = 0.0
     """When the last planned bad luck befalls, virtual seconds: nothing has arrived before that."""
+    struck: set[InstanceName] = field(default_factory=set)
+    """By a storm, each by itself."""
     images_lost: set[ImageDigest] = field(default_factory=set)
     """Pruned, or their disk is gone: nothing is launched from them or powered on."""
     console_of_gone: dict[InstanceName, tuple[str, ...]] = field(default_factory=dict)
@@ -372,6 +374,7 @@ class Instances:
         if not ours:
             return
         name = self.world.timeline.random.choice(ours)
+        self.struck.add(name)
         if how == "kill" or not self.world.etcd.may_lose(self.all[name].member):
             self.kill(name)
         else:

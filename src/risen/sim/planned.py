@@ -7,11 +7,13 @@ The checker asks it before and after each write. It names no engine and proposes
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 from risen.core.history import Entry, History
 from risen.core.names import InstanceName, ReleaseId, image_label, may_hold_etcd
 from risen.core.reasons import PLANNED, ROLLING
 from risen.core.safety.quorum import quorum_of
+from risen.sim.etcd_cluster import Member
 from risen.sim.instances import Instance, Power
 from risen.sim.truths import Truth
 from risen.sim.workloads import Deployment, Kind, PodTruth, healthy
@@ -74,11 +76,14 @@ class Planned:
             )
 
     def _unplaced(self, leaving: Instance | None) -> list[Deployment]:
-        """Apps whose images no instance holds but the one that leaves."""
+        """Apps whose images no instance holds, or only the one that leaves."""
         held = {
             image_label(item.request.image) for item in self.world.instances.all.values() if item != leaving
         }
-        return [app for app in self.world.kubernetes.deployments if app.images and not app.images & held]
+        unplaced = [app for app in self.world.kubernetes.deployments if app.images and not app.images & held]
+        return [
+            app for app in unplaced if leaving is None or image_label(leaving.request.image) in app.images
+        ]
 
     # --- one change at a time -----------------------------------------------------------------------------
     def after_record(self) -> None:
@@ -202,13 +207,17 @@ class Planned:
         self.served = {}
 
     def _before_voter_goes(self, operation: str, item: Instance, removed: bool) -> None:
-        """`removed`: it goes as a member too (or is held up until it has), so the others are fewer."""
+        """`removed`: it goes as a member too (or is held up until it has), so the others are fewer.
+
+        One that went down a moment ago counts as up: what was sent before that is no fault. What has been asked to
+        power off was judged then, and is held up only for its removal.
+        """
         etcd = self.world.etcd
         member = etcd.members.get(item.member)
-        if member is None or member.learner:
+        if member is None or member.learner or (operation == "etcd.remove" and item.stopping):
             return
         voters = etcd.voters
-        up = sum(etcd.up(voter) for voter in voters)
+        up = sum(self._up_lately(voter) for voter in voters)
         left_up = up - (1 if etcd.up(member) else 0)
         left = len(voters) - (1 if removed else 0)
         tolerance = left_up - quorum_of(left)
@@ -220,6 +229,12 @@ class Planned:
                 f"{operation} {item.name} by plan: {left_up} of {left} voters are left, "
                 f"{max(0, tolerance)} may fail then and {wanted} should",
             )
+
+    def _up_lately(self, voter: Member) -> bool:
+        etcd = self.world.etcd
+        return (
+            etcd.up(voter) or etcd.down_at.get(voter.id, -inf) >= self.world.timeline.now - PATIENCE_SECONDS
+        )
 
     # --- what the ledger says -----------------------------------------------------------------------------
     def _entry(self, name: InstanceName) -> Entry | None:

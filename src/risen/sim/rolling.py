@@ -184,6 +184,14 @@ def _expire(people: People) -> None:
     people.ending.gone.update(old)
 
 
+def _storm_rolling(people: People) -> None:
+    """A release whose first instance dies in it is gone back from: nobody can tell of what it died."""
+    before = people.ending
+    roll_all(people)
+    people.ending.if_ill_fated = before
+    people.world.instances.storm()
+
+
 def _age(world: World, seconds: float) -> None:
     """Let every birth lie further back."""
 
@@ -233,5 +241,6 @@ ROLLED: Mapping[Happening, Callable[[People], None]] = MappingProxyType(
         Happening.REPLACE_LEADER: lambda people: _replace(people, Happening.REPLACE_LEADER),
         Happening.EXPIRE: _expire,
         Happening.AUTOSCALED: _autoscaled,
+        Happening.STORM_ROLLING: _storm_rolling,
     }
 )

@@ -123,6 +123,8 @@ class Happening(StrEnum):
     KILL_WORKER_ROLLING = "kill-worker-rolling"
     KILL_LEADER_ROLLING = "kill-leader-rolling"
     POWER_CUT_ROLLING = "power-cut-rolling"
+    STORM_ROLLING = "storm-rolling"
+    """A storm from the moment at which a revision is applied."""
     # --- what runs on and does not serve: a person asks for another in its place ----------------------------
     HUNG_LEADER = "hung-leader"
     """The leader's etcd hangs."""
@@ -130,6 +132,9 @@ class Happening(StrEnum):
     """The kubelet of a control-plane instance dies; its etcd member votes on."""
     HUNG_LEADER_ROLLING = "hung-leader-rolling"
     """The leader's etcd hangs while the last pool is rolled."""
+
+
+STORMS = frozenset({Happening.STORM, Happening.STORM_ROLLING})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """etcd's membership, one change at a time: remove the dead, then promote, then add.
 
 etcd 3.6 refuses an addition while a voter is unconnected and allows one learner, so what is stale goes
-first. A member goes only when its instance is proven gone (or by `handover.py`). Nothing changes before the
+first. A voter goes only when its instance is proven gone (or by `handover.py`), a learner before its instance is
+ended: a promotion that is still on its way would make a voter of what is gone. Nothing changes before the
 cluster id is recorded. Of two voters both are needed: beside an only voter a learner soaks, and is promoted no
 sooner than the other could go.
 """
@@ -15,6 +16,7 @@ from risen.core.history import Life
 from risen.core.judge.facts import Facts, peer_url
 from risen.core.names import InstanceName, may_hold_etcd
 from risen.core.picture import EtcdSeen, InstanceState, MemberSeen
+from risen.core.reasons import PLANNED
 from risen.core.rules.rehearsal import rehearse
 from risen.core.rules.view import RuleOutput, View
 from risen.core.safety.quorum import quorum_lost, quorum_of
@@ -56,16 +58,20 @@ def _next_change(view: View, etcd: EtcdSeen) -> RuleOutput:
 
 
 def _stale_member(facts: Facts, etcd: EtcdSeen) -> Step | None:
-    """A learner nobody will start, else a member whose instance is gone."""
+    """A learner nobody will start or whose instance is to be ended, else a member whose instance is gone."""
     for member in sorted(etcd.members, key=lambda m: (not m.learner, m.id)):
-        life = facts.lives.get(InstanceName(member.name)) if member.name else None
-        if member.name:
-            stale = life is not None and facts.is_gone(life) and member.name in facts.entries
-        else:
-            stale = member.learner and _nobody_is_at(facts, member.peer_url)
-        if stale:
-            return RemoveMember(member.id, InstanceName(member.name), not member.learner)
+        owner = owner_of(facts, member)
+        if owner is not None and _ends(facts, owner, member):
+            return RemoveMember(member.id, owner.birth.instance, not member.learner)
+        if not member.name and member.learner and _nobody_is_at(facts, member.peer_url):
+            return RemoveMember(member.id, InstanceName(""), False)
     return None
+
+
+def _ends(facts: Facts, owner: Life, member: MemberSeen) -> bool:
+    """Whether an entry says that it goes, and it is gone or, as a learner, may go before its instance."""
+    entry = facts.entries.get(owner.birth.instance)
+    return entry is not None and (facts.is_gone(owner) or (member.learner and entry.reason not in PLANNED))
 
 
 def _nobody_is_at(facts: Facts, url: str) -> bool:

@@ -19,7 +19,7 @@ from risen.core.rules.power import JudgeLater, Outages, PowerOnBecause, outages,
 from risen.core.rules.view import RuleOutput, View, gather
 from risen.core.safety.budget import storm
 from risen.core.safety.invariants import accepts_data_loss
-from risen.core.step import Destroy, OpenEntry, PowerOn, Step
+from risen.core.step import Destroy, OpenEntry, PowerOn
 
 ENDS_RUNNING = (KILL, NEVER_JOINED)
 """Entries that end a running instance; a repaired one that came back by itself is let live if it can serve."""
@@ -153,10 +153,10 @@ def _with_entry(scene: _Scene, life: Life) -> RuleOutput:
     if state is InstanceState.STOPPED:
         return _stopped_with_entry(scene, life, reason)
     if state is InstanceState.UNFINISHED:
-        return RuleOutput(steps=_destroy(view, life))
+        return _end(view, life)
     if state in (InstanceState.STARTING, InstanceState.RUNNING):
-        if reason in ENDS_RUNNING or _serves_never(view, name):
-            return RuleOutput(steps=_destroy(view, life))
+        if reason in ENDS_RUNNING or _serves_never(view, life):
+            return _end(view, life)
         return RuleOutput(waiting=(Waiting(name, "it came back: Ready, or its end", since),))
     if state is InstanceState.UNKNOWN:
         return RuleOutput(
@@ -165,26 +165,38 @@ def _with_entry(scene: _Scene, life: Life) -> RuleOutput:
     return RuleOutput(waiting=(Waiting(name, "the provider's word that it is gone", since),))
 
 
-def _serves_never(view: View, name: InstanceName) -> bool:
-    """It did not join in its time, or is a learner still: none is promoted that has an entry."""
+def _serves_never(view: View, life: Life) -> bool:
+    """It did not join in its time, or is to hold etcd and does not vote: none is added or promoted that has an
+    entry."""
+    name, etcd = life.birth.instance, view.facts.etcd
+    if view.verdicts[name].never_joined:
+        return True
+    if etcd is None or etcd.quorum_lost or not may_hold_etcd(life.birth.role):
+        return False
     member = view.facts.member_of(name)
-    return view.verdicts[name].never_joined or (member is not None and member.learner)
+    return member is None or member.learner
 
 
 def _stopped_with_entry(scene: _Scene, life: Life, reason: str) -> RuleOutput:
     """What was to be ended and is off: ended, unless it is wanted back after all."""
     view, name = scene.view, life.birth.instance
     if accepts_data_loss(view.facts, name) or (reason != REPAIR and not view.facts.holds_data(life)):
-        return RuleOutput(steps=_destroy(view, life))
+        return _end(view, life)
     match what_stop_means(scene.view, life, scene.outages):
         case PowerOnBecause(reason=why):
             return _power_on(view, life, why)
         case JudgeLater(for_what=for_what, since=since, at=at):
             return RuleOutput(waiting=(Waiting(name, for_what, since, at),))
         case None:
-            return RuleOutput(steps=_destroy(view, life))
+            return _end(view, life)
 
 
-def _destroy(view: View, life: Life) -> tuple[Step, ...]:
-    seen = view.facts.ours[life.birth.instance]
-    return (Destroy(life.birth.instance, seen.provider_id, view.facts.holds_data(life)),)
+def _end(view: View, life: Life) -> RuleOutput:
+    """Its member, while it is a learner, goes first (`membership.py`): a promotion that is still on its way would
+    make a voter of it, and without a second one a solo voter has no quorum."""
+    name, facts = life.birth.instance, view.facts
+    member = facts.member_of(name)
+    if member is not None and member.learner:
+        since = facts.boot_of(facts.entries[name].opened_unix)
+        return RuleOutput(waiting=(Waiting(name, "its learner to be removed from etcd", since),))
+    return RuleOutput(steps=(Destroy(name, facts.ours[name].provider_id, facts.holds_data(life)),))
