@@ -60,6 +60,7 @@ class InstanceSeen:
     host_boot: str = ""
     """Boot id of the host that this instance was last started under; empty where hosts are not ours to see."""
     stopped_at: float | None = None
+    """Boot seconds, as far as can be told: a provider may not know, and takes the last word of one that was killed."""
     power_pressed_at: float | None = None
     """Since when its power button has been pressed and it is not off yet; None where it was not pressed."""
 

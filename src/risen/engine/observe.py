@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
@@ -60,6 +61,9 @@ class Eyes:
     again_since: dict[str, float] = field(default_factory=dict)
     ports: dict[Door, PortSeen] = field(default_factory=dict)
     """What the last look saw of each."""
+    ran_at: dict[InstanceName, float] = field(default_factory=dict)
+    """When a look last began that saw it run, in boot seconds."""
+    first_look_at: float = math.inf
 
     async def look(self, history: History, in_flight: tuple[StepInFlight, ...]) -> Picture:
         """Read all sections; etcd and ports after the provider, whose addresses they need."""
@@ -106,13 +110,27 @@ class Eyes:
 
     async def _provider(self, history: History) -> ProviderSeen:
         """The provider's list; every born instance that it lacks is asked for singly."""
+        began = self.world.clock.boot()
+        self.first_look_at = min(self.first_look_at, began)
         seen = await self.world.provider.list()
         listed = {instance.name for instance in seen.instances}
         lacking = sorted(
             name for name, life in history.lives.items() if name not in listed and life.gone_at_unix is None
         )
         asked = await asyncio.gather(*(self._ask_for(name, history) for name in lacking))
-        return replace(seen, instances=seen.instances + tuple(asked))
+        instances = seen.instances + tuple(asked)
+        return replace(seen, instances=tuple(self._dated(instance, began) for instance in instances))
+
+    def _dated(self, instance: InstanceSeen, began: float) -> InstanceSeen:
+        """A stop is no older than the last look that saw it run, or the first of all. Of one that was killed a provider
+        may tell no time, or one that is too early (its last word)."""
+        if instance.state in (InstanceState.RUNNING, InstanceState.STARTING):
+            self.ran_at[instance.name] = began
+        if instance.state is not InstanceState.STOPPED:
+            return instance
+        earliest = self.ran_at.get(instance.name, self.first_look_at)
+        told = instance.stopped_at
+        return replace(instance, stopped_at=earliest if told is None else max(told, earliest))
 
     async def _ask_for(self, name: InstanceName, history: History) -> InstanceSeen:
         try:

@@ -318,8 +318,10 @@ class Instances:
 
     # --- what befalls it ----------------------------------------------------------------------------------
     def kill(self, name: str) -> None:
-        """Its init ends: it is off, its disk lives."""
-        self._stop(self.all[InstanceName(name)])
+        """Its init ends: it is off, its disk lives, and nothing tells when that was."""
+        item = self.all[InstanceName(name)]
+        self._stop(item)
+        item.stopped_at = None
 
     def hang(self, name: str) -> None:
         """Its etcd stands still, and so does its apiserver; all else of it runs."""
