@@ -51,9 +51,10 @@ async def test_a_stop_is_no_older_than_the_last_look_at_which_it_ran(
         assert await stopped_at(eyes) == known
 
 
-async def test_a_controller_that_has_just_started_counts_from_its_first_look() -> None:
+@pytest.mark.parametrize("told", [None, 3.0])
+async def test_who_looks_for_the_first_time_takes_a_stop_as_it_is_told(told: float | None) -> None:
+    """`risen plan` looks once: what has been off for long is to be replaced, not waited for."""
     hand = Hand()
-    hand.stop(None)
+    hand.stop(told)
     eyes = Eyes(SimpleNamespace(clock=hand, provider=hand))  # type: ignore[arg-type]
-    for hand.now in (102.0, 150.0):
-        assert await stopped_at(eyes) == 102.0
+    assert await stopped_at(eyes) == told

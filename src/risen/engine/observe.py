@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
@@ -63,7 +62,6 @@ class Eyes:
     """What the last look saw of each."""
     ran_at: dict[InstanceName, float] = field(default_factory=dict)
     """When a look last began that saw it run, in boot seconds."""
-    first_look_at: float = math.inf
 
     async def look(self, history: History, in_flight: tuple[StepInFlight, ...]) -> Picture:
         """Read all sections; etcd and ports after the provider, whose addresses they need."""
@@ -111,7 +109,6 @@ class Eyes:
     async def _provider(self, history: History) -> ProviderSeen:
         """The provider's list; every born instance that it lacks is asked for singly."""
         began = self.world.clock.boot()
-        self.first_look_at = min(self.first_look_at, began)
         seen = await self.world.provider.list()
         listed = {instance.name for instance in seen.instances}
         lacking = sorted(
@@ -119,18 +116,19 @@ class Eyes:
         )
         asked = await asyncio.gather(*(self._ask_for(name, history) for name in lacking))
         instances = seen.instances + tuple(asked)
-        return replace(seen, instances=tuple(self._dated(instance, began) for instance in instances))
+        dated = tuple(self._dated(instance, began) for instance in instances)
+        self.ran_at = {one.name: self.ran_at[one.name] for one in dated if one.name in self.ran_at}
+        return replace(seen, instances=dated)
 
     def _dated(self, instance: InstanceSeen, began: float) -> InstanceSeen:
-        """A stop is no older than the last look that saw it run, or the first of all. Of one that was killed a provider
-        may tell no time, or one that is too early (its last word)."""
+        """A stop is no older than the last look that saw it run. Of one that was killed a provider may tell no time, or
+        one that is too early (its last word). Whoever looks for the first time has only what it tells."""
         if instance.state in (InstanceState.RUNNING, InstanceState.STARTING):
             self.ran_at[instance.name] = began
-        if instance.state is not InstanceState.STOPPED:
+        ran_at = self.ran_at.get(instance.name)
+        if instance.state is not InstanceState.STOPPED or ran_at is None:
             return instance
-        earliest = self.ran_at.get(instance.name, self.first_look_at)
-        told = instance.stopped_at
-        return replace(instance, stopped_at=earliest if told is None else max(told, earliest))
+        return replace(instance, stopped_at=max(instance.stopped_at or ran_at, ran_at))
 
     async def _ask_for(self, name: InstanceName, history: History) -> InstanceSeen:
         try:
