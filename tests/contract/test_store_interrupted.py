@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> DirectoryStore:
 
 SLOW = textwrap.dedent(
     """
-    import asyncio, os, sys, time
+    import asyncio, os, sys
     from pathlib import Path
     from risen.adapters.store.directory import DirectoryStore
 
@@ -34,7 +34,7 @@ SLOW = textwrap.dedent(
 
     def slow(descriptor, length):
         print("between its read and its write", flush=True)
-        time.sleep(0.7)
+        os.read(0, 1)
         fast(descriptor, length)
 
     os.ftruncate = slow
@@ -48,14 +48,15 @@ async def test_an_append_that_is_interrupted_overwrites_no_other_programs(
 ) -> None:
     pipe = asyncio.subprocess.PIPE
     argv = (sys.executable, "-c", SLOW, str(tmp_path / "store"))
-    writer = await asyncio.create_subprocess_exec(*argv, stdout=pipe, stderr=pipe)
+    writer = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe, stderr=pipe)
     assert writer.stdout is not None
     assert b"its read" in await writer.stdout.readline()
     writer.send_signal(signal.SIGINT)
-    await asyncio.sleep(0.2)
-    seq = await store.append("events", b"answered")
-    await writer.communicate()
-    assert (seq, b"answered") in await store.read("events")
+    appending = asyncio.ensure_future(store.append("events", b"answered"))
+    done, _ = await asyncio.wait([appending], timeout=0.5)
+    assert not done, "it wrote between the other's read and write"
+    await writer.communicate(b"on")
+    assert (await appending, b"answered") in await store.read("events")
 
 
 async def test_who_is_cancelled_waits_for_the_write_that_was_begun(store: DirectoryStore) -> None:
