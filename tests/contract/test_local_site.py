@@ -24,6 +24,7 @@ from local_ground import (
 )
 
 from risen.adapters.local import outside
+from risen.adapters.local.settings import API_PORT
 from risen.adapters.local.site import LocalSite
 from risen.adapters.system import SystemClock
 from risen.core.names import ClusterUid
@@ -94,6 +95,22 @@ async def test_a_socket_listens_inside_and_answers_the_host(ground: Ground) -> N
         port = f"/dev/tcp/{address}/9443"
         out("bash", "-c", f"exec 3<>{port}")
         assert listener.getsockname() == (address, 9443)
+
+
+async def test_the_host_reaches_the_endpoint_whatever_ports_come_and_go(ground: Ground) -> None:
+    """A bridge takes the lowest address of its ports; who had learned another one then spoke to nobody for as long
+    as a neighbour counts as reachable."""
+    await ground.site.prepare()
+    where = ("ip", "-n", ground.settings.netns, "link")
+    door = f"/dev/tcp/{ground.settings.gateway}/{API_PORT}"
+    for last in (2, 1):
+        mac = f"02:00:00:00:00:0{last}"
+        out(*where, "add", f"port{last}", "address", mac, "type", "veth", "peer", "name", f"far{last}")
+        out(*where, "set", f"port{last}", "master", "br0", "up")
+        out("timeout", "2", "bash", "-c", f"exec 3<>{door}")
+    out(*where, "del", "port1")
+    out("timeout", "2", "bash", "-c", f"exec 3<>{door}")
+    out(*where, "del", "port2")
 
 
 async def test_the_namespace_forwards_and_the_host_is_routed_only_where_it_has_an_outside(

@@ -158,21 +158,7 @@ def _make_namespace(settings: LocalSettings) -> None:
 
 def _make_uplink(settings: LocalSettings) -> None:
     inside, outside = links(settings), links(None)
-    bridge = inside[BRIDGE]
-    if "UP" not in str(bridge.get("flags")) or settings.gateway not in _addresses(settings.netns, BRIDGE):
-        run(
-            [
-                "ip",
-                "-n",
-                settings.netns,
-                "addr",
-                "replace",
-                f"{settings.gateway}/{settings.network.prefixlen}",
-                "dev",
-                BRIDGE,
-            ]
-        )
-        run(["ip", "-n", settings.netns, "link", "set", BRIDGE, "up"])
+    _keep_bridge(settings, inside[BRIDGE])
     if settings.host_link in outside and UPLINK not in inside:
         _delete_link(settings.host_link)
         outside = {}
@@ -193,6 +179,19 @@ def _make_uplink(settings: LocalSettings) -> None:
         f"addr replace {settings.host_address}/{prefix} dev {settings.host_link} noprefixroute",
         f"route replace {settings.network} dev {settings.host_link} src {settings.host_address}",
     )
+
+
+def _keep_bridge(settings: LocalSettings, bridge: dict[str, object]) -> None:
+    """Its hardware address is set to what it has: one that was never set is the lowest of its ports', and changes as
+    instances come and go. Whoever has learned the one before then speaks to nobody until its neighbour entry has run
+    out: 20 to 90 s without the endpoint (arp(7), bridge(8))."""
+    commands = [f"link set {BRIDGE} address {bridge['address']}"]
+    if "UP" not in str(bridge.get("flags")) or settings.gateway not in _addresses(settings.netns, BRIDGE):
+        commands += [
+            f"addr replace {settings.gateway}/{settings.network.prefixlen} dev {BRIDGE}",
+            f"link set {BRIDGE} up",
+        ]
+    _batch(settings.netns, *commands)
 
 
 def names_inside(settings: LocalSettings) -> frozenset[str]:
