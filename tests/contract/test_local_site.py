@@ -107,9 +107,9 @@ async def test_the_host_reaches_the_endpoint_whatever_ports_come_and_go(ground: 
         mac = f"02:00:00:00:00:0{last}"
         out(*where, "add", f"port{last}", "address", mac, "type", "veth", "peer", "name", f"far{last}")
         out(*where, "set", f"port{last}", "master", "br0", "up")
-        out("timeout", "2", "bash", "-c", f"exec 3<>{door}")
+        out("timeout", "5", "bash", "-c", f"exec 3<>{door}")
     out(*where, "del", "port1")
-    out("timeout", "2", "bash", "-c", f"exec 3<>{door}")
+    out("timeout", "5", "bash", "-c", f"exec 3<>{door}")
     out(*where, "del", "port2")
 
 
