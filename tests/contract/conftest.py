@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from crashed import clear_crashed
 from servers import ApiServer, EtcdServers, api_server, etcd_servers
 
 from fidelity.plugin import note_answers
@@ -14,6 +16,13 @@ from fidelity.plugin import note_answers
 def answers_noted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Adapters laid into `noted` note what they answer; so do the programs that a test starts."""
     note_answers(request.config, monkeypatch)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_of_crashed_runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a killed run left is cleared first, where this run may lay ground itself."""
+    if os.geteuid() == 0 and not hasattr(request.config, "workerinput"):
+        clear_crashed(tmp_path_factory.getbasetemp().parent)
 
 
 @pytest.fixture(scope="session")

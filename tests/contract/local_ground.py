@@ -19,13 +19,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from children import ENDS_WITH_US
 from risen.adapters.answer_file import noted
 from risen.adapters.local import outside
 from risen.adapters.local.endpoint import LocalEndpoint
+from risen.adapters.local.host import run
 from risen.adapters.local.launcher import launcher_for
+from risen.adapters.local.machine import bridge_ports
 from risen.adapters.local.power import destroy_all
 from risen.adapters.local.provider import LocalProvider
-from risen.adapters.local.settings import LocalSettings
+from risen.adapters.local.settings import UPLINK, LocalSettings
 from risen.adapters.local.site import LocalSite
 from risen.core.names import ClusterUid, ImageDigest, InstanceName, PoolName, Role
 from risen.interfaces.builder import BakedImage
@@ -33,8 +36,13 @@ from risen.interfaces.endpoint import Endpoint
 from risen.interfaces.errors import NotFound
 from risen.interfaces.provider import LaunchRequest, Provider
 
-NET = f"10.{200 + os.getpid() % 50}"
-"""The first half of the tests' subnets, so that two runs on one host do not meet."""
+
+def net(process: int) -> str:
+    """The first half of the subnets of a run of tests, so that two runs on one host do not meet."""
+    return f"10.{200 + process % 50}"
+
+
+NET = net(os.getpid())
 TINY_PACKAGES = "systemd,systemd-sysv,dbus,iproute2"
 DIGEST = ImageDigest("sha256:" + "0" * 64)
 PROOF = """[Unit]
@@ -173,13 +181,18 @@ def make_authority(name: str = "ca") -> Authority:
     return Authority(key, certificate)
 
 
+def settings_of(process: int, number: int, home: Path, ca: bytes | None = None) -> LocalSettings:
+    """Of the ground that a run of tests with this process id gives that number."""
+    name = f"t{process}-{number}"
+    return LocalSettings(
+        name, ClusterUid(f"uid-{process}-{number}"), home, f"{net(process)}.{number}.0/24", 1, ca
+    )
+
+
 def make_ground(folder: Path, number: int) -> Ground:
     """A cluster named after this run, on a subnet by `number`; nothing is started."""
     authority = make_authority()
-    settings = LocalSettings(
-        f"t{os.getpid()}-{number}", ClusterUid(f"uid-{os.getpid()}-{number}"), folder / "home",
-        f"{NET}.{number}.0/24", 1, authority.pem,
-    )  # fmt: skip
+    settings = settings_of(os.getpid(), number, folder / "home", authority.pem)
     images = TinyImages((tiny_root(), write_layer(folder / "layer")))
     return Ground(
         settings,
@@ -190,13 +203,15 @@ def make_ground(folder: Path, number: int) -> Ground:
     )
 
 
-async def end_ground(ground: Ground) -> None:
+async def end_ground(settings: LocalSettings) -> None:
     """Remove everything, whatever state a test left it in."""
     try:
-        await destroy_all(ground.settings.home, ground.settings.name)
+        await destroy_all(settings.home, settings.name)
     except NotFound:
-        shutil.rmtree(ground.settings.instances, ignore_errors=True)
-    await ground.site.clear()
+        shutil.rmtree(settings.instances, ignore_errors=True)
+    for stranger in set(bridge_ports(settings)) - {UPLINK}:
+        run(["ip", "-n", settings.netns, "link", "del", stranger])
+    await LocalSite(settings).clear()
 
 
 def request(name: str = "worker-bcdfg", user_data: bytes = b"#cloud-config\n") -> LaunchRequest:
@@ -215,10 +230,9 @@ def until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
     return True
 
 
-def traces_of(ground: Ground) -> dict[str, str]:
+def traces_of(settings: LocalSettings) -> dict[str, str]:
     """Everything on this host that names the cluster: empty when nothing of it is left."""
-    settings = ground.settings
-    marks = (settings.name, settings.table, str(settings.home), f"{NET}.{settings.network[0].packed[2]}.")
+    marks = (settings.name, settings.table, str(settings.home), settings.subnet.removesuffix("0/24"))
     seen = {
         "links": _out("ip", "-br", "link"),
         "addresses": _out("ip", "-br", "addr"),
@@ -271,7 +285,8 @@ def serving(ground: Ground, address: str, pem: Path, status: int = 200) -> Itera
     link = ["ip", "-n", settings.netns, "addr", "add", f"{address}/32", "dev", "br0"]
     subprocess.run(link, check=False, capture_output=True)
     argv = [
-        "nsenter", f"--net={settings.netns_path}", "--", "python3", "-c", SERVER, address, str(pem), str(status)
+        *ENDS_WITH_US,
+        "nsenter", f"--net={settings.netns_path}", "--", "python3", "-c", SERVER, address, str(pem), str(status),
     ]  # fmt: skip
     server = subprocess.Popen(argv, stdout=subprocess.PIPE)
     assert server.stdout is not None

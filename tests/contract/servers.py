@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from children import ENDS_WITH_US
 from risen.adapters.builder import golang
 from risen.bakery.components import TOOLCHAIN
 from risen.bakery.lock import LockedComponent, LockedProgram
@@ -136,7 +137,8 @@ class Program:
     def start(self) -> None:
         """Start it (again)."""
         with self.log.open("ab") as log:
-            self.running = subprocess.Popen(self.arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            arguments = [*ENDS_WITH_US, *self.arguments]
+            self.running = subprocess.Popen(arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def kill(self) -> None:
         """End it hard and wait until it is gone."""

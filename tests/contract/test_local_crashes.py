@@ -67,7 +67,7 @@ def run_victim(ground: Ground, act: str, deadly: int, *argument: object) -> bool
 async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
     ground = make_ground(tmp_path, 6)
     yield ground
-    await end_ground(ground)
+    await end_ground(ground.settings)
 
 
 @EACH
@@ -75,7 +75,7 @@ async def test_a_launch_killed_anywhere_and_repeated_gives_the_one_instance(
     ground: Ground, every: int
 ) -> None:
     await ground.site.prepare()
-    clean = traces_of(ground)
+    clean = traces_of(ground.settings)
     for deadly in range(1, MOST_EFFECTS, every):
         wanted = request(f"worker-{deadly:05d}")
         killed = await asyncio.to_thread(run_victim, ground, "launch", deadly, wanted)
@@ -86,7 +86,7 @@ async def test_a_launch_killed_anywhere_and_repeated_gives_the_one_instance(
         inits = cgroups.inits(ground.group(wanted.instance))
         await ground.provider.destroy(identity)
         expected = provider_id(ground.settings.name, wanted.instance, request_digest(wanted)[:12])
-        assert (identity, len(inits), traces_of(ground)) == (expected, 1, clean)
+        assert (identity, len(inits), traces_of(ground.settings)) == (expected, 1, clean)
         assert list(ground.settings.instances.iterdir()) == []
         if not killed:
             return
@@ -117,9 +117,9 @@ async def test_half_a_launch_is_stopped_at_once_and_started_like_the_others(grou
 
 async def test_half_a_launch_is_destroyed_without_a_trace(ground: Ground) -> None:
     await ground.site.prepare()
-    clean = traces_of(ground)
+    clean = traces_of(ground.settings)
     await ground.provider.destroy(await half_launched(ground))
-    assert (traces_of(ground), list(ground.settings.instances.iterdir())) == (clean, [])
+    assert (traces_of(ground.settings), list(ground.settings.instances.iterdir())) == (clean, [])
 
 
 async def test_that_an_instance_runs_whose_launch_was_killed_is_kept_for_when_it_has_stopped(
@@ -140,14 +140,14 @@ async def test_that_an_instance_runs_whose_launch_was_killed_is_kept_for_when_it
 @EACH
 async def test_a_destroy_killed_anywhere_and_repeated_leaves_nothing(ground: Ground, every: int) -> None:
     await ground.site.prepare()
-    clean = traces_of(ground)
+    clean = traces_of(ground.settings)
     for deadly in range(1, MOST_EFFECTS, every):
         wanted = request(f"worker-{deadly:05d}")
         identity = await ground.provider.launch(wanted)
         killed = await asyncio.to_thread(run_victim, ground, "destroy", deadly, identity)
         await ground.provider.destroy(identity)
         state = (await ground.provider.get(wanted.instance)).state
-        assert (state, traces_of(ground)) == (InstanceState.GONE, clean)
+        assert (state, traces_of(ground.settings)) == (InstanceState.GONE, clean)
         assert list(ground.settings.instances.iterdir()) == []
         if not killed:
             return
@@ -164,7 +164,7 @@ async def test_a_prepare_killed_anywhere_is_mended_or_cleared(ground: Ground, me
             await ground.site.prepare()
             assert await ground.endpoint.list() == ()
         await ground.site.clear()
-        assert (traces_of(ground), host_values()) == ({}, before)
+        assert (traces_of(ground.settings), host_values()) == ({}, before)
         if not killed:
             return
     pytest.fail(f"more than {MOST_EFFECTS} side effects")
@@ -177,7 +177,7 @@ async def test_a_clear_killed_anywhere_and_repeated_leaves_nothing(ground: Groun
         await ground.site.prepare()
         killed = await asyncio.to_thread(run_victim, ground, "clear", deadly)
         await ground.site.clear()
-        assert (traces_of(ground), host_values()) == ({}, before)
+        assert (traces_of(ground.settings), host_values()) == ({}, before)
         if not killed:
             return
     pytest.fail(f"more than {MOST_EFFECTS} side effects")

@@ -30,7 +30,7 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
     ground = make_ground(tmp_path, 5)
     await ground.site.prepare()
     yield ground
-    await end_ground(ground)
+    await end_ground(ground.settings)
 
 
 def connect(ground: Ground) -> ssl.SSLSocket:

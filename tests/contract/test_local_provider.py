@@ -45,7 +45,7 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
     ground = make_ground(tmp_path, 1)
     await ground.site.prepare()
     yield ground
-    await end_ground(ground)
+    await end_ground(ground.settings)
 
 
 def init_of(ground: Ground, name: str = NAME) -> int:
@@ -189,13 +189,13 @@ async def test_a_pressed_button_is_released_before_the_next_start(ground: Ground
 
 
 async def test_destroy_leaves_no_trace_but_the_console(ground: Ground) -> None:
-    before = traces_of(ground)
+    before = traces_of(ground.settings)
     identity = await ground.provider.launch(request())
     assert until(lambda: ground.proof(NAME) == ["up"])
     pids = cgroups.pids(ground.group(NAME))
     await ground.provider.destroy(identity)
     await ground.provider.destroy(identity)
-    after = traces_of(ground)
+    after = traces_of(ground.settings)
     port = bridge_port(ground.settings.name, NAME)
     links = program("ip", "-n", ground.settings.netns, "link")
     assert after == before
@@ -353,5 +353,5 @@ async def test_the_host_is_as_before_once_the_cluster_is_cleared(tmp_path: Path)
     ground = make_ground(tmp_path, 2)
     await ground.site.prepare()
     await ground.provider.launch(request())
-    await end_ground(ground)
-    assert (traces_of(ground), host_values()) == ({}, before)
+    await end_ground(ground.settings)
+    assert (traces_of(ground.settings), host_values()) == ({}, before)

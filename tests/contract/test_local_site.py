@@ -38,7 +38,7 @@ pytestmark = pytest.mark.root
 async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
     ground = make_ground(tmp_path, 3)
     yield ground
-    await end_ground(ground)
+    await end_ground(ground.settings)
 
 
 def out(*argv: str) -> str:
@@ -47,9 +47,9 @@ def out(*argv: str) -> str:
 
 async def test_preparing_twice_changes_nothing(ground: Ground) -> None:
     await ground.site.prepare()
-    once = (traces_of(ground), haproxy_pids(ground))
+    once = (traces_of(ground.settings), haproxy_pids(ground))
     await ground.site.prepare()
-    assert (traces_of(ground), haproxy_pids(ground)) == once
+    assert (traces_of(ground.settings), haproxy_pids(ground)) == once
 
 
 async def test_a_dead_haproxy_is_started_by_the_next_prepare(ground: Ground) -> None:
@@ -85,7 +85,7 @@ async def test_another_cluster_ca_restarts_haproxy(ground: Ground) -> None:
 async def test_without_any_cluster_ca_nothing_is_prepared(ground: Ground) -> None:
     with pytest.raises(Invalid, match="without the CA"):
         await LocalSite(replace(ground.settings, cluster_ca=None)).prepare()
-    assert traces_of(ground) == {}
+    assert traces_of(ground.settings) == {}
 
 
 async def test_a_socket_listens_inside_and_answers_the_host(ground: Ground) -> None:
@@ -173,7 +173,7 @@ async def test_clearing_is_refused_while_an_instance_has_a_disk(ground: Ground) 
 async def test_clearing_what_was_never_prepared_changes_nothing(ground: Ground) -> None:
     before = host_values()
     await ground.site.clear()
-    assert (traces_of(ground), host_values()) == ({}, before)
+    assert (traces_of(ground.settings), host_values()) == ({}, before)
 
 
 async def test_host_sysctls_are_recorded_before_their_change_and_put_back_by_the_last_cluster(
@@ -216,7 +216,7 @@ async def test_a_half_made_site_is_mended_and_then_cleared_whole(ground: Ground,
     await ground.site.prepare()
     assert (len(haproxy_pids(ground)), settings.netns in out("ip", "netns")) == (1, True)
     await ground.site.clear()
-    assert (traces_of(ground), host_values()) == ({}, before)
+    assert (traces_of(ground.settings), host_values()) == ({}, before)
 
 
 async def test_a_stranger_on_the_bridge_is_refused_by_name_while_an_instance_lives(ground: Ground) -> None:

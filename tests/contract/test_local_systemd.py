@@ -41,7 +41,7 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
     ground = make_ground(tmp_path, 7)
     await ground.site.prepare()
     yield ground
-    await end_ground(ground)
+    await end_ground(ground.settings)
 
 
 if is_systemd_host():

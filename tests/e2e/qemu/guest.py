@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from children import ENDS_WITH_US
+
 PACKAGES = (
     "linux-image-cloud-amd64,initramfs-tools,systemd-sysv,udev,dbus,libpam-systemd,python3,iptables,procps,"
     # what tools/setup.sh installs on a host
@@ -143,7 +145,7 @@ def run_guest(root: Root, payload: Path, folder: Path, accelerated: bool, bound_
         else ("-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max")
     )
     argv = (
-        "qemu-system-x86_64", *accelerator, "-machine", "q35", "-smp", "2", "-m", "6G", *BARE,
+        *ENDS_WITH_US, "qemu-system-x86_64", *accelerator, "-machine", "q35", "-smp", "2", "-m", "6G", *BARE,
         "-kernel", str(root.kernel), "-initrd", str(root.initrd),
         "-append", "root=/dev/vda rw console=ttyS0 mitigations=off quiet systemd.show_status=0 nokaslr",
         "-drive", f"file={root.disk},if=virtio,format=raw,cache=unsafe,snapshot=on",
