@@ -31,10 +31,10 @@ time.sleep(600)
 def test_what_a_killed_run_left_is_cleared_and_nothing_of_one_that_runs(tmp_path: Path) -> None:
     temporary = tmp_path / "pytest-of-root"
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    homes = {name: temporary / "pytest-0" / f"test-{name}" for name in ("killed", "pytest")}
+    homes = {name: temporary / "pytest-0" / f"test-{name}" for name in ("killed", "running")}
     runs = [
         subprocess.Popen(
-            [sys.executable, "-c", RUN, str(folder), name],
+            [sys.executable, "-c", RUN, str(folder)],
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
         )
@@ -58,3 +58,18 @@ def test_what_a_killed_run_left_is_cleared_and_nothing_of_one_that_runs(tmp_path
             run.wait()
         clear_crashed(temporary)
     assert traces_of(settings[1]) == {}
+
+
+def test_a_cluster_of_somebodys_that_only_has_such_a_name_is_left_alone(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    namespace = f"risen-t{gone.pid}-1"
+    where = ("ip", "-n", namespace, "link")
+    subprocess.run(["ip", "netns", "add", namespace], check=True)
+    try:
+        subprocess.run([*where, "add", "br0", "type", "bridge"], check=True)
+        subprocess.run([*where, "set", "br0", "alias", "risen somebody's"], check=True)
+        assert clear_crashed(tmp_path) == ()
+        assert subprocess.run([*where, "show", "br0"], check=False, capture_output=True).returncode == 0
+    finally:
+        subprocess.run(["ip", "netns", "del", namespace], check=True)
