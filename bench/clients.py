@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "contract"), str(ROOT / "bench")]
+sys.path[:0] = [str(ROOT / "tests" / "contract"), str(ROOT / "bench")]
 
 from servers import ApiServer, api_server, write_identity  # noqa: E402
 from shared.record import Figure, keep  # noqa: E402
