@@ -23,7 +23,7 @@ from risen.adapters.builder.images_tar import static_busybox
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
 CACHE = Path(os.environ.get("RISEN_CACHE", "/var/cache/risen"))
 BAKE_SECONDS = 3000
-BOUND_SECONDS = 3000
+BOUND_SECONDS = 4500
 _LEASES = '{leader-elect-lease-duration: "120s", leader-elect-renew-deadline: "90s", leader-elect-retry-period: "10s"}'
 SLOW = {
     "    # apiServer:\n": (
