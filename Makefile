@@ -57,7 +57,7 @@ soak: python ## hours of simulation, carried on where it stopped: every fault at
 	@$(PYTHON) -m risen.sim.soak --seeds $(SEEDS) --out bench/results/soak-random.json
 	@$(PYTEST) -q tests/fidelity
 
-mutants: python ## put each named bug into a copy of the code and see that tests or the simulator catch it; 20 minutes
+mutants: python ## put each named bug into a copy of the code and see that tests or the simulator catch it; 12 to 20 minutes
 	@$(PYTHON) tools/mutants.py --out bench/results/mutants.json
 
 bench: setup ## measure (B=name for one), keep the figures in bench/results, show them against their aims; root
