@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from children import ENDS_WITH_US
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from children import ENDS_WITH_US
 from risen.adapters.answer_file import noted
 from risen.adapters.local import outside
 from risen.adapters.local.endpoint import LocalEndpoint

@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from children import ENDS_WITH_US
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from children import ENDS_WITH_US
 from risen.adapters.builder import golang
 from risen.bakery.components import TOOLCHAIN
 from risen.bakery.lock import LockedComponent, LockedProgram
